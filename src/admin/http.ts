@@ -1,0 +1,97 @@
+/**
+ * The HTTP side of control: health pages for machines, metrics, and a start page. Reading only; every
+ * answer is small, made at once and never cached.
+ */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createAdaptorServer } from '@hono/node-server';
+import { listenError } from '../lib/errors.ts';
+import { type AdminAppOptions, createAdminApp } from './app.ts';
+
+export interface AdminOptions extends AdminAppOptions {
+  readonly host: string;
+  /** 0 lets the kernel choose. */
+  readonly port: number;
+  /** The option that sets the port, named in the error when the port is taken. */
+  readonly portOption?: string;
+}
+
+export interface Admin {
+  /** Where a browser on this machine finds the server; no slash at the end. */
+  readonly url: string;
+  /** Stops accepting, lets answers in the making finish for a moment, then cuts what is left. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_PORT_OPTION = '--http-port';
+/** Headers of one request; the largest honest one, a browser's, is a few kilobytes. */
+const HEADER_BYTES_MAX = 16 * 1024;
+const HEADERS_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 5_000;
+/** How often Node looks for requests past their time-outs. */
+const TIMEOUT_CHECK_MS = 1_000;
+/** Far above what probes, a scraper and a few browsers open; bounds what a leaking one can. */
+const CONNECTIONS_MAX = 256;
+const CLOSE_GRACE_MS = 1_000;
+
+const WILDCARD_LOOPBACK: ReadonlyMap<string, string> = new Map([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+]);
+
+/** Rejects with a ProxyError that names the address and the option where it cannot listen. */
+export async function startAdmin(options: AdminOptions): Promise<Admin> {
+  const app = createAdminApp(options);
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    createServer,
+    overrideGlobalObjects: false,
+    serverOptions: {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    },
+  }) as Server;
+  server.maxConnections = CONNECTIONS_MAX;
+  const address = await listen(server, options);
+  server.on('error', (error) => options.log.error({ err: error }, 'admin HTTP server failed'));
+  return { url: urlOf(address), close: () => close(server) };
+}
+
+function listen(server: Server, options: AdminOptions): Promise<AddressInfo> {
+  const { host, port, portOption = DEFAULT_PORT_OPTION } = options;
+  return new Promise((resolve, reject) => {
+    const onError = (cause: Error) => {
+      reject(listenError(cause, { address: addressText(host, port), option: portOption }));
+    };
+    server.once('error', onError);
+    server.listen(port, host, () => {
+      server.off('error', onError);
+      resolve(server.address() as AddressInfo);
+    });
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+    server.close(() => {
+      clearTimeout(cut);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+/** A wildcard address is no address to visit: name the loopback of its family. */
+function urlOf({ address, port }: AddressInfo): string {
+  const visited = WILDCARD_LOOPBACK.get(address) ?? address;
+  return `http://${addressText(visited, port)}`;
+}
+
+function addressText(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

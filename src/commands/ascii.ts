@@ -1,0 +1,33 @@
+/** Comparing bytes of a request with known words, in any letter case, without decoding them. */
+
+/**
+ * True when `length` bytes from `start` spell `word`, which must be lower case. Only letters may
+ * differ in case: `| 0x20` alone would also take '\r' for '-' and 0x7f for '_'.
+ */
+export function equalsWord(
+  buf: Uint8Array,
+  start: number,
+  length: number,
+  word: Uint8Array,
+): boolean {
+  if (length !== word.length) return false;
+  for (let i = 0; i < length; i++) {
+    const expected = word[i] as number;
+    const difference = (buf[start + i] as number) ^ expected;
+    if (difference === 0) continue;
+    if (difference !== 0x20 || expected < 0x61 || expected > 0x7a) return false;
+  }
+  return true;
+}
+
+/** Decimal digits only, as Redis reads a count; -1 for anything else or for more than 7 digits. */
+export function parseCount(buf: Uint8Array, start: number, length: number): number {
+  if (length === 0 || length > 7) return -1;
+  let value = 0;
+  for (let i = start; i < start + length; i++) {
+    const digit = (buf[i] as number) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return length > 1 && buf[start] === 0x30 ? -1 : value;
+}

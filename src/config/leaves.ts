@@ -1,0 +1,154 @@
+/** The kinds of values that configuration knows, each a zod type with its words for the reader. */
+import { z } from 'zod';
+import {
+  DURATION_PATTERN,
+  formatDuration,
+  formatSize,
+  parseDuration,
+  parseSize,
+  SIZE_PATTERN,
+} from '../lib/units.ts';
+import { type Endpoint, formatEndpoint, isHost, PORT_MAX, parseEndpoint } from './endpoint.ts';
+import type { FieldKind, Leaf } from './fields.ts';
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+function leaf<T extends z.ZodType>(kind: FieldKind, type: T, allowed: string): Leaf<T> {
+  return { kind, type, allowed, secret: false };
+}
+
+export function integer(range: Range, also = '') {
+  const type = z.int().min(range.min).max(range.max);
+  return leaf('integer', type, `a whole number from ${range.min} to ${range.max}${also}`);
+}
+
+/** 0 is a port too: the kernel chooses a free one. */
+export function port(also = ' (0: the kernel chooses)') {
+  return integer({ min: 0, max: PORT_MAX }, also);
+}
+
+export function text(allowed = 'text') {
+  return leaf('text', z.string(), `${allowed} (in quotes where it looks like a number)`);
+}
+
+export function secret(allowed: string) {
+  return { ...text(allowed), secret: true };
+}
+
+export function choice<const T extends readonly [string, ...string[]]>(values: T) {
+  return leaf('text', z.enum(values), values.join(', '));
+}
+
+/** `yes` and `no` as in redis.conf are as good as YAML's `true` and `false`. */
+export function boolean() {
+  const type = z.union([z.boolean(), z.enum(['yes', 'no'])]);
+  return leaf(
+    'boolean',
+    type.transform((value) => value === true || value === 'yes'),
+    'true or false',
+  );
+}
+
+export function workerCount(range: Range) {
+  const type = z.union([z.literal('auto'), z.int().min(range.min).max(range.max)]);
+  return leaf('integer', type, `auto or a whole number from ${range.min} to ${range.max}`);
+}
+
+/** Output in bytes. */
+export function size(range: Range) {
+  const allowed =
+    `a size from ${formatSize(range.min)} to ${formatSize(range.max)}, such as 64mb ` +
+    '(kb = 1024 bytes, k = 1000), or a number of bytes';
+  const input = z.union([z.int().min(range.min).max(range.max), z.string().regex(SIZE_PATTERN)]);
+  return leaf('size', counted(input, range, parseSize), allowed);
+}
+
+/** Output in milliseconds. */
+export function duration(range: Range, also = '') {
+  const allowed =
+    `a time from ${formatDuration(range.min)} to ${formatDuration(range.max)}, such as 500ms, ` +
+    `10s or 5m, or a number of milliseconds${also}`;
+  const input = z.union([
+    z.int().min(range.min).max(range.max),
+    z.string().regex(DURATION_PATTERN),
+  ]);
+  return leaf('duration', counted(input, range, parseDuration), allowed);
+}
+
+function counted(
+  input: z.ZodType<string | number, string | number>,
+  range: Range,
+  parse: (value: string | number) => number | undefined,
+) {
+  return input.transform((value, context) => {
+    const count = parse(value);
+    if (count !== undefined && count >= range.min && count <= range.max) return count;
+    context.addIssue({ code: 'custom', message: count === undefined ? '' : 'out of range' });
+    return z.NEVER;
+  });
+}
+
+/** Output without brackets; `*` is every IPv4 address, as in redis.conf. */
+function bindHost() {
+  return z.string().transform((value, context) => {
+    const host = value === '*' ? '0.0.0.0' : value.replace(/^\[(.+)\]$/, '$1');
+    if (isHost(host)) return host;
+    context.addIssue({ code: 'custom', message: value === '' ? 'it is empty' : '' });
+    return z.NEVER;
+  });
+}
+
+const BIND_ALLOWED = 'IP addresses of this machine (0.0.0.0 and :: are all of them) or host names';
+
+export function bindAddress() {
+  return leaf('text', bindHost(), `one of the ${BIND_ALLOWED}`);
+}
+
+/** One address or several: a list, or as in redis.conf text with spaces between. */
+export function bindAddresses() {
+  const several = z
+    .union([z.string(), z.array(z.string())])
+    .transform((value) => (typeof value === 'string' ? value.trim().split(/[\s,]+/) : value));
+  return leaf('list', several.pipe(z.array(bindHost()).min(1)), BIND_ALLOWED);
+}
+
+const ENDPOINT_ALLOWED = 'host:port with a port from 1 to 65535, IPv6 addresses in [brackets]';
+
+function endpointType() {
+  return z.string().transform((value, context): Endpoint => {
+    const endpoint = parseEndpoint(value);
+    if (endpoint !== undefined) return endpoint;
+    context.addIssue({ code: 'custom', message: '' });
+    return z.NEVER;
+  });
+}
+
+export function endpoints() {
+  return leaf('list', z.array(endpointType()).min(1), `a list of ${ENDPOINT_ALLOWED}`);
+}
+
+/** Output keyed by `host:port` in one spelling, so that a look-up by a node's address finds it. */
+export function endpointMap() {
+  const key = endpointType().transform(formatEndpoint);
+  return leaf('map', z.record(key, endpointType()), `a map of ${ENDPOINT_ALLOWED}, to the same`);
+}
+
+/** Lower-case command names; a subcommand after a bar. */
+export function commandNames() {
+  const type = z.array(
+    z
+      .string()
+      .regex(/^[a-z][a-z0-9_.-]*(\|[a-z0-9_-]+)?$/i)
+      .transform((name) => name.toLowerCase()),
+  );
+  return leaf('list', type, 'a list of command names such as flushall or config|set');
+}
+
+/** A host to tell others, or nothing. */
+export function optionalHost() {
+  const type = z.string().refine((value) => value === '' || isHost(value), { message: '' });
+  return leaf('text', type, 'an IP address, a host name, or nothing');
+}

@@ -1,0 +1,47 @@
+/** The control connections by dialled address, opened when first asked for. */
+
+import type { NodeEndpoint } from '../topology/build.ts';
+import { nodeAddress } from '../topology/snapshot.ts';
+import { NodeClient, type NodeClientOptions } from './node-client.ts';
+
+export class ClientPool {
+  readonly #options: NodeClientOptions;
+  readonly #clients = new Map<string, NodeClient>();
+
+  constructor(options: NodeClientOptions) {
+    this.#options = options;
+  }
+
+  get(endpoint: NodeEndpoint): NodeClient {
+    const address = nodeAddress(endpoint);
+    let client = this.#clients.get(address);
+    if (client === undefined) {
+      client = new NodeClient(endpoint, this.#options);
+      this.#clients.set(address, client);
+    }
+    return client;
+  }
+
+  find(address: string): NodeClient | undefined {
+    return this.#clients.get(address);
+  }
+
+  /** Connected and answering ones first. */
+  usable(): NodeClient[] {
+    const clients = [...this.#clients.values()].filter((client) => !client.suspect);
+    return clients.sort((a, b) => Number(b.connected) - Number(a.connected));
+  }
+
+  /** Closes the connections to nodes that are not among `addresses`. */
+  keepOnly(addresses: ReadonlySet<string>): void {
+    for (const [address, client] of this.#clients) {
+      if (addresses.has(address)) continue;
+      client.close();
+      this.#clients.delete(address);
+    }
+  }
+
+  closeAll(): void {
+    this.keepOnly(new Set());
+  }
+}

@@ -1,0 +1,331 @@
+/**
+ * Finds out what the cluster looks like and tells the workers: polls the nodes, merges what they
+ * say and publishes a snapshot after every poll that was answered.
+ *
+ * One poll runs at a time (poll.ts), when poll-schedule.ts says so. Every failure is a state with a
+ * reason that `status()` shows; nothing here gives up.
+ */
+
+import type { Hint } from '../lib/planes.ts';
+import type { NatMap, NodeEndpoint } from '../topology/build.ts';
+import { compareVersions } from '../topology/server-info.ts';
+import { parseShardNames } from '../topology/shard-names.ts';
+import { nodeAddress, type Snapshot } from '../topology/snapshot.ts';
+import { ClientPool } from './client-pool.ts';
+import { type ControlLog, RareLog } from './control-log.ts';
+import { cpuMs } from './cpu-clock.ts';
+import { describeProblem } from './discovery-reason.ts';
+import { Neighbours } from './neighbours.ts';
+import { NodeCallError } from './node-client.ts';
+import type { NodeFailure } from './node-failure.ts';
+import { PictureKeeper } from './picture-keeper.ts';
+import { type PollOutcome, runPoll } from './poll.ts';
+import { PollSchedule } from './poll-schedule.ts';
+import { type ResolvedSeeds, type Resolver, resolveSeeds, systemResolver } from './seeds.ts';
+
+export interface DiscoveryOptions {
+  /** Host names or addresses; at least one. */
+  readonly seeds: readonly NodeEndpoint[];
+  /** '' for none. */
+  readonly username: string;
+  readonly password: string;
+  readonly connectTimeoutMs: number;
+  readonly commandTimeoutMs: number;
+  readonly refreshIntervalMs: number;
+  readonly natMap?: NatMap;
+  readonly upstreamId?: number;
+  readonly log: ControlLog;
+  /** Monotonic milliseconds, of one clock with the workers. */
+  readonly now: () => number;
+  /** Called after every poll that was answered; see Snapshot.epoch for telling changes. */
+  readonly publish: (snapshot: Snapshot) => void;
+  readonly resolve?: Resolver;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+}
+
+export interface DiscoveryStatus {
+  /** There is a snapshot with at least one shard, and the last poll was answered. */
+  readonly ready: boolean;
+  /** Why not ready, or what is amiss although it is; '' when all is well. */
+  readonly reason: string;
+  readonly snapshot: Snapshot | null;
+  /** Monotonic milliseconds at which the last poll that was answered started; 0 before. */
+  readonly lastPollAt: number;
+  /** Unix milliseconds of the last poll that was answered; 0 before. */
+  readonly lastRefreshUnixMs: number;
+  readonly refreshesOk: number;
+  readonly refreshesFailed: number;
+  readonly hints: number;
+}
+
+/** What others in control may ask the upstream through discovery's connections. */
+export interface NodeCaller {
+  /** One command to whichever node answers; rejects with a NodeCallError when none does. */
+  callAny(command: readonly [string, ...string[]]): Promise<unknown>;
+}
+
+/** How long a poll waits for a node that has not been slow before. */
+const PATIENCE_MS = 150;
+const NO_SEEDS: ResolvedSeeds = { endpoints: [], failures: new Map() };
+
+export class Discovery implements NodeCaller {
+  readonly #options: DiscoveryOptions;
+  readonly #natMap: NatMap;
+  readonly #clients: ClientPool;
+  readonly #keeper: PictureKeeper;
+  readonly #schedule: PollSchedule;
+  readonly #rare: RareLog;
+  #seeds: ResolvedSeeds = NO_SEEDS;
+  #resolving: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #polling: Promise<void> | null = null;
+  #running = false;
+  #answered = false;
+  #complete = false;
+  #reason = 'not asked yet';
+  #lastPollAt = 0;
+  #lastRefreshUnixMs = 0;
+  #refreshesOk = 0;
+  #refreshesFailed = 0;
+  #hints = 0;
+  /** The node ids for which zones were last asked. */
+  #zonesFor = '';
+
+  constructor(options: DiscoveryOptions) {
+    this.#options = options;
+    this.#natMap = options.natMap ?? new Map();
+    this.#clients = new ClientPool({ ...options, onLost: () => this.#pollSoon() });
+    this.#keeper = new PictureKeeper({
+      upstreamId: options.upstreamId ?? 0,
+      natMap: this.#natMap,
+    });
+    this.#schedule = new PollSchedule(options.refreshIntervalMs, options.random ?? Math.random);
+    this.#rare = new RareLog(options.log, options.now);
+  }
+
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#arm();
+  }
+
+  /** Something looks different: poll soon. Cheap; may be called for every redirect. */
+  hint(_hint: Hint): void {
+    this.#hints++;
+    this.#pollSoon();
+  }
+
+  /** Closes all connections; resolves when nothing of discovery runs any more. */
+  async stop(): Promise<void> {
+    this.#running = false;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#clients.closeAll();
+    await this.#polling;
+    await this.#resolving;
+    // A poll that was under way may have opened connections meanwhile.
+    this.#clients.closeAll();
+  }
+
+  status(): DiscoveryStatus {
+    const { snapshot } = this.#keeper;
+    return {
+      ready: this.#answered && snapshot !== null && snapshot.shards.length > 0,
+      reason: this.#reason,
+      snapshot,
+      lastPollAt: this.#lastPollAt,
+      lastRefreshUnixMs: this.#lastRefreshUnixMs,
+      refreshesOk: this.#refreshesOk,
+      refreshesFailed: this.#refreshesFailed,
+      hints: this.#hints,
+    };
+  }
+
+  async callAny(command: readonly [string, ...string[]]): Promise<unknown> {
+    const failure: NodeFailure = { code: 'unreachable', message: 'no node answers' };
+    let last = new NodeCallError('upstream', failure);
+    for (const client of this.#clients.usable()) {
+      try {
+        return await client.call(command);
+      } catch (error) {
+        if (!(error instanceof NodeCallError)) throw error;
+        last = error;
+        // The server itself refused the command: the others would say the same.
+        if (error.failure.code === 'reply' || error.failure.code === 'auth') break;
+      }
+    }
+    throw last;
+  }
+
+  #pollSoon(): void {
+    this.#schedule.onHint();
+    this.#arm();
+  }
+
+  #arm(): void {
+    if (!this.#running || this.#polling !== null) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const delayMs = Math.max(0, this.#schedule.nextAt() - this.#options.now());
+    this.#timer = setTimeout(() => this.#startPoll(), delayMs);
+  }
+
+  #startPoll(): void {
+    this.#timer = null;
+    this.#polling = this.#poll()
+      .catch((error: unknown) => {
+        // Not a node's failure: those are values. Polling goes on, and the defect shows.
+        this.#reason = 'discovery failed: see the log';
+        this.#options.log.error({ err: error }, 'a topology poll failed');
+        this.#schedule.onPollEnded(this.#options.now(), SILENT);
+      })
+      .finally(() => {
+        this.#polling = null;
+        this.#arm();
+      });
+  }
+
+  async #poll(): Promise<void> {
+    const { now } = this.#options;
+    const startedAt = now();
+    this.#schedule.onPollStarted(startedAt);
+    await this.#refreshSeeds();
+    const neighbours = new Neighbours(this.#keeper.picture, this.#natMap);
+    const outcome = await runPoll({
+      clients: this.#clients,
+      targets: this.#targets(neighbours),
+      followView: (view) => neighbours.onView(view),
+      followSilence: (client) => neighbours.onSilence(client.address),
+      onLate: (_client, answer) => {
+        if (answer.kind !== 'failure') this.#pollSoon();
+      },
+      now,
+      patienceMs: PATIENCE_MS,
+    });
+    if (!this.#running) return;
+    const busyFrom = cpuMs();
+    this.#absorb(outcome, startedAt);
+    this.#schedule.onPollEnded(now(), {
+      answered: this.#answered,
+      complete: this.#complete,
+      busyMs: outcome.busyMs + cpuMs() - busyFrom,
+    });
+  }
+
+  /** Known nodes are enough while they answer for everything; else the seeds may lead elsewhere. */
+  #targets(neighbours: Neighbours): NodeEndpoint[] {
+    const { snapshot } = this.#keeper;
+    const standalone = snapshot?.mode === 'standalone' ? snapshot.nodes : [];
+    if (snapshot?.mode === 'cluster' && this.#complete) return neighbours.primaries();
+    return [...neighbours.primaries(), ...standalone, ...this.#seeds.endpoints];
+  }
+
+  /** Waited for only while no node is known; a slow name server must not delay the others. */
+  async #refreshSeeds(): Promise<void> {
+    if (this.#complete) return;
+    const { seeds, resolve = systemResolver, connectTimeoutMs } = this.#options;
+    this.#resolving ??= resolveSeeds(seeds, resolve, connectTimeoutMs).then((resolved) => {
+      this.#resolving = null;
+      // While a name does not resolve, what it meant before may still be right.
+      if (resolved.endpoints.length > 0 || this.#seeds.endpoints.length === 0) {
+        this.#seeds = resolved;
+      }
+    });
+    if (!this.#answered) await this.#resolving;
+  }
+
+  #absorb(outcome: PollOutcome, startedAt: number): void {
+    const order = this.#seeds.endpoints.map(nodeAddress);
+    const { snapshot, changed, changedSlots, complete } = this.#keeper.absorb(
+      outcome,
+      startedAt,
+      order,
+    );
+    this.#answered = snapshot !== null;
+    this.#complete = complete;
+    this.#reason = describeProblem({
+      outcome,
+      unresolved: this.#seeds.failures,
+      answered: this.#answered,
+      mode: this.#keeper.snapshot?.mode ?? null,
+      gaps: this.#keeper.gaps(outcome),
+    });
+    this.#warn(outcome);
+    if (snapshot === null) {
+      this.#refreshesFailed++;
+      return;
+    }
+    this.#refreshesOk++;
+    this.#lastPollAt = startedAt;
+    this.#lastRefreshUnixMs = Date.now();
+    this.#keepConnections(snapshot);
+    if (changed) this.#logChange(snapshot, changedSlots.length);
+    this.#options.publish(snapshot);
+    this.#askZones(snapshot);
+  }
+
+  #keepConnections(snapshot: Snapshot): void {
+    const addresses = snapshot.nodes.map(nodeAddress);
+    // Until all is well the seeds are asked again and again, so their connections are kept too.
+    if (!this.#complete || snapshot.mode === 'standalone') {
+      addresses.push(...this.#seeds.endpoints.map(nodeAddress));
+    }
+    this.#clients.keepOnly(new Set(addresses));
+  }
+
+  #logChange(snapshot: Snapshot, changedSlotCount: number): void {
+    const { epoch, mode, nodes, shards, serverVersion } = snapshot;
+    const failed = nodes.filter((node) => node.failed).map(nodeAddress);
+    this.#options.log.info(
+      {
+        epoch,
+        mode,
+        shards: shards.length,
+        nodes: nodes.length,
+        failed,
+        changedSlots: changedSlotCount,
+        serverVersion,
+      },
+      'topology changed',
+    );
+  }
+
+  #warn(outcome: PollOutcome): void {
+    if (!this.#answered) {
+      this.#rare.warn('silent', { reason: this.#reason }, 'the upstream cannot be reached');
+    }
+    for (const [node, { code, message }] of outcome.failures) {
+      if (code !== 'auth' && code !== 'reply') continue;
+      const advice =
+        code === 'auth'
+          ? 'a node refuses our credentials: check cluster.username and cluster.password, and that ' +
+            'the account may run CLUSTER NODES, CLUSTER INFO, INFO and COMMAND'
+          : 'a node answers what is not understood: check that the seeds are Redis servers';
+      this.#rare.warn(`${code} ${node}`, { node, reason: message }, advice);
+    }
+    const unread = outcome.errors[0];
+    if (unread !== undefined) {
+      this.#rare.warn('line', { ...unread }, 'a line of CLUSTER NODES is not understood');
+    }
+  }
+
+  /** Host names and zones come from CLUSTER SHARDS, asked of one node when the members change. */
+  #askZones(snapshot: Snapshot): void {
+    if (snapshot.mode !== 'cluster' || compareVersions(snapshot.serverVersion, '7.0.0') < 0) return;
+    const members = snapshot.nodes.map(({ id }) => id).join(' ');
+    if (members === this.#zonesFor) return;
+    this.#zonesFor = members;
+    this.callAny(['CLUSTER', 'SHARDS']).then(
+      (reply) => {
+        const zones = parseShardNames(reply);
+        this.#keeper.setZones(zones);
+        if (zones.size > 0) this.#pollSoon();
+      },
+      (error: unknown) => {
+        this.#options.log.debug({ err: error }, 'CLUSTER SHARDS was not answered: no zones known');
+      },
+    );
+  }
+}
+
+const SILENT = { answered: false, complete: false, busyMs: 0 };

@@ -1,0 +1,49 @@
+/** Why a node could not be asked, as a closed set of codes: one place turns errors into them. */
+
+export type NodeFailureCode =
+  | 'refused' // nothing listens there: the one failure that is evidence of a dead process
+  | 'unreachable' // no route, or the name does not resolve
+  | 'timeout' // connected or not, no answer in time: hung, cut off or busy
+  | 'auth' // our credentials are missing, wrong or lack the permission
+  | 'loading' // still reading its data
+  | 'closed' // the connection ended before the answer
+  | 'reply'; // an answer that is not understood
+
+export interface NodeFailure {
+  readonly code: NodeFailureCode;
+  /** Node's error code or the server's words; never holds a credential. */
+  readonly message: string;
+}
+
+const UNREACHABLE = new Set([
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENETDOWN',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EADDRNOTAVAIL',
+]);
+
+export function nodeFailure(error: unknown): NodeFailure {
+  const { code, message } = describe(error);
+  if (code === 'ECONNREFUSED') return { code: 'refused', message: code };
+  if (UNREACHABLE.has(code)) return { code: 'unreachable', message: code };
+  if (code === 'ETIMEDOUT' || message === 'Command timed out') {
+    return { code: 'timeout', message: code === '' ? 'no answer in time' : code };
+  }
+  if (/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(message) || /invalid password/.test(message)) {
+    return { code: 'auth', message };
+  }
+  if (message.startsWith('LOADING')) return { code: 'loading', message };
+  if (code !== '' || message === 'Connection is closed.') {
+    return { code: 'closed', message: code || 'connection closed' };
+  }
+  return { code: 'reply', message };
+}
+
+function describe(error: unknown): { code: string; message: string } {
+  if (!(error instanceof Error)) return { code: '', message: String(error) };
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return { code, message: error.message };
+}

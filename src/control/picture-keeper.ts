@@ -1,0 +1,187 @@
+/**
+ * Turns the outcome of each poll into the next snapshot, and decides whether it is a new one.
+ *
+ * Every poll that was answered yields a snapshot, also when nothing changed: then it has the old
+ * epoch and a newer `polledAt`, by which workers drop what they learnt from MOVED before that poll.
+ */
+
+import { createHash } from 'node:crypto';
+
+import { buildSnapshot, dialAddress, type NatMap } from '../topology/build.ts';
+import { changedSlots, hasChanged } from '../topology/diff.ts';
+import { mergeViews } from '../topology/merge.ts';
+import type { Picture } from '../topology/picture.ts';
+import { lowestVersion } from '../topology/server-info.ts';
+import { NO_SHARD, nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
+import { buildStandalone, choosePrimary } from '../topology/standalone.ts';
+import type { PollOutcome } from './poll.ts';
+
+export interface PictureKeeperOptions {
+  readonly upstreamId: number;
+  readonly natMap: NatMap;
+}
+
+export interface Absorbed {
+  /** Null when the answers hold no picture, such as replicas of a primary never seen. */
+  readonly snapshot: Snapshot | null;
+  /** Slots whose owner or motion changed; empty with `changed` when something else did. */
+  readonly changedSlots: readonly number[];
+  readonly changed: boolean;
+  /** Every slot has a primary that answered this poll. */
+  readonly complete: boolean;
+}
+
+/**
+ * Epochs start from the machine's monotonic clock in tenths of a second, so that control, started
+ * again, continues above what the workers already hold. Polls are further apart than that.
+ */
+const EPOCH_STEP_MS = 100;
+
+export class PictureKeeper {
+  readonly #options: PictureKeeperOptions;
+  #picture: Picture | null = null;
+  #snapshot: Snapshot | null = null;
+  #zones: ReadonlyMap<string, string> = new Map();
+
+  constructor(options: PictureKeeperOptions) {
+    this.#options = options;
+  }
+
+  get picture(): Picture | null {
+    return this.#picture;
+  }
+
+  get snapshot(): Snapshot | null {
+    return this.#snapshot;
+  }
+
+  setZones(zones: ReadonlyMap<string, string>): void {
+    this.#zones = zones;
+  }
+
+  /** `startedAt`: monotonic milliseconds; `seedOrder`: dialled addresses of the seeds. */
+  absorb(outcome: PollOutcome, startedAt: number, seedOrder: readonly string[]): Absorbed {
+    const cluster = this.#mergeCluster(outcome, startedAt);
+    const candidate = cluster ?? this.#chooseStandalone(outcome, startedAt, seedOrder);
+    if (candidate === null) {
+      return { snapshot: null, changedSlots: [], changed: false, complete: false };
+    }
+    const previous = this.#snapshot;
+    const changed = hasChanged(previous, candidate);
+    const slots = changed ? changedSlots(previous, candidate) : [];
+    // The old arrays are kept while they hold, so that equality by reference means "no change".
+    const snapshot =
+      changed || previous === null
+        ? { ...candidate, epoch: this.#nextEpoch(startedAt) }
+        : { ...previous, polledAt: startedAt };
+    this.#snapshot = snapshot;
+    return { snapshot, changedSlots: slots, changed, complete: this.#isComplete(outcome) };
+  }
+
+  /** Slots (count) that no shard owns, and the primaries that own slots but are silent or failed. */
+  gaps(outcome: PollOutcome): { unowned: number; silent: readonly SnapshotNode[] } {
+    const snapshot = this.#snapshot;
+    if (snapshot === null) return { unowned: 0, silent: [] };
+    let unowned = 0;
+    const owning = new Set<number>();
+    for (const shard of snapshot.slots) {
+      if (shard === NO_SHARD) unowned++;
+      else owning.add(shard);
+    }
+    const silent: SnapshotNode[] = [];
+    for (const shard of owning) {
+      const node = snapshot.nodes[snapshot.shards[shard]?.primary ?? -1];
+      if (node !== undefined && (node.failed || !this.#hasAnswered(node, outcome))) {
+        silent.push(node);
+      }
+    }
+    return { unowned, silent };
+  }
+
+  #isComplete(outcome: PollOutcome): boolean {
+    const { unowned, silent } = this.gaps(outcome);
+    return unowned === 0 && silent.length === 0;
+  }
+
+  #hasAnswered(node: SnapshotNode, outcome: PollOutcome): boolean {
+    if (this.#snapshot?.mode === 'standalone') {
+      const address = nodeAddress(node);
+      return outcome.standalone.some((view) => nodeAddress(view.asked) === address);
+    }
+    return this.#picture?.nodes.find(({ id }) => id === node.id)?.answered === true;
+  }
+
+  #nextEpoch(now: number): number {
+    return Math.max((this.#snapshot?.epoch ?? 0) + 1, Math.floor(now / EPOCH_STEP_MS));
+  }
+
+  #mergeCluster(outcome: PollOutcome, startedAt: number): Snapshot | null {
+    const picture = mergeViews(outcome.views, this.#picture);
+    if (picture === null) return null;
+    this.#picture = picture;
+    return buildSnapshot(picture, {
+      ...this.#common(outcome, startedAt),
+      zones: this.#zones,
+      unusable: this.#refusedNodes(picture, outcome),
+    });
+  }
+
+  #common(outcome: PollOutcome, polledAt: number) {
+    const { upstreamId, natMap } = this.#options;
+    // Nodes that did not answer this time may be the older ones: their version stays in force.
+    const missed = outcome.failures.size > 0 || outcome.late.length > 0;
+    const known = missed ? [this.#snapshot?.serverVersion ?? ''] : [];
+    const serverVersion = lowestVersion([...outcome.versions, ...known]);
+    return { upstreamId, natMap, epoch: 0, polledAt, serverVersion };
+  }
+
+  /** Two node addresses may be one machine behind NAT, so a node that answered is never dead. */
+  #refusedNodes(picture: Picture, outcome: PollOutcome): ReadonlySet<string> {
+    const refused = refusedAddresses(outcome);
+    for (const node of picture.nodes) {
+      if (node.answered) refused.delete(nodeAddress(dialAddress(node, this.#options.natMap)));
+    }
+    return refused;
+  }
+
+  #chooseStandalone(
+    outcome: PollOutcome,
+    startedAt: number,
+    seedOrder: readonly string[],
+  ): Snapshot | null {
+    if (outcome.standalone.length === 0 || this.#picture !== null) return null;
+    const previous = this.#snapshot;
+    const present = previous?.nodes[0];
+    const presentAddress = present === undefined ? '' : nodeAddress(present);
+    const view = choosePrimary(outcome.standalone, seedOrder, presentAddress);
+    const unusable = refusedAddresses(outcome);
+    if (view === null) return previous === null ? null : markFailed(previous, unusable, startedAt);
+    return buildStandalone(view, {
+      ...this.#common(outcome, startedAt),
+      unusable,
+      idOf: standaloneId,
+    });
+  }
+}
+
+/** Only refusal and absence of a route say that a node is dead; a time-out may be a busy one. */
+function refusedAddresses(outcome: PollOutcome): Set<string> {
+  const refused = new Set<string>();
+  for (const [address, { code }] of outcome.failures) {
+    if (code === 'refused' || code === 'unreachable') refused.add(address);
+  }
+  return refused;
+}
+
+function markFailed(snapshot: Snapshot, unusable: ReadonlySet<string>, polledAt: number): Snapshot {
+  const nodes = snapshot.nodes.map((node) => ({
+    ...node,
+    failed: unusable.has(nodeAddress(node)),
+  }));
+  return { ...snapshot, nodes, polledAt };
+}
+
+/** Servers without cluster mode have no lasting id of their own: run ids change at a restart. */
+function standaloneId(address: string): string {
+  return createHash('sha1').update(address).digest('hex');
+}

@@ -1,0 +1,90 @@
+/**
+ * Settings of the cluster's nodes that will hurt in a failover, told once at start with what to do.
+ * Reading them needs CONFIG GET, which many accounts lack: then nothing is said.
+ */
+
+import type { ControlLog } from './control-log.ts';
+import type { NodeCaller } from './discovery.ts';
+import { NodeCallError } from './node-client.ts';
+
+export interface NodeSettings {
+  /** cluster-node-timeout; null when unknown. */
+  readonly nodeTimeoutMs: number | null;
+  /** cluster-require-full-coverage; null when unknown. */
+  readonly requireFullCoverage: boolean | null;
+}
+
+export interface StartUpWarning {
+  readonly code: 'hold-shorter-than-failover' | 'full-coverage-required';
+  readonly message: string;
+}
+
+/**
+ * Measured: FAIL is agreed after about 1.4 × cluster-node-timeout, and the election takes up to a
+ * second more.
+ */
+export function failoverTimeMs(nodeTimeoutMs: number): number {
+  return Math.round(1.4 * nodeTimeoutMs) + 1000;
+}
+
+/** `holdMs`: how long requests of a shard without a primary are held. */
+export function startUpWarnings(settings: NodeSettings, holdMs: number): StartUpWarning[] {
+  const warnings: StartUpWarning[] = [];
+  const { nodeTimeoutMs, requireFullCoverage } = settings;
+  if (nodeTimeoutMs !== null && holdMs < failoverTimeMs(nodeTimeoutMs)) {
+    const need = failoverTimeMs(nodeTimeoutMs);
+    warnings.push({
+      code: 'hold-shorter-than-failover',
+      message:
+        `requests are held for ${holdMs} ms, but with cluster-node-timeout ${nodeTimeoutMs} the ` +
+        `cluster needs about ${need} ms to promote a replica: clients will see errors. Set ` +
+        `hold.timeoutMs to at least ${need}, or lower cluster-node-timeout on the nodes (1000 to 2000)`,
+    });
+  }
+  if (requireFullCoverage === true) {
+    warnings.push({
+      code: 'full-coverage-required',
+      message:
+        'cluster-require-full-coverage is yes: while one shard fails over, every shard refuses ' +
+        'commands. Set it to no on all nodes: CONFIG SET cluster-require-full-coverage no',
+    });
+  }
+  return warnings;
+}
+
+/** Asks one node and logs each warning. Returns what was said. */
+export async function warnAtStartUp(
+  caller: NodeCaller,
+  holdMs: number,
+  log: ControlLog,
+): Promise<StartUpWarning[]> {
+  const [timeout, coverage] = await Promise.all([
+    readSetting(caller, 'cluster-node-timeout', log),
+    readSetting(caller, 'cluster-require-full-coverage', log),
+  ]);
+  const warnings = startUpWarnings(
+    {
+      nodeTimeoutMs: timeout === null || !/^\d+$/.test(timeout) ? null : Number(timeout),
+      requireFullCoverage: coverage === null ? null : coverage === 'yes',
+    },
+    holdMs,
+  );
+  for (const { code, message } of warnings) log.warn({ code }, message);
+  return warnings;
+}
+
+async function readSetting(
+  caller: NodeCaller,
+  name: string,
+  log: ControlLog,
+): Promise<string | null> {
+  try {
+    const reply = await caller.callAny(['CONFIG', 'GET', name]);
+    // [name, value]; empty where the server does not know the setting.
+    return Array.isArray(reply) && reply.length === 2 ? String(reply[1]) : null;
+  } catch (error) {
+    if (!(error instanceof NodeCallError)) throw error;
+    log.debug({ setting: name, reason: error.message }, 'a node setting could not be read');
+    return null;
+  }
+}

@@ -1,0 +1,405 @@
+/**
+ * One client connection: its bytes in, its replies out in request order, and what may be done now.
+ *
+ * `gate` is 0 when nothing special applies, and the data path tests that one integer. Its
+ * {@link STALL} bits stop the session from taking further commands; the bytes wait in the backlog
+ * and go on in order when the bit is cleared (`open`). Replies are answered exactly once: a slot
+ * enters the order by `push` and leaves it by `deliver` or by the session's end.
+ */
+
+import type { Slab, SlabPool } from '../lib/slab.ts';
+import { copyBytes } from '../lib/slab.ts';
+import { splitInline } from '../resp/inline.ts';
+import {
+  encodeRequest,
+  FRAME,
+  type FrameLimits,
+  frameRequest,
+  type RequestFrame,
+} from '../resp/request-framer.ts';
+import { type ByteStream, HEADROOM, type StreamHandler } from '../transport/transport.ts';
+import { Backlog } from './backlog.ts';
+import { OutQueue } from './out-queue.ts';
+import type { ReplySlot, ReplyStore } from './reply-store.ts';
+
+export const GATE = {
+  /** Not authenticated: AUTH, HELLO, QUIT and RESET only. */
+  auth: 1,
+  /** CLIENT REPLY OFF or SKIP. */
+  replyMode: 2,
+  /** The slot's connection changed: wait until what is in flight is answered. */
+  barrier: 8,
+  /** The first command in the backlog needs a shard that cannot serve now. */
+  hold: 16,
+  /** Too many commands in flight. */
+  pipeline: 32,
+  /** The client does not read its replies. */
+  output: 64,
+  /** Commands that a node turned away wait to be sent again. */
+  parked: 128,
+  /** A command is being answered that must end before the next begins. */
+  exclusive: 256,
+  /** No further commands; closes when what is in flight is answered. */
+  closing: 512,
+} as const;
+
+/** Any of these stops the taking of commands. */
+export const STALL =
+  GATE.barrier |
+  GATE.hold |
+  GATE.pipeline |
+  GATE.output |
+  GATE.parked |
+  GATE.exclusive |
+  GATE.closing;
+
+/** What a session asks of the proxy. */
+export interface SessionOwner {
+  readonly frame: RequestFrame;
+  readonly store: ReplyStore;
+  readonly pool: SlabPool;
+  readonly limits: SessionLimits;
+  /** Bytes have arrived: the one clock read for all commands in them. */
+  onSessionRead(session: Session, bytes: number): void;
+  /**
+   * One whole command in `frame`, its bytes buf[start, end). Returns false when it cannot be taken
+   * now: a stall bit is set, and the same command comes again when the gate has opened.
+   */
+  onCommand(session: Session, buf: Slab, start: number, end: number): boolean;
+  onProtocolError(session: Session, text: string): void;
+  /** The slot left the reply order; its owner may recycle it. */
+  onDelivered(slot: ReplySlot): void;
+  /** Bytes wait to be written at the end of this turn. */
+  onSessionDirty(session: Session): void;
+  /** The gate has opened and the backlog can go on. */
+  onSessionRunnable(session: Session): void;
+  /** The kernel took bytes of a client that had fallen behind. */
+  onSessionDrained(session: Session): void;
+  onSessionClosed(session: Session, code: string): void;
+}
+
+export interface SessionLimits {
+  readonly request: FrameLimits;
+  readonly unauthenticated: FrameLimits;
+  readonly maxRequestBuffer: number;
+  readonly maxRequestBytes: number;
+  readonly maxInflight: number;
+  readonly replyHighWater: number;
+}
+
+export class Session implements StreamHandler {
+  readonly id: number;
+  readonly stream: ByteStream;
+  gate = 0;
+  /** Slots in the reply order. */
+  pending = 0;
+  head: ReplySlot | null = null;
+  /** Routing epoch of the oldest command in flight. */
+  routeEpoch = 0;
+  protocol: 2 | 3 = 2;
+  authenticated = true;
+  /** Client's own words, for CLIENT LIST. */
+  name = '';
+  libName = '';
+  libVersion = '';
+  user = 'default';
+  readonlyMode = false;
+  noEvict = false;
+  noTouch = false;
+  /** 0 on, 1 off, 2 skip the next reply, 3 skipping this one. */
+  replyMode = 0;
+  lastCommand = 0;
+  commands = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  /** Monotonic ms. */
+  readonly openedAt: number;
+  lastActiveAt: number;
+  /** When the client last took bytes while more were waiting. */
+  lastDrainAt: number;
+  /** Why the front command waits since when; see Hold. */
+  holdSince = 0;
+  parkedCount = 0;
+  readonly out: OutQueue;
+  readonly backlog: Backlog;
+  dirty = false;
+  runnable = false;
+  closed = false;
+  /** Our FIN is sent; the client should close too. */
+  isEnding = false;
+  /** Place in the worker's table, for constant-time removal. */
+  tableIndex = -1;
+  #tail: ReplySlot | null = null;
+  #need = 0;
+  #readPaused = false;
+  #ended = false;
+  readonly #owner: SessionOwner;
+
+  constructor(id: number, stream: ByteStream, owner: SessionOwner, now: number) {
+    this.id = id;
+    this.stream = stream;
+    this.#owner = owner;
+    this.out = new OutQueue(owner.pool);
+    this.backlog = new Backlog(owner.pool);
+    this.openedAt = now;
+    this.lastActiveAt = now;
+    this.lastDrainAt = now;
+  }
+
+  onData(buf: Slab, readStart: number, end: number): void {
+    this.#owner.onSessionRead(this, end - readStart);
+    if ((this.gate & GATE.closing) !== 0) return;
+    const backlog = this.backlog;
+    const waiting = backlog.size;
+    let start = readStart;
+    if ((this.gate & STALL) !== 0 || waiting > HEADROOM || waiting + end - start < this.#need) {
+      backlog.append(buf, start, end);
+      if ((this.gate & STALL) === 0 && backlog.size >= this.#need) this.runBacklog();
+      this.#limitBacklog();
+      return;
+    }
+    if (waiting > 0) {
+      start -= waiting;
+      copyBytes(buf, start, backlog.slab as Slab, backlog.start, backlog.end);
+      backlog.clear();
+    }
+    const consumed = this.#consume(buf, start, end);
+    if (consumed < end && !this.closed) backlog.append(buf, consumed, end);
+    // A pipeline that was cut by a stall may be larger than what may wait.
+    if ((this.gate & STALL) !== 0) this.#limitBacklog();
+  }
+
+  /** Goes on with what was kept back. */
+  runBacklog(): void {
+    const backlog = this.backlog;
+    if (this.closed || backlog.slab === null || (this.gate & STALL) !== 0) return;
+    const consumed = this.#consume(backlog.slab, backlog.start, backlog.end);
+    if (this.closed) return;
+    backlog.consumeTo(consumed);
+    this.#limitBacklog();
+    if (this.#ended && (this.gate & STALL) === 0) this.closeAfterReplies();
+  }
+
+  /** Takes commands from buf[pos, end) while the gate allows; returns the position reached. */
+  #consume(buf: Slab, from: number, end: number): number {
+    const owner = this.#owner;
+    const frame = owner.frame;
+    let pos = from;
+    this.#need = 0;
+    while (pos < end) {
+      const limits = this.authenticated ? owner.limits.request : owner.limits.unauthenticated;
+      const code = frameRequest(frame, buf, pos, end, limits);
+      if (code === FRAME.complete) {
+        const next = frame.end;
+        if (!owner.onCommand(this, buf, pos, next)) return pos;
+        pos = next;
+        if ((this.gate & STALL) !== 0) return (this.gate & GATE.closing) !== 0 ? end : pos;
+      } else if (code === FRAME.incomplete) {
+        if (frame.need > owner.limits.maxRequestBytes) {
+          owner.onProtocolError(this, 'Protocol error: request exceeds limits.maxRequestBytes');
+          return end;
+        }
+        this.#need = frame.need;
+        return pos;
+      } else if (code === FRAME.ignored) {
+        pos = frame.end;
+      } else if (code === FRAME.inline) {
+        const next = frame.end;
+        if (!this.#onInline(buf, pos, frame.lineEnd)) return pos;
+        pos = next;
+        if ((this.gate & STALL) !== 0) return (this.gate & GATE.closing) !== 0 ? end : pos;
+      } else {
+        owner.onProtocolError(this, frame.error);
+        return end;
+      }
+    }
+    return pos;
+  }
+
+  #onInline(buf: Slab, start: number, end: number): boolean {
+    const args = splitInline(buf, start, end);
+    if (args === null) {
+      this.#owner.onProtocolError(this, 'Protocol error: unbalanced quotes in request');
+      return true;
+    }
+    if (args.length === 0) return true;
+    const name = (args[0] as Buffer).toString('latin1').toLowerCase();
+    if (name === 'post' || name === 'host:') {
+      // A browser tricked into talking to us (cross-protocol scripting): Redis closes at once too.
+      this.#owner.onProtocolError(this, '');
+      return true;
+    }
+    const bytes = encodeRequest(args);
+    const owner = this.#owner;
+    const limits = this.authenticated ? owner.limits.request : owner.limits.unauthenticated;
+    const code = frameRequest(owner.frame, bytes, 0, bytes.length, limits);
+    if (code === FRAME.complete) return owner.onCommand(this, bytes, 0, bytes.length);
+    owner.onProtocolError(this, owner.frame.error);
+    return true;
+  }
+
+  #limitBacklog(): void {
+    const max = this.#owner.limits.maxRequestBuffer;
+    const isStalled = (this.gate & STALL) !== 0;
+    if (!this.#readPaused && isStalled && this.backlog.size > max) {
+      this.#readPaused = true;
+      this.stream.pause();
+    } else if (this.#readPaused && (!isStalled || this.backlog.size < max / 2)) {
+      this.#readPaused = false;
+      this.stream.resume();
+    }
+  }
+
+  /** Gives a command its place in the reply order. */
+  push(slot: ReplySlot): void {
+    if (this.#tail === null) this.head = slot;
+    else this.#tail.nextInSession = slot;
+    this.#tail = slot;
+    if (++this.pending >= this.#owner.limits.maxInflight) this.gate |= GATE.pipeline;
+  }
+
+  /** The whole reply of `slot`, which is in this session's order and not done. */
+  deliver(slot: ReplySlot, buf: Slab, start: number, end: number): void {
+    if (this.head !== slot) {
+      if (!slot.silent) this.#owner.store.store(slot, buf, start, end);
+      slot.done = true;
+      return;
+    }
+    if (!slot.silent) this.#append(buf, start, end);
+    this.#popHead(slot);
+    if (this.head?.done) this.#flushDone();
+    this.#afterDelivery();
+  }
+
+  /** A part of the reply of `slot`; `last` ends it. */
+  deliverPart(slot: ReplySlot, buf: Slab, start: number, end: number, last: boolean): void {
+    if (this.head !== slot) {
+      if (!slot.silent) this.#owner.store.extend(slot, buf, start, end);
+      slot.done = last;
+      return;
+    }
+    if (slot.stored !== null) this.#appendStored(slot);
+    if (!slot.silent) this.#append(buf, start, end);
+    if (!last) return;
+    this.#popHead(slot);
+    if (this.head?.done) this.#flushDone();
+    this.#afterDelivery();
+  }
+
+  #append(buf: Slab, start: number, end: number): void {
+    this.out.append(buf, start, end);
+    if (!this.dirty) {
+      this.dirty = true;
+      this.#owner.onSessionDirty(this);
+    }
+    if (this.out.size > this.#owner.limits.replyHighWater) this.gate |= GATE.output;
+  }
+
+  #appendStored(slot: ReplySlot): void {
+    const chunk = slot.stored;
+    if (chunk === null) return;
+    this.#append(chunk.slab, slot.storedStart, slot.storedEnd);
+    this.#owner.store.release(slot);
+  }
+
+  #popHead(slot: ReplySlot): void {
+    this.head = slot.nextInSession;
+    if (this.head === null) this.#tail = null;
+    slot.nextInSession = null;
+    this.pending--;
+    this.#owner.onDelivered(slot);
+  }
+
+  #flushDone(): void {
+    for (let slot = this.head; slot?.done; slot = this.head) {
+      this.#appendStored(slot);
+      this.#popHead(slot);
+    }
+  }
+
+  #afterDelivery(): void {
+    const gate = this.gate;
+    if (gate === 0) return;
+    if ((gate & GATE.pipeline) !== 0 && this.pending <= this.#owner.limits.maxInflight / 2) {
+      this.open(GATE.pipeline);
+    }
+    if (this.pending === 0) {
+      if ((gate & GATE.barrier) !== 0) this.open(GATE.barrier);
+      if ((gate & GATE.closing) !== 0 && !this.dirty) {
+        // Nothing more to write: the turn's flush, which would end the stream, does not come.
+        this.dirty = true;
+        this.#owner.onSessionDirty(this);
+      }
+    }
+  }
+
+  /** Clears a stall bit; the backlog goes on at the end of the turn when none is left. */
+  open(bit: number): void {
+    if ((this.gate & bit) === 0) return;
+    this.gate &= ~bit;
+    if ((this.gate & STALL) !== 0 || this.closed) return;
+    if (!this.runnable && (this.backlog.size > 0 || this.#readPaused)) {
+      this.runnable = true;
+      this.#owner.onSessionRunnable(this);
+    }
+  }
+
+  /** Writes the turn's replies. */
+  flush(now: number): void {
+    this.dirty = false;
+    if (this.closed) return;
+    const before = this.out.size;
+    const isEmpty = this.out.flush(this.stream);
+    this.#afterFlush(before, isEmpty, now);
+  }
+
+  #afterFlush(before: number, isEmpty: boolean, now: number): void {
+    const written = before - this.out.size;
+    this.bytesOut += written;
+    if (written > 0) this.lastDrainAt = now;
+    const gate = this.gate;
+    if (gate === 0) return;
+    if ((gate & GATE.output) !== 0 && this.out.size <= this.#owner.limits.replyHighWater / 2) {
+      this.open(GATE.output);
+    }
+    if ((gate & GATE.closing) !== 0 && isEmpty && this.pending === 0) this.#end();
+  }
+
+  onDrain(): void {
+    if (this.closed) return;
+    const before = this.out.size;
+    this.out.onDrain();
+    const isEmpty = this.out.flush(this.stream);
+    this.#afterFlush(before, isEmpty, this.lastActiveAt);
+    this.#owner.onSessionDrained(this);
+  }
+
+  /** Takes no more commands and closes once what is in flight is answered and written. */
+  closeAfterReplies(): void {
+    this.gate |= GATE.closing;
+    this.backlog.clear();
+    if (!this.dirty) {
+      this.dirty = true;
+      this.#owner.onSessionDirty(this);
+    }
+  }
+
+  /** The client sends no more; what it asked for is still answered. */
+  onEnd(): void {
+    if (this.backlog.size === 0 || (this.gate & STALL) === 0) this.closeAfterReplies();
+    else this.#ended = true;
+  }
+
+  #end(): void {
+    if (this.isEnding) return;
+    this.isEnding = true;
+    this.stream.end();
+  }
+
+  onClose(code: string): void {
+    this.closed = true;
+    this.out.clear();
+    this.backlog.clear();
+    this.#owner.onSessionClosed(this, code);
+  }
+}

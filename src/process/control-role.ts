@@ -1,0 +1,211 @@
+/** Control: discovery, the calls that span workers, metrics of all of them, and HTTP. */
+
+import { type Admin, startAdmin } from '../admin/http.ts';
+import { parseCommandReply } from '../commands/command-info.ts';
+import type { Config } from '../config/schema.ts';
+import { CallServer, type WorkerLink } from '../control/calls.ts';
+import { Discovery } from '../control/discovery.ts';
+import { registerInstanceCalls } from '../control/instance-calls.ts';
+import { fetchCommands } from '../control/server-commands.ts';
+import { warnAtStartUp } from '../control/start-up-warnings.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Hint } from '../lib/planes.ts';
+import type { WorkerReport } from '../metrics/definitions.ts';
+import { createExposition } from '../metrics/exposition.ts';
+import { MetricsMerge } from '../metrics/merge.ts';
+import type { ClusterStatus, NodePlace } from '../metrics/picture-families.ts';
+import { NO_SHARD, nodeAddress, type Snapshot } from '../topology/snapshot.ts';
+import { monotonicNow } from '../transport/node-runtime.ts';
+import type { ControlToWorker } from './messages.ts';
+import { VERSION } from './version.ts';
+
+/** One worker as the control role reaches it. */
+export interface WorkerPort extends WorkerLink {
+  send(message: ControlToWorker): void;
+}
+
+export interface ControlOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  /** How many workers should be there. */
+  readonly workers: number;
+}
+
+export class Control {
+  readonly #options: ControlOptions;
+  readonly #ports = new Map<number, WorkerPort>();
+  readonly #connections = new Map<number, number>();
+  readonly #notReady = new Map<number, string>();
+  readonly #merge = new MetricsMerge();
+  readonly #discovery: Discovery;
+  readonly calls: CallServer;
+  #snapshot: Snapshot | null = null;
+  #commandInfos: unknown = null;
+  #learning = false;
+  #draining = false;
+  #admin: Admin | null = null;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    const { cluster } = options.config;
+    this.calls = new CallServer(() => [...this.#ports.values()]);
+    this.#discovery = new Discovery({
+      seeds: cluster.seeds,
+      username: cluster.username,
+      password: cluster.password,
+      connectTimeoutMs: cluster.connectTimeoutMs,
+      commandTimeoutMs: cluster.commandTimeoutMs,
+      refreshIntervalMs: cluster.refreshIntervalMs,
+      natMap: new Map(Object.entries(cluster.natMap)),
+      log: options.log,
+      now: monotonicNow,
+      publish: (snapshot) => this.#publish(snapshot),
+    });
+    registerInstanceCalls(this.calls, this.#discovery);
+  }
+
+  /** Opens HTTP and begins to look for the cluster. Resolves with the base address. */
+  async start(): Promise<string> {
+    const { config, log } = this.#options;
+    const exposition = createExposition({
+      totals: () => this.#merge.totals(),
+      cluster: () => this.#clusterStatus(),
+      nodePlace: (address) => this.#nodePlace(address),
+      build: { version: VERSION, revision: process.env.SLOTGATE_INTERNAL_REVISION ?? '' },
+    });
+    this.#admin = await startAdmin({
+      host: config.http.bind,
+      port: config.http.port,
+      readiness: () => this.#readiness(),
+      metrics: (accept) => exposition.render(accept),
+      version: VERSION,
+      log,
+    });
+    this.#discovery.start();
+    return this.#admin.url;
+  }
+
+  #publish(snapshot: Snapshot): void {
+    const isFirst = this.#snapshot === null;
+    this.#snapshot = snapshot;
+    for (const port of this.#ports.values()) port.send({ kind: 'snapshot', snapshot });
+    if (isFirst) this.#onFirstSnapshot(snapshot);
+    if (this.#commandInfos === null) void this.#learnCommands();
+  }
+
+  #onFirstSnapshot(snapshot: Snapshot): void {
+    const { config, log } = this.#options;
+    log.info(
+      { shards: snapshot.shards.length, nodes: snapshot.nodes.length, mode: snapshot.mode },
+      'the cluster is known',
+    );
+    if (snapshot.mode !== 'cluster') return;
+    warnAtStartUp(this.#discovery, config.hold.timeoutMs, log).catch((error: unknown) =>
+      log.warn({ err: error }, 'the nodes would not tell their settings'),
+    );
+  }
+
+  /** The servers' own command table, so that modules' commands are routed by their key specs. */
+  async #learnCommands(): Promise<void> {
+    if (this.#learning) return;
+    this.#learning = true;
+    try {
+      const reply = await fetchCommands(this.#discovery);
+      if (reply === null) return;
+      this.#commandInfos = parseCommandReply(reply);
+      for (const port of this.#ports.values()) this.#sendCommands(port);
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'COMMAND of a node could not be read');
+    } finally {
+      this.#learning = false;
+    }
+  }
+
+  #sendCommands(port: WorkerPort): void {
+    port.send({ kind: 'commands', infos: this.#commandInfos });
+  }
+
+  addWorker(port: WorkerPort): void {
+    this.#ports.set(port.id, port);
+    if (this.#commandInfos !== null) this.#sendCommands(port);
+    if (this.#snapshot !== null) port.send({ kind: 'snapshot', snapshot: this.#snapshot });
+  }
+
+  removeWorker(id: number): void {
+    this.#ports.delete(id);
+    this.#connections.delete(id);
+    this.#notReady.delete(id);
+    this.#merge.retire(id);
+  }
+
+  onHint(hint: Hint): void {
+    this.#discovery.hint(hint);
+  }
+
+  onReport(worker: number, report: WorkerReport, connections: number, notReady: string): void {
+    this.#merge.update(worker, report);
+    this.#connections.set(worker, connections);
+    this.#notReady.set(worker, notReady);
+    let total = 0;
+    for (const count of this.#connections.values()) total += count;
+    this.#ports.get(worker)?.send({ kind: 'others', connections: total - connections });
+  }
+
+  /** From now on /readyz says no. */
+  startDraining(): void {
+    this.#draining = true;
+  }
+
+  #readiness(): { ready: boolean; reasons: string[] } {
+    const reasons: string[] = [];
+    const status = this.#discovery.status();
+    if (this.#draining) reasons.push('draining');
+    if (!status.ready) reasons.push(status.reason || 'no topology yet');
+    if (this.#ports.size === 0) reasons.push('no worker is running');
+    for (const reason of new Set(this.#notReady.values())) {
+      if (reason !== '' && status.ready) reasons.push(reason);
+    }
+    return { ready: reasons.length === 0, reasons };
+  }
+
+  #clusterStatus(): ClusterStatus {
+    const status = this.#discovery.status();
+    const snapshot = this.#snapshot;
+    const shardSlots = new Array<number>(snapshot?.shards.length ?? 0).fill(0);
+    let owned = 0;
+    for (const shard of snapshot?.slots ?? []) {
+      if (shard === NO_SHARD) continue;
+      shardSlots[shard] = (shardSlots[shard] ?? 0) + 1;
+      if (!this.#isFailed(shard)) owned++;
+    }
+    return {
+      ok: status.ready && snapshot !== null && owned === snapshot.slots.length,
+      shardSlots,
+      refreshesOk: status.refreshesOk,
+      refreshesFailed: status.refreshesFailed,
+      lastRefreshSeconds: status.lastRefreshUnixMs / 1000,
+    };
+  }
+
+  #isFailed(shard: number): boolean {
+    const primary = this.#snapshot?.shards[shard]?.primary;
+    return primary === undefined || this.#snapshot?.nodes[primary]?.failed !== false;
+  }
+
+  #nodePlace(address: string): NodePlace | undefined {
+    const snapshot = this.#snapshot;
+    if (snapshot === null) return undefined;
+    const index = snapshot.nodes.findIndex((node) => nodeAddress(node) === address);
+    const node = snapshot.nodes[index];
+    if (node === undefined) return undefined;
+    const shard = snapshot.shards.findIndex(
+      ({ primary, replicas }) => primary === index || replicas.includes(index),
+    );
+    return shard < 0 ? undefined : { shard, role: node.role };
+  }
+
+  async stop(): Promise<void> {
+    await this.#discovery.stop();
+    await this.#admin?.close();
+  }
+}

@@ -1,0 +1,90 @@
+/** From the configuration to what the data path needs of it. */
+
+import type { Config } from '../config/schema.ts';
+import type { LocalSettings } from '../proxy/local/context.ts';
+import type { ProxySettings } from '../proxy/settings.ts';
+import { VERSION } from './version.ts';
+
+export interface SettingsInput {
+  readonly config: Config;
+  readonly workerId: number;
+  readonly workers: number;
+  readonly instanceId: string;
+}
+
+export function proxySettings(input: SettingsInput): ProxySettings {
+  const { config } = input;
+  const { limits, cluster, hold } = config;
+  return {
+    lanes: {
+      credentials: { username: cluster.username, password: cluster.password },
+      connectTimeoutMs: cluster.connectTimeoutMs,
+      bigReplyBytes: limits.bigReplyBytes,
+      laneMaxRequests: limits.laneMaxRequests,
+      laneMaxBytes: limits.laneMaxBytes,
+    },
+    hold,
+    local: localSettings(input),
+    request: {
+      maxArguments: limits.maxArguments,
+      maxBulkBytes: limits.maxBulkBytes,
+      maxInlineBytes: limits.maxInlineBytes,
+      unauthenticated: false,
+    },
+    commandTimeoutMs: cluster.commandTimeoutMs,
+    heartbeatMs: config.heartbeatMs,
+    retrySentWrites: config.retry.sentWrites,
+    maxclients: config.maxclients,
+    idleTimeout: config.timeout,
+    protectedMode: config['protected-mode'],
+    maxRequestBuffer: limits.maxRequestBuffer,
+    maxRequestBytes: limits.maxRequestBytes,
+    maxInflightPerSession: limits.maxInflightPerSession,
+    replyHighWater: limits.replyHighWater,
+    replyHardLimit: limits.replyHardLimit,
+    slowReaderMs: limits.slowReaderSeconds * 1000,
+    sharedReplyBudget: limits.sharedReplyBudget,
+    denied: new Set(config.commands.deny),
+  };
+}
+
+function localSettings({ config, workerId, workers, instanceId }: SettingsInput): LocalSettings {
+  const visible = new Map<string, string>();
+  collect('', config as unknown as Readonly<Record<string, unknown>>, visible);
+  return {
+    version: VERSION,
+    requirepass: config.requirepass,
+    port: config.port,
+    announceHost: config.announce.host,
+    announcePort: config.announce.port,
+    workers,
+    workerId,
+    nodeId: instanceId,
+    visible,
+  };
+}
+
+const SECRETS = new Set(['requirepass', 'cluster.password']);
+
+/** Settings as CONFIG GET names them: `port`, `hold.timeoutMs`, lists joined by blanks. */
+function collect(
+  prefix: string,
+  section: Readonly<Record<string, unknown>>,
+  out: Map<string, string>,
+): void {
+  for (const [key, value] of Object.entries(section)) {
+    const name = prefix + key;
+    if (SECRETS.has(name)) continue;
+    if (Array.isArray(value)) out.set(name, value.map(shown).join(' '));
+    else if (typeof value === 'object' && value !== null) {
+      collect(`${name}.`, value as Readonly<Record<string, unknown>>, out);
+    } else if (typeof value === 'boolean') out.set(name, value ? 'yes' : 'no');
+    else out.set(name, String(value));
+  }
+}
+
+function shown(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  const { host, port } = value as { host?: string; port?: number };
+  return `${host}:${port}`;
+}

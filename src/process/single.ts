@@ -1,0 +1,72 @@
+/** All roles in one process: `workers: 1`, tests and small installs. No fork, the same interfaces. */
+
+import type { Config } from '../config/schema.ts';
+import type { ControlLink, Hint } from '../lib/planes.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Running } from '../lib/running.ts';
+import type { Snapshot } from '../topology/snapshot.ts';
+import { Control } from './control-role.ts';
+import type { ControlToWorker } from './messages.ts';
+import { Worker } from './worker-role.ts';
+
+const REPORT_MS = 1000;
+const WORKER_ID = 1;
+
+export async function startSingle(
+  config: Config,
+  log: Logger,
+  instanceId: string,
+): Promise<Running> {
+  const control = new Control({ config, log, workers: 1 });
+  const snapshots: ((snapshot: Snapshot) => void)[] = [];
+  const link: ControlLink<Snapshot> = {
+    hint: (hint: Hint) => control.onHint(hint),
+    onSnapshot: (listener) => void snapshots.push(listener),
+    call: (method, argument, deadlineMs) => control.calls.call(method, argument, deadlineMs),
+  };
+  const worker = new Worker({ config, workerId: WORKER_ID, workers: 1, instanceId, link, log });
+  const deliver = (message: ControlToWorker): void => {
+    if (message.kind === 'snapshot') for (const listener of snapshots) listener(message.snapshot);
+    else worker.onMessage(message);
+  };
+  const { host, port } = await worker.listen();
+  const report = (): void => {
+    const { proxy } = worker;
+    control.onReport(WORKER_ID, worker.report(), proxy.sessions.length, proxy.notReadyReason());
+  };
+  control.addWorker({
+    id: WORKER_ID,
+    send: deliver,
+    call: async (method, argument) => worker.handle(method, argument),
+  });
+  let httpUrl: string;
+  try {
+    httpUrl = await control.start();
+  } catch (error) {
+    await worker.drain(0);
+    throw error;
+  }
+  const timer = setInterval(report, REPORT_MS);
+  report();
+  let closing: Promise<void> | null = null;
+  let finished: () => void = () => {};
+  const done = new Promise<void>((resolve) => {
+    finished = resolve;
+  });
+  const close = async (): Promise<void> => {
+    control.startDraining();
+    await worker.drain(config.drainTimeoutMs);
+    clearInterval(timer);
+    await control.stop();
+    finished();
+  };
+  return {
+    endpoint: `${host}:${port}`,
+    httpUrl,
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+    done,
+  };
+}

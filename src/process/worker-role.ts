@@ -1,0 +1,122 @@
+/** One worker: listeners, sessions and lanes, driven by the snapshots that control sends. */
+
+import type { CommandInfo } from '../commands/command-info.ts';
+import { CommandTable } from '../commands/table.ts';
+import type { Config } from '../config/schema.ts';
+import { type Listener, listen } from '../downstream/listener.ts';
+import type { ControlLink } from '../lib/planes.ts';
+import type { Logger } from '../lib/log.ts';
+import { SCALAR } from '../metrics/definitions.ts';
+import { ProcessSampler } from '../metrics/process-sampler.ts';
+import { WorkerMetrics } from '../metrics/worker-metrics.ts';
+import { asLine, DENIED, MAXCLIENTS } from '../proxy/error-replies.ts';
+import { workerCalls } from '../proxy/local/worker-calls.ts';
+import { Proxy } from '../proxy/proxy.ts';
+import type { Snapshot } from '../topology/snapshot.ts';
+import { nodeRuntime } from '../transport/node-runtime.ts';
+import { TcpTransport } from '../transport/tcp.ts';
+import type { ControlToWorker } from './messages.ts';
+import { proxySettings } from './proxy-settings.ts';
+
+export interface WorkerOptions {
+  readonly config: Config;
+  /** 1 … workers; part of client ids. */
+  readonly workerId: number;
+  readonly workers: number;
+  readonly instanceId: string;
+  readonly link: ControlLink<Snapshot>;
+  readonly log: Logger;
+}
+
+export class Worker {
+  readonly proxy: Proxy;
+  readonly metrics: WorkerMetrics;
+  /** Connections of the other workers, as control last said. */
+  otherConnections = 0;
+  readonly #options: WorkerOptions;
+  readonly #transport: TcpTransport;
+  readonly #sampler: ProcessSampler;
+  readonly #calls: ReadonlyMap<string, (argument: unknown) => unknown>;
+  #listeners: Listener[] = [];
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    const { config, link } = options;
+    this.#transport = new TcpTransport(config.transport);
+    const table = CommandTable.builtin();
+    this.metrics = new WorkerMetrics(table.names);
+    this.#sampler = new ProcessSampler(this.metrics, nodeRuntime);
+    this.proxy = new Proxy({
+      settings: proxySettings(options),
+      table,
+      transport: this.#transport,
+      runtime: nodeRuntime,
+      metrics: this.metrics,
+      link,
+    });
+    this.#calls = workerCalls(this.proxy.services);
+  }
+
+  /** Opens the listeners; port 0 takes the port that the first of them was given. */
+  async listen(): Promise<{ host: string; port: number }> {
+    const { config, log } = this.#options;
+    let { port } = config;
+    for (const host of config.bind) {
+      const listener = await listen({
+        host,
+        port,
+        backlog: config['tcp-backlog'],
+        tcpKeepAlive: config['tcp-keepalive'],
+        transport: this.#transport,
+        accept: (stream, isLoopback) => this.#accept(stream, isLoopback),
+        onError: (error) => log.error({ err: error }, 'accepting clients failed; raise ulimit -n?'),
+      });
+      port = listener.port;
+      this.#listeners.push(listener);
+    }
+    return { host: config.bind[0] as string, port };
+  }
+
+  #accept(
+    stream: Parameters<Proxy['open']>[0],
+    isLoopback: boolean,
+  ): ReturnType<Proxy['open']> | string {
+    const { config } = this.#options;
+    if (!isLoopback && config['protected-mode'] && config.requirepass === '') {
+      this.metrics.increment(SCALAR.rejectedProtected);
+      return asLine(DENIED).toString();
+    }
+    if (this.proxy.sessions.length + this.otherConnections >= config.maxclients) {
+      this.metrics.increment(SCALAR.rejectedMaxclients);
+      return asLine(MAXCLIENTS).toString();
+    }
+    return this.proxy.open(stream);
+  }
+
+  /** What control says besides snapshots and calls. */
+  onMessage(message: ControlToWorker): void {
+    if (message.kind === 'others') this.otherConnections = message.connections;
+    else if (message.kind === 'commands') {
+      this.proxy.learnCommands(message.infos as readonly CommandInfo[]);
+    }
+  }
+
+  handle(method: string, argument: unknown): unknown {
+    const handler = this.#calls.get(method);
+    if (handler === undefined) throw new Error(`no worker call named "${method}"`);
+    return handler(argument);
+  }
+
+  report(): ReturnType<WorkerMetrics['report']> {
+    this.#sampler.sample();
+    return this.metrics.report();
+  }
+
+  /** No new connections; resolves when every client is answered and gone, or after `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners = [];
+    await this.proxy.drain(timeoutMs);
+    this.proxy.close();
+  }
+}

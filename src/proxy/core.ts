@@ -1,0 +1,71 @@
+/** What the pieces of the data path see of each other; Proxy is the one that has it all. */
+
+import type { KeyPositions } from '../commands/key-positions.ts';
+import type { CommandTable } from '../commands/table.ts';
+import type { ReplyStore } from '../downstream/reply-store.ts';
+import type { Session } from '../downstream/session.ts';
+import type { ControlLink } from '../lib/planes.ts';
+import type { Slab, SlabPool } from '../lib/slab.ts';
+import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
+import type { RequestFrame } from '../resp/request-framer.ts';
+import type { Snapshot } from '../topology/snapshot.ts';
+import type { Runtime, Transport } from '../transport/transport.ts';
+import type { LaneSet } from './lane-set.ts';
+import type { Request, RequestPool } from './request.ts';
+import type { Retries } from './retries.ts';
+import type { Routing } from './routing.ts';
+import type { ProxySettings } from './settings.ts';
+import type { Turn } from './turn.ts';
+
+/** No key tells the slot: any primary will do. */
+export const ANY_SLOT = -1;
+export const CROSS_SLOT = -2;
+export const BAD_ARITY = -3;
+
+export interface ProxyCore {
+  readonly frame: RequestFrame;
+  readonly pool: SlabPool;
+  readonly store: ReplyStore;
+  readonly settings: ProxySettings;
+  readonly table: CommandTable;
+  readonly metrics: WorkerMetrics;
+  readonly runtime: Runtime;
+  readonly transport: Transport;
+  readonly link: ControlLink<Snapshot>;
+  readonly routing: Routing;
+  readonly requests: RequestPool;
+  readonly turn: Turn;
+  readonly lanes: LaneSet;
+  readonly retries: Retries;
+  readonly slowReaders: { check(now: number): void };
+  readonly sessions: readonly Session[];
+  readonly keys: KeyPositions;
+  /** Lowest slot of each shard: what stands for the shard where a command has no key. */
+  readonly firstSlots: readonly number[];
+  /** Monotonic ms of the socket read being dealt with. */
+  time: number;
+
+  send(
+    session: Session,
+    id: number,
+    slot: number,
+    multiKey: boolean,
+    buf: Slab,
+    start: number,
+    end: number,
+  ): boolean;
+  mayUseSlot(session: Session, slot: number, multiKey: boolean): boolean;
+  newRequest(session: Session, id: number, slot: number): Request;
+  deliver(request: Request, buf: Slab, start: number, end: number, isError: boolean): void;
+  answerError(request: Request, text: string): void;
+  reject(session: Session, id: number, text: string): boolean;
+  answerLocally(
+    session: Session,
+    id: number,
+    buf: Slab,
+    start: number,
+    end: number,
+    result: 0 | 1 | 2,
+  ): void;
+  failNow(session: Session, id: number, slot: number): void;
+}

@@ -1,0 +1,83 @@
+/** Error lines that the proxy itself writes, and the ones of nodes that it acts on. */
+
+import type { Slab } from '../lib/slab.ts';
+
+export const REDIRECT = {
+  none: 0,
+  moved: 1,
+  ask: 2,
+  tryagain: 3,
+  /** Not executed, the node or cluster is not ready: CLUSTERDOWN, LOADING, MASTERDOWN, READONLY. */
+  clusterdown: 4,
+  loading: 5,
+  masterdown: 6,
+  readonly: 7,
+} as const;
+
+const WORDS: readonly (readonly [string, number])[] = [
+  ['MOVED ', REDIRECT.moved],
+  ['ASK ', REDIRECT.ask],
+  ['TRYAGAIN', REDIRECT.tryagain],
+  ['CLUSTERDOWN', REDIRECT.clusterdown],
+  ['LOADING', REDIRECT.loading],
+  ['MASTERDOWN', REDIRECT.masterdown],
+  ['READONLY ', REDIRECT.readonly],
+];
+
+/** What the error line at `at` (its '-') asks of a proxy; a {@link REDIRECT} value. */
+export function classifyError(buf: Slab, at: number): number {
+  const first = buf[at + 1];
+  for (const [word, kind] of WORDS) {
+    if (first === word.charCodeAt(0) && startsWith(buf, at + 1, word)) return kind;
+  }
+  return REDIRECT.none;
+}
+
+function startsWith(buf: Slab, at: number, word: string): boolean {
+  for (let i = 0; i < word.length; i++) if (buf[at + i] !== word.charCodeAt(i)) return false;
+  return true;
+}
+
+export interface RedirectTarget {
+  readonly slot: number;
+  /** "host:port", or ":port" where the node gave no host: the host that was asked. */
+  readonly address: string;
+}
+
+/** `MOVED 3999 127.0.0.1:6381` or `ASK …`; null when it cannot be read. */
+export function parseRedirect(line: string): RedirectTarget | null {
+  const match = /^(?:MOVED|ASK) (\d{1,5}) (\S*):(\d{1,5})$/.exec(line);
+  if (match === null) return null;
+  const host = match[2] === '?' ? '' : (match[2] as string);
+  const shown = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+  return { slot: Number(match[1]), address: `${shown}:${match[3]}` };
+}
+
+export const CROSSSLOT =
+  "CROSSSLOT Keys in request don't hash to the same slot (use {hash tags} to keep them together)";
+export const NOAUTH = 'NOAUTH Authentication required.';
+export const DENIED =
+  'DENIED slotgate is running in protected mode because no password is set (requirepass) and ' +
+  'it is bound to more than loopback. Set requirepass, or protected-mode: false if everyone who ' +
+  'can reach this port may read and write all data, or connect from loopback.';
+export const MAXCLIENTS = 'ERR max number of clients reached';
+export const OVERTAKEN =
+  'TRYAGAIN The slot moved and a later command of this connection on it was served first; ' +
+  'this one was not executed';
+
+export function uncertain(address: string, code: string): string {
+  return (
+    `UNCERTAIN The connection to ${address} was lost after the command was sent (${code}); ` +
+    'it may or may not have been applied (retry.sentWrites would send it again)'
+  );
+}
+
+export function timedOut(address: string, isRead: boolean): string {
+  const text = `No answer from ${address} within cluster.commandTimeoutMs`;
+  return isRead ? `ERR ${text}` : `UNCERTAIN ${text}; the command may or may not have been applied`;
+}
+
+/** The RESP error for a text without '-' and CRLF; line breaks inside cannot break the protocol. */
+export function asLine(text: string): Slab {
+  return Buffer.from(`-${text.replace(/[\r\n]+/g, ' ')}\r\n`);
+}

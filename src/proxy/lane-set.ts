@@ -1,0 +1,184 @@
+/**
+ * The lanes of one worker: for each node and protocol the one that takes new commands, besides
+ * detached ones that still drain. Opens them lazily, paces reconnecting, and knows since when a
+ * node has been out of reach.
+ */
+
+import type { SlabPool } from '../lib/slab.ts';
+import { SCALAR } from '../metrics/definitions.ts';
+import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
+import type { Runtime, Transport } from '../transport/transport.ts';
+import { type Credentials, Handshake } from '../upstream/handshake.ts';
+import { LANE, Lane, type LaneEvents } from '../upstream/lane.ts';
+import type { Request } from './request.ts';
+import type { RouteNode } from './routing.ts';
+
+const RETRY_FIRST_MS = 20;
+const RETRY_MAX_MS = 1000;
+/** Connections to one node for one protocol: the present one and such as drain big replies. */
+const LANES_PER_NODE = 4;
+
+export interface LaneSettings {
+  readonly credentials: Credentials;
+  readonly connectTimeoutMs: number;
+  readonly bigReplyBytes: number;
+  readonly laneMaxRequests: number;
+  readonly laneMaxBytes: number;
+}
+
+/** One node as this worker sees it. */
+export class Upstream {
+  readonly node: RouteNode;
+  readonly metricsRow: number;
+  /** Lane that takes new commands, by protocol - 2. */
+  readonly current: (Lane<Request> | null)[] = [null, null];
+  readonly all = new Set<Lane<Request>>();
+  failures = 0;
+  retryAt = 0;
+  /** Monotonic ms of the first failure since it last answered; 0 while it is well. */
+  downSince = 0;
+  lastError = '';
+
+  constructor(node: RouteNode, metricsRow: number) {
+    this.node = node;
+    this.metricsRow = metricsRow;
+  }
+}
+
+export class LaneSet {
+  readonly upstreams: (Upstream | undefined)[] = [];
+  readonly owners = new Map<Lane<Request>, Upstream>();
+  readonly #settings: LaneSettings;
+  readonly #transport: Transport;
+  readonly #runtime: Runtime;
+  readonly #pool: SlabPool;
+  readonly #metrics: WorkerMetrics;
+  readonly #events: LaneEvents<Request>;
+
+  constructor(
+    settings: LaneSettings,
+    deps: {
+      transport: Transport;
+      runtime: Runtime;
+      pool: SlabPool;
+      metrics: WorkerMetrics;
+      events: LaneEvents<Request>;
+    },
+  ) {
+    this.#settings = settings;
+    this.#transport = deps.transport;
+    this.#runtime = deps.runtime;
+    this.#pool = deps.pool;
+    this.#metrics = deps.metrics;
+    this.#events = deps.events;
+  }
+
+  upstream(node: RouteNode): Upstream {
+    let upstream = this.upstreams[node.index];
+    if (upstream === undefined) {
+      upstream = new Upstream(node, this.#metrics.acquireNode(node.address));
+      this.upstreams[node.index] = upstream;
+    }
+    return upstream;
+  }
+
+  /**
+   * The lane that takes a new command for this node, opened if need be; null while the node is out
+   * of reach or its lane is full.
+   */
+  lane(node: RouteNode, protocol: 2 | 3, now: number): Lane<Request> | null {
+    const upstream = this.upstream(node);
+    const lane = upstream.current[protocol - 2] ?? null;
+    if (lane === null) {
+      if (now < upstream.retryAt) return null;
+      const opened = this.#open(upstream, protocol);
+      return upstream.failures > 0 ? null : opened;
+    }
+    if (lane.state !== LANE.ready && upstream.failures > 0) return null;
+    if (lane.count >= this.#settings.laneMaxRequests) return null;
+    if (lane.unsentBytes >= this.#settings.laneMaxBytes) return null;
+    return lane;
+  }
+
+  #open(upstream: Upstream, protocol: 2 | 3): Lane<Request> | null {
+    if (upstream.all.size >= LANES_PER_NODE * 2) return null;
+    const { connectTimeoutMs, bigReplyBytes, credentials } = this.#settings;
+    const lane = new Lane<Request>(
+      { endpoint: upstream.node, protocol, connectTimeoutMs, bigReplyBytes },
+      new Handshake(protocol, credentials),
+      this.#pool,
+      this.#events,
+    );
+    upstream.current[protocol - 2] = lane;
+    upstream.all.add(lane);
+    this.owners.set(lane, upstream);
+    this.#metrics.increment(SCALAR.lanesOpened);
+    lane.openedAt = this.#runtime.now();
+    lane.open(this.#transport);
+    return lane;
+  }
+
+  onReady(lane: Lane<Request>): Upstream | undefined {
+    const upstream = this.owners.get(lane);
+    if (upstream === undefined) return undefined;
+    this.#metrics.nodeConnected(upstream.metricsRow);
+    upstream.failures = 0;
+    upstream.retryAt = 0;
+    upstream.downSince = 0;
+    upstream.lastError = '';
+    return upstream;
+  }
+
+  /** Forgets a closed lane; the pause before the next attempt grows with each failure in a row. */
+  onClosed(lane: Lane<Request>, code: string, now: number): Upstream | undefined {
+    const upstream = this.owners.get(lane);
+    if (upstream === undefined) return undefined;
+    this.owners.delete(lane);
+    upstream.all.delete(lane);
+    const index = lane.options.protocol - 2;
+    const wasCurrent = upstream.current[index] === lane;
+    if (wasCurrent) upstream.current[index] = null;
+    this.#metrics.increment(SCALAR.lanesClosed);
+    if (lane.wasReady) this.#metrics.nodeDisconnected(upstream.metricsRow);
+    else this.#metrics.nodeConnectFailed(upstream.metricsRow);
+    if (code === 'EDESYNC') this.#metrics.increment(SCALAR.desyncAlarms);
+    if (code === 'EIDLE' || !wasCurrent) return upstream;
+    upstream.failures++;
+    upstream.lastError = code;
+    if (upstream.downSince === 0) upstream.downSince = now;
+    const pause = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(upstream.failures - 1, 6));
+    // A lane that worked until now is dialled again at once; jitter keeps workers apart.
+    upstream.retryAt = lane.wasReady ? now : now + pause * (0.5 + this.#runtime.random());
+    return upstream;
+  }
+
+  /** New commands go to another lane; this one answers what it owes. False when it must go on. */
+  detach(lane: Lane<Request>): boolean {
+    const upstream = this.owners.get(lane);
+    if (upstream === undefined || lane.detached) return lane.detached;
+    let sameProtocol = 0;
+    for (const other of upstream.all) {
+      if (other.options.protocol === lane.options.protocol) sameProtocol++;
+    }
+    const spare = [...upstream.all].find(
+      (other) =>
+        other.detached && other.count === 0 && other.options.protocol === lane.options.protocol,
+    );
+    if (spare === undefined && sameProtocol >= LANES_PER_NODE) return false;
+    lane.detached = true;
+    if (spare !== undefined) spare.detached = false;
+    upstream.current[lane.options.protocol - 2] = spare ?? null;
+    return true;
+  }
+
+  /** Lanes to nodes that have left the cluster close once nothing is owed on them. */
+  closeAbsent(): void {
+    for (const [lane, upstream] of this.owners) {
+      if (!upstream.node.present && lane.count === 0) lane.destroy('EIDLE');
+    }
+  }
+
+  closeAll(): void {
+    for (const lane of [...this.owners.keys()]) lane.destroy('EIDLE');
+  }
+}

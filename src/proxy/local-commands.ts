@@ -1,0 +1,157 @@
+/** Runs the commands that the proxy answers itself, and words its refusals. */
+
+import { hasBlockOption } from '../commands/key-positions.ts';
+import { FLAG } from '../commands/table.ts';
+import { KIND, refusalText } from '../commands/verdicts.ts';
+import { GATE, type Session } from '../downstream/session.ts';
+import type { Slab } from '../lib/slab.ts';
+import { RESULT } from '../metrics/definitions.ts';
+import { ReplyWriter } from '../resp/reply-writer.ts';
+import type { RequestFrame } from '../resp/request-framer.ts';
+import { SLOT_COUNT } from '../topology/snapshot.ts';
+import { ANY_SLOT, type ProxyCore } from './core.ts';
+import { CROSSSLOT } from './error-replies.ts';
+import type { LocalHandler, LocalServices } from './local/context.ts';
+import { localHandlers } from './local/registry.ts';
+import type { Request } from './request.ts';
+
+/** Arguments shown in "unknown command"; Redis cuts at 128 bytes too. */
+const SHOWN_BYTES = 128;
+/** Connection-state changes that must not overtake commands in flight. */
+const EXCLUSIVE = new Set(['hello', 'reset']);
+
+export class LocalCommands {
+  readonly services: LocalServices;
+  readonly #proxy: ProxyCore;
+  readonly #handlers: readonly (LocalHandler | undefined)[];
+  #writer = new ReplyWriter(2);
+
+  constructor(proxy: ProxyCore, services: LocalServices) {
+    this.#proxy = proxy;
+    this.services = services;
+    this.#handlers = localHandlers(proxy.table);
+  }
+
+  /** False when it must wait for what is in flight. */
+  dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+    const proxy = this.#proxy;
+    const { frame, table } = proxy;
+    const arity = table.arity[id] as number;
+    const name = table.names[id] as string;
+    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
+      return proxy.reject(session, id, `ERR wrong number of arguments for '${name}' command`);
+    }
+    if (name === 'cluster|countkeysinslot' || name === 'cluster|getkeysinslot') {
+      return this.#toSlot(session, id, buf, start, end);
+    }
+    if (session.pending > 0 && EXCLUSIVE.has(name)) {
+      // Replies in flight were asked for in the old protocol version.
+      session.gate |= GATE.barrier;
+      return false;
+    }
+    const handler = this.#handlers[id];
+    if (handler === undefined) return this.refuse(session, id, buf, frame);
+    const args = argumentsOf(buf, frame);
+    const writer = this.#writer;
+    writer.reset(session.protocol);
+    const running = handler({ session, command: id, args, services: this.services }, writer);
+    if (running instanceof Promise) {
+      // It writes later: the writer stays with it and the next command gets a new one.
+      this.#writer = new ReplyWriter(2);
+      this.#answerLater(session, id, running, writer);
+      return true;
+    }
+    this.#answer(session, id, writer);
+    return true;
+  }
+
+  #answer(session: Session, id: number, writer: ReplyWriter): void {
+    const { slab, start, end } = writer.finish();
+    if (start === end) return; // CLIENT REPLY OFF or SKIP: no reply at all.
+    const isError = slab[start] === 45;
+    if (isError) this.#proxy.metrics.countErrorReply(slab, start + 1, end);
+    this.#proxy.answerLocally(session, id, slab, start, end, isError ? RESULT.error : RESULT.ok);
+  }
+
+  /** Its place in the order is kept until the answer is there. */
+  #answerLater(session: Session, id: number, running: Promise<void>, writer: ReplyWriter): void {
+    const request = this.#proxy.newRequest(session, id, ANY_SLOT);
+    running.then(
+      () => this.#settle(request, writer),
+      (error: unknown) => {
+        const text = error instanceof Error ? error.message : String(error);
+        this.#proxy.answerError(request, `ERR ${text}`);
+      },
+    );
+  }
+
+  #settle(request: Request, writer: ReplyWriter): void {
+    if (request.session === null || request.answered) return; // Its client has left.
+    const { slab, start, end } = writer.finish();
+    this.#proxy.deliver(request, slab, start, end, slab[start] === 45);
+  }
+
+  /** Sent to the node that owns the slot named by argument 2. */
+  #toSlot(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+    const { args } = this.#proxy.frame;
+    const at = args[4] as number;
+    const text = buf.toString('latin1', at, at + (args[5] as number));
+    const slot = /^\d{1,5}$/.test(text) ? Number(text) : SLOT_COUNT;
+    if (slot >= SLOT_COUNT) {
+      return this.#proxy.reject(session, id, 'ERR Invalid slot');
+    }
+    return this.#proxy.send(session, id, slot, false, buf, start, end);
+  }
+
+  /** XREAD and XREADGROUP with BLOCK would hold up everyone else on the lane. */
+  refusesBlocking(session: Session, id: number, buf: Slab): boolean {
+    const { frame, table } = this.#proxy;
+    if (((table.flags[id] as number) & FLAG.mayBlock) === 0) return false;
+    if (!hasBlockOption(buf, frame.args, frame.argc)) return false;
+    const name = (table.names[id] as string).toUpperCase();
+    const text = `ERR '${name}' with BLOCK is not supported by this version of slotgate yet`;
+    return this.#proxy.reject(session, id, text);
+  }
+
+  /** Commands of kind refused and later, and names that operators deny. */
+  refuse(session: Session, id: number, buf: Slab, frame: RequestFrame): boolean {
+    const { table } = this.#proxy;
+    const kind = table.kind[id] as number;
+    if (kind !== KIND.refused && kind !== KIND.later) {
+      return this.#proxy.reject(session, id, unknownCommand(buf, frame));
+    }
+    return this.#proxy.reject(session, id, refusalText(table.names[id] as string, kind));
+  }
+
+  refuseSubcommand(session: Session, id: number, buf: Slab, frame: RequestFrame): boolean {
+    const at = frame.args[2] as number;
+    const length = Math.min(frame.args[3] as number, SHOWN_BYTES);
+    const sub = buf.toString('latin1', at, at + length);
+    const name = (this.#proxy.table.names[id] as string).toUpperCase();
+    return this.#proxy.reject(session, id, `ERR unknown subcommand '${sub}'. Try ${name} HELP.`);
+  }
+
+  refuseCrossSlot(session: Session, id: number): boolean {
+    return this.#proxy.reject(session, id, CROSSSLOT);
+  }
+}
+
+function argumentsOf(buf: Slab, frame: RequestFrame): Buffer[] {
+  const args: Buffer[] = [];
+  for (let i = 0; i < frame.argc; i++) {
+    const at = frame.args[i * 2] as number;
+    args.push(Buffer.from(buf.subarray(at, at + (frame.args[i * 2 + 1] as number))));
+  }
+  return args;
+}
+
+/** Redis' own words: ERR unknown command 'foo', with args beginning with: 'a' 'b' */
+function unknownCommand(buf: Slab, frame: RequestFrame): string {
+  const [name, ...rest] = argumentsOf(buf, frame).map((arg) => arg.toString('latin1'));
+  let shown = '';
+  for (const arg of rest) {
+    if (shown.length >= SHOWN_BYTES) break;
+    shown += `'${arg.slice(0, SHOWN_BYTES - shown.length)}' `;
+  }
+  return `ERR unknown command '${(name ?? '').slice(0, SHOWN_BYTES)}', with args beginning with: ${shown}`;
+}

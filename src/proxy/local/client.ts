@@ -1,0 +1,186 @@
+/**
+ * CLIENT …: about this connection at once; LIST and KILL go through control to all workers, since
+ * a client may be served by any of them.
+ */
+
+import { GATE } from '../../downstream/session.ts';
+import type { ReplyWriter } from '../../resp/reply-writer.ts';
+import { SYNTAX_ERROR, text, word } from './arguments.ts';
+import { askControl, CONTROL_PATIENCE_MS, fieldOf, listOf, numberOf } from './asking-control.ts';
+import { type ClientFilter, parseKillFilter, parseListFilter } from './client-filter.ts';
+import { clientLine } from './client-line.ts';
+import { BAD_CLIENT_NAME, isPlainName } from './connection.ts';
+import type { LocalCall, LocalHandler, LocalServices } from './context.ts';
+
+function id({ session }: LocalCall, reply: ReplyWriter): void {
+  reply.integer(session.id);
+}
+
+function getName({ session }: LocalCall, reply: ReplyWriter): void {
+  if (session.name === '') reply.nullBulk();
+  else reply.bulk(session.name);
+}
+
+function setName({ session, args }: LocalCall, reply: ReplyWriter): void {
+  const name = text(args, 2);
+  if (!isPlainName(name)) {
+    reply.error(BAD_CLIENT_NAME);
+    return;
+  }
+  session.name = name;
+  reply.simple('OK');
+}
+
+/** As Redis 7.2, also over older nodes: client libraries send it on every connect. */
+function setInfo({ session, args }: LocalCall, reply: ReplyWriter): void {
+  const attribute = text(args, 2);
+  const value = text(args, 3);
+  const name = attribute.toLowerCase();
+  if (name !== 'lib-name' && name !== 'lib-ver') {
+    reply.error(`ERR Unrecognized option '${attribute}'`);
+  } else if (!isPlainName(value)) {
+    reply.error(`ERR ${attribute} cannot contain spaces, newlines or special characters.`);
+  } else {
+    if (name === 'lib-name') session.libName = value;
+    else session.libVersion = value;
+    reply.simple('OK');
+  }
+}
+
+function info({ session, services }: LocalCall, reply: ReplyWriter): void {
+  reply.verbatim(`${clientLine(session, services.table, services.runtime.now())}\n`);
+}
+
+/** On or off, or null for another word. */
+function onOff(args: readonly Buffer[]): boolean | null {
+  const value = word(args, 2);
+  if (value === 'on') return true;
+  return value === 'off' ? false : null;
+}
+
+function noEvict({ session, args }: LocalCall, reply: ReplyWriter): void {
+  const value = onOff(args);
+  if (value === null) {
+    reply.error(SYNTAX_ERROR);
+    return;
+  }
+  session.noEvict = value;
+  reply.simple('OK');
+}
+
+function noTouch({ session, args }: LocalCall, reply: ReplyWriter): void {
+  const value = onOff(args);
+  if (value === null) {
+    reply.error(SYNTAX_ERROR);
+    return;
+  }
+  session.noTouch = value;
+  reply.simple('OK');
+}
+
+/** Only ON is answered; the proxy's core keeps the replies back. */
+function replyMode({ session, args }: LocalCall, reply: ReplyWriter): void {
+  switch (word(args, 2)) {
+    case 'on':
+      session.replyMode = 0;
+      session.gate &= ~GATE.replyMode;
+      reply.simple('OK');
+      return;
+    case 'off':
+      session.replyMode = 1;
+      session.gate |= GATE.replyMode;
+      return;
+    case 'skip':
+      // While replies are off there is none to skip: the mode stays.
+      if (session.replyMode !== 1) session.replyMode = 2;
+      session.gate |= GATE.replyMode;
+      return;
+    default:
+      reply.error(SYNTAX_ERROR);
+  }
+}
+
+/** Nobody's keys are tracked for another connection. */
+function getRedir(_call: LocalCall, reply: ReplyWriter): void {
+  reply.integer(-1);
+}
+
+/** `silent` workers may serve clients that the answer lacks. */
+function silenceError(silent: number): string {
+  return `ERR ${silent} of slotgate's workers did not answer in time; try again`;
+}
+
+async function list({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
+  const filter = parseListFilter(args);
+  if (typeof filter === 'string') {
+    reply.error(filter);
+    return;
+  }
+  const answer = await askControl(services, 'client.list', filter, CONTROL_PATIENCE_MS);
+  if (!answer.ok) {
+    reply.error(`ERR CLIENT LIST failed: ${answer.reason}`);
+    return;
+  }
+  const silent = numberOf(fieldOf(answer.value, 'silent'));
+  if (silent > 0) {
+    reply.error(silenceError(silent));
+    return;
+  }
+  const lines = inOrder(listOf(fieldOf(answer.value, 'clients')), filter.ids);
+  reply.verbatim(lines.map((line) => `${line}\n`).join(''));
+}
+
+/** By id as they come; where ids were asked for, in their order, and twice what was asked twice. */
+function inOrder(clients: readonly unknown[], ids: readonly number[] | undefined): string[] {
+  const line = (client: unknown): string => String(fieldOf(client, 'line'));
+  if (ids === undefined) return clients.map(line);
+  const byId = new Map(clients.map((client) => [fieldOf(client, 'id'), line(client)]));
+  return ids.flatMap((wanted) => byId.get(wanted) ?? []);
+}
+
+async function kill({ session, args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
+  if (args.length === 3) {
+    // The old form names an address, spares nobody, and counts nothing.
+    const outcome = await killAll(services, { address: text(args, 2) }, session.id);
+    if (typeof outcome === 'string') reply.error(outcome);
+    else if (outcome === 0) reply.error('ERR No such client');
+    else reply.simple('OK');
+    return;
+  }
+  const filter = parseKillFilter(args, session.id);
+  if (typeof filter === 'string') {
+    reply.error(filter);
+    return;
+  }
+  const outcome = await killAll(services, filter, session.id);
+  if (typeof outcome === 'string') reply.error(outcome);
+  else reply.integer(outcome);
+}
+
+/** How many were killed, or the error's text. A session that kills itself is answered first. */
+async function killAll(
+  services: LocalServices,
+  filter: ClientFilter,
+  self: number,
+): Promise<number | string> {
+  const argument = { filter, self };
+  const answer = await askControl(services, 'client.kill', argument, CONTROL_PATIENCE_MS);
+  if (!answer.ok) return `ERR CLIENT KILL failed: ${answer.reason}`;
+  const killed = numberOf(fieldOf(answer.value, 'killed'));
+  const silent = numberOf(fieldOf(answer.value, 'silent'));
+  return silent === 0 ? killed : `${silenceError(silent)} (${killed} clients were killed)`;
+}
+
+export const CLIENT_HANDLERS: Readonly<Record<string, LocalHandler>> = {
+  'client|id': id,
+  'client|getname': getName,
+  'client|setname': setName,
+  'client|setinfo': setInfo,
+  'client|info': info,
+  'client|list': list,
+  'client|kill': kill,
+  'client|no-evict': noEvict,
+  'client|no-touch': noTouch,
+  'client|reply': replyMode,
+  'client|getredir': getRedir,
+};

@@ -1,0 +1,55 @@
+/**
+ * What commands that the proxy answers itself may see and do. A handler gets its arguments decoded
+ * (these commands are rare) and writes one reply; one that must ask other workers or nodes returns
+ * a promise, and its place in the session's reply order waits for it.
+ */
+
+import type { CommandTable } from '../../commands/table.ts';
+import type { Session } from '../../downstream/session.ts';
+import type { ControlCalls } from '../../lib/planes.ts';
+import type { WorkerMetrics } from '../../metrics/worker-metrics.ts';
+import type { ReplyWriter } from '../../resp/reply-writer.ts';
+import type { Snapshot } from '../../topology/snapshot.ts';
+import type { Runtime } from '../../transport/transport.ts';
+
+/** The part of the configuration that clients can see or that local commands need. */
+export interface LocalSettings {
+  readonly version: string;
+  /** '' = no password wanted. */
+  readonly requirepass: string;
+  readonly port: number;
+  readonly announceHost: string;
+  readonly announcePort: number;
+  readonly workers: number;
+  readonly workerId: number;
+  /** 40 hex digits, the same for all workers of this instance: our node id as clients see it. */
+  readonly nodeId: string;
+  /** Unix ms at which this instance started; absent: when this process did. */
+  readonly startedAt?: number;
+  /** Name → value as CONFIG GET answers it (Redis' names and slotgate's own, no secrets). */
+  readonly visible: ReadonlyMap<string, string>;
+}
+
+export interface LocalServices {
+  readonly settings: LocalSettings;
+  readonly runtime: Runtime;
+  readonly table: CommandTable;
+  readonly metrics: WorkerMetrics;
+  readonly control: ControlCalls;
+  snapshot(): Snapshot | null;
+  sessions(): Iterable<Session>;
+  sessionCount(): number;
+  /** Closes after the replies in flight (graceful) or at once. */
+  closeSession(session: Session, options: { graceful: boolean }): void;
+}
+
+export interface LocalCall {
+  readonly session: Session;
+  /** Id in the command table: of the subcommand where there is one. */
+  readonly command: number;
+  /** args[0] is the command's name as the client wrote it. */
+  readonly args: readonly Buffer[];
+  readonly services: LocalServices;
+}
+
+export type LocalHandler = (call: LocalCall, reply: ReplyWriter) => void | Promise<void>;

@@ -1,0 +1,67 @@
+/** Sends one command as parts to several shards, all or none. Shared by splits and fan-outs. */
+
+import type { Session } from '../downstream/session.ts';
+import type { Slab } from '../lib/slab.ts';
+import type { Lane } from '../upstream/lane.ts';
+import type { ProxyCore } from './core.ts';
+import type { Gathering, Request } from './request.ts';
+import { NO_NODE } from './routing.ts';
+
+export const READY = { wait: 0, go: 1, answered: 2 } as const;
+
+/**
+ * Finds the lane of every slot's owner. `wait`: the session holds; `answered`: a shard has been away
+ * for too long and the command was answered with an error; `go`: `lanes` is filled.
+ */
+export function lanesFor(
+  proxy: ProxyCore,
+  session: Session,
+  slots: ArrayLike<number>,
+  count: number,
+  bytes: number,
+  lanes: Lane<Request>[],
+): number {
+  lanes.length = 0;
+  for (let i = 0; i < count; i++) {
+    const slot = slots[i] as number;
+    const owner = proxy.routing.owner[slot] as number;
+    const node = owner === NO_NODE ? undefined : proxy.routing.nodes[owner];
+    const lane = node === undefined ? null : proxy.lanes.lane(node, session.protocol, proxy.time);
+    if (lane === null) {
+      if (proxy.retries.hold(session, slot, bytes)) return READY.wait;
+      proxy.failNow(session, session.lastCommand, slot);
+      return READY.answered;
+    }
+    lanes.push(lane);
+  }
+  return READY.go;
+}
+
+export interface Part {
+  readonly slot: number;
+  readonly multiKey: boolean;
+  readonly lane: Lane<Request>;
+  readonly slab: Slab;
+  readonly start: number;
+  readonly end: number;
+}
+
+export function sendPart(
+  proxy: ProxyCore,
+  parent: Request,
+  gathering: Gathering,
+  part: Part,
+): Request {
+  const request = proxy.requests.take();
+  request.parent = parent;
+  request.command = parent.command;
+  request.slot = part.slot;
+  request.isRead = parent.isRead;
+  request.multiKey = part.multiKey;
+  request.startedAt = proxy.time;
+  gathering.parts.push(request);
+  gathering.outstanding++;
+  request.lane = part.lane;
+  part.lane.enqueue(request, part.slab, part.start, part.end, false, proxy.time);
+  return request;
+}

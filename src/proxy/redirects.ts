@@ -1,0 +1,135 @@
+/**
+ * What is done with error replies that say "not here" or "not now": none of them was executed, so
+ * the command is sent again, unseen by the client, as long as the hold lasts.
+ */
+
+import type { Slab } from '../lib/slab.ts';
+import { SCALAR, type Scalar } from '../metrics/definitions.ts';
+import type { Lane } from '../upstream/lane.ts';
+import type { ProxyCore } from './core.ts';
+import { classifyError, parseRedirect, REDIRECT } from './error-replies.ts';
+import type { Request } from './request.ts';
+import { topOf } from './retries.ts';
+import { NO_NODE } from './routing.ts';
+
+/** Pause before a command that was told "try again" or "not ready" goes to the node once more. */
+const RETRY_PAUSE_MS = 10;
+const RETRY_PAUSE_MAX_MS = 100;
+/** Redirects in a row that are followed at once; more look like a cluster at odds with itself. */
+const QUICK_REDIRECTS = 5;
+
+const COUNTER: Readonly<Record<number, Scalar>> = {
+  [REDIRECT.moved]: SCALAR.redirectsMoved,
+  [REDIRECT.ask]: SCALAR.redirectsAsk,
+  [REDIRECT.tryagain]: SCALAR.redirectsTryagain,
+  [REDIRECT.clusterdown]: SCALAR.redirectsClusterdown,
+  [REDIRECT.loading]: SCALAR.redirectsLoading,
+  [REDIRECT.masterdown]: SCALAR.redirectsMasterdown,
+  [REDIRECT.readonly]: SCALAR.redirectsReadonly,
+};
+
+export class Redirects {
+  readonly #proxy: ProxyCore;
+
+  constructor(proxy: ProxyCore) {
+    this.#proxy = proxy;
+  }
+
+  /** True when the error is dealt with here and the client does not see it. */
+  onError(request: Request, buf: Slab, at: number, end: number): boolean {
+    const kind = classifyError(buf, at);
+    if (kind === REDIRECT.none) return false;
+    const top = topOf(request);
+    if (top.session === null || top.answered) return false; // A tombstone: dropped as any reply.
+    const proxy = this.#proxy;
+    proxy.metrics.increment(COUNTER[kind] as Scalar);
+    const lane = request.lane as Lane<Request>;
+    request.lane = null;
+    request.formerLane = lane;
+    request.attempts++;
+    const line = buf.toString('latin1', at + 1, end - 2);
+    const address = proxy.lanes.owners.get(lane)?.node.address ?? '';
+    if (kind === REDIRECT.moved || kind === REDIRECT.ask) {
+      this.#follow(request, kind, line, address);
+    } else {
+      if (kind === REDIRECT.tryagain) proxy.routing.setInMotion(request.slot, proxy.time);
+      else proxy.link.hint({ reason: 'state', node: address });
+      proxy.retries.park(request, line, this.#pause(request));
+    }
+    proxy.turn.later(proxy.retries);
+    return true;
+  }
+
+  #pause(request: Request): number {
+    return Math.min(RETRY_PAUSE_MAX_MS, RETRY_PAUSE_MS * request.attempts);
+  }
+
+  #follow(request: Request, kind: number, line: string, asked: string): void {
+    const proxy = this.#proxy;
+    const target = parseRedirect(line);
+    const pause = request.attempts <= QUICK_REDIRECTS ? 0 : this.#pause(request);
+    const cause = `CLUSTERDOWN The redirect "${line}" from ${asked} could not be followed`;
+    if (target === null) {
+      proxy.retries.park(request, cause, this.#pause(request));
+      return;
+    }
+    const host = asked.slice(0, asked.lastIndexOf(':'));
+    const address = target.address.startsWith(':') ? host + target.address : target.address;
+    const node = proxy.routing.nodeAt(address);
+    if (node < 0) {
+      // Only nodes that control has seen in the cluster are ever dialled.
+      proxy.link.hint({ reason: 'unknown-node', node: address });
+      proxy.retries.park(request, cause, this.#pause(request));
+      return;
+    }
+    if (kind === REDIRECT.moved) {
+      proxy.routing.setMoved(target.slot, node, proxy.time);
+      proxy.link.hint({ reason: 'moved', node: address });
+    } else {
+      proxy.routing.setInMotion(target.slot, proxy.time);
+      request.askNode = node;
+    }
+    proxy.retries.park(request, cause, pause);
+  }
+
+  /** Sends a parked request to whoever serves its slot now; false when nobody can take it. */
+  resend(request: Request): boolean {
+    const proxy = this.#proxy;
+    const session = topOf(request).session;
+    const former = request.formerLane;
+    const chunk = request.chunk;
+    if (session === null || former === null || chunk === null) return false;
+    const asking = request.askNode >= 0;
+    const owner = asking ? request.askNode : (proxy.routing.owner[request.slot] as number);
+    const node = owner === NO_NODE ? undefined : proxy.routing.nodes[owner];
+    const lane =
+      node === undefined ? null : proxy.lanes.lane(node, former.options.protocol, proxy.time);
+    if (lane === null) {
+      // The node that ASK named is gone or full: its next answer comes from the owner again.
+      if (asking) request.askNode = -1;
+      return false;
+    }
+    const { offset, length } = request;
+    request.askNode = -1;
+    request.formerLane = null;
+    request.lane = lane;
+    lane.enqueue(request, chunk.slab, offset, offset + length, asking, proxy.time);
+    former.releaseChunk(chunk);
+    return true;
+  }
+
+  /** Error line for a slot whose shard cannot be reached. */
+  awayText(slot: number, address = '', code = ''): string {
+    const proxy = this.#proxy;
+    const owner = slot < 0 ? NO_NODE : (proxy.routing.owner[slot] as number);
+    const seconds = proxy.settings.hold.timeoutMs / 1000;
+    const held = `after waiting up to ${seconds} s (hold.timeoutMs)`;
+    if (owner === NO_NODE) return `CLUSTERDOWN No primary serves hash slot ${slot} ${held}`;
+    const upstream = proxy.lanes.upstreams[owner];
+    const where = address === '' ? (upstream?.node.address ?? '') : address;
+    const why = code === '' ? (upstream?.lastError ?? '') : code;
+    return `CLUSTERDOWN ${where || 'The primary'} of hash slot ${slot} is out of reach${
+      why === '' ? '' : ` (${why})`
+    } ${held}`;
+  }
+}

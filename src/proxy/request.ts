@@ -1,0 +1,161 @@
+/**
+ * One command on its way: a place in its session's reply order (`nextInSession`) and, while a node
+ * owes the reply, in one lane's queue (`nextInLane`). Pooled: it is recycled when both have let go.
+ *
+ *   lone command    in the session's order and in a lane
+ *   parent          of a split or fan-out: in the order only; answered when its parts are
+ *   part            in a lane only; reports to its parent
+ *   tombstone       its client left or was answered (time-out): in a lane only, the reply is dropped
+ */
+
+import type { ReplySlot } from '../downstream/reply-store.ts';
+import type { Session } from '../downstream/session.ts';
+import type { SharedChunk, Slab } from '../lib/slab.ts';
+import type { Lane, LaneEntry } from '../upstream/lane.ts';
+
+export class Request implements LaneEntry<Request>, ReplySlot {
+  // In a lane.
+  nextInLane: Request | null = null;
+  chunk: SharedChunk | null = null;
+  offset = 0;
+  length = 0;
+  swallow = 0;
+  queuedAt = 0;
+  lane: Lane<Request> | null = null;
+  // In a session.
+  nextInSession: ReplySlot | null = null;
+  done = false;
+  silent = false;
+  stored: SharedChunk | null = null;
+  storedStart = 0;
+  storedEnd = 0;
+  /** Null when the client has left. */
+  session: Session | null = null;
+  inSession = false;
+  // What it is.
+  command = 0;
+  slot = 0;
+  isRead = false;
+  multiKey = false;
+  startedAt = 0;
+  /** Part of the reply has gone to the client: it can no longer be answered otherwise. */
+  streamed = false;
+  /** The client has its answer (a time-out); what still comes is dropped. */
+  answered = false;
+  /** In the pool. */
+  isFree = false;
+  // When things go wrong.
+  /** Closed or left lane whose chunk still holds the bytes, while it waits to be sent again. */
+  formerLane: Lane<Request> | null = null;
+  parked = false;
+  parkedAt = 0;
+  /** Not sent again before this, monotonic ms. */
+  retryAt = 0;
+  /** Error line that the client gets if the hold ends in vain. */
+  cause = '';
+  /** Node (routing index) that ASK named for the next try, or -1. */
+  askNode = -1;
+  attempts = 0;
+  deaths = 0;
+  // Split and fan-out.
+  parent: Request | null = null;
+  gathering: Gathering | null = null;
+
+  reset(): void {
+    this.nextInLane = null;
+    this.chunk = null;
+    this.swallow = 0;
+    this.lane = null;
+    this.nextInSession = null;
+    this.done = false;
+    this.silent = false;
+    this.stored = null;
+    this.session = null;
+    this.inSession = false;
+    this.multiKey = false;
+    this.streamed = false;
+    this.answered = false;
+    this.formerLane = null;
+    this.parked = false;
+    this.parkedAt = 0;
+    this.retryAt = 0;
+    this.cause = '';
+    this.askNode = -1;
+    this.attempts = 0;
+    this.deaths = 0;
+    this.parent = null;
+    this.gathering = null;
+  }
+}
+
+const POOL_MAX = 16384;
+
+export class RequestPool {
+  readonly #free: Request[] = [];
+
+  take(): Request {
+    const request = this.#free.pop();
+    if (request === undefined) return new Request();
+    request.isFree = false;
+    return request;
+  }
+
+  /** Recycles it unless its session, a lane, its parent or the parking place still needs it. */
+  give(request: Request): void {
+    if (request.inSession || request.lane !== null || request.parked || request.parent !== null) {
+      return;
+    }
+    if (request.gathering !== null && request.gathering.outstanding > 0) return;
+    // Given twice, it would serve two commands at once and mix up their replies.
+    if (request.isFree) throw new Error('a request was recycled twice');
+    request.reset();
+    request.isFree = true;
+    if (this.#free.length < POOL_MAX) this.#free.push(request);
+  }
+}
+
+/** Merges the parts' replies; returns bytes that are valid until the next call. */
+export type Merge = (gathering: Gathering) => { slab: Slab; start: number; end: number };
+
+/**
+ * One command that was sent as several parts: the parts' replies are kept until all are there,
+ * then merged into one. A failed part fails the whole with that part's error; for writes the error
+ * says how many parts were applied.
+ */
+export class Gathering {
+  /** Parts whose reply is still to come. */
+  outstanding = 0;
+  readonly parts: Request[] = [];
+  /** Part index per key, for replies that must be put back into key order; null: part i is key i. */
+  partOfKey: Uint32Array | null = null;
+  keys = 0;
+  readonly isWrite: boolean;
+  readonly merge: Merge;
+
+  constructor(merge: Merge, isWrite: boolean) {
+    this.merge = merge;
+    this.isWrite = isWrite;
+  }
+
+  /** The first part that failed, or null. */
+  failed(): Request | null {
+    for (const part of this.parts) {
+      const chunk = part.stored;
+      if (chunk !== null && chunk.slab[part.storedStart] === 45) return part;
+    }
+    return null;
+  }
+
+  /** Error line without '-' and CRLF for a failed part. */
+  errorText(failed: Request): string {
+    const chunk = failed.stored;
+    if (chunk === null) return 'ERR a part of the command was lost';
+    const text = chunk.slab.toString('latin1', failed.storedStart + 1, failed.storedEnd - 2);
+    if (!this.isWrite || this.parts.length === 1) return text;
+    let applied = 0;
+    for (const part of this.parts) {
+      if (part.stored !== null && part.stored.slab[part.storedStart] !== 45) applied++;
+    }
+    return `${text} (${applied} of ${this.parts.length} parts were applied)`;
+  }
+}

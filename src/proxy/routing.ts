@@ -1,0 +1,160 @@
+/**
+ * Where each slot's commands go at this moment: the newest snapshot, corrected per slot by MOVED
+ * replies until a poll that started after them says otherwise.
+ *
+ * `epoch` grows with every change; `slotChangedAt[slot]` is the epoch of that slot's last change.
+ * A session whose oldest command in flight is older than that must wait before it uses the slot
+ * again (the barrier): its commands would travel on two connections and could overtake each other.
+ */
+
+import { NO_SHARD, nodeAddress, SLOT_COUNT, type Snapshot } from '../topology/snapshot.ts';
+
+/** `owner` of a slot that nobody serves. */
+export const NO_NODE = 0xffff;
+
+export interface RouteNode {
+  readonly index: number;
+  readonly id: string;
+  readonly address: string;
+  readonly host: string;
+  readonly port: number;
+  /** In the newest snapshot; others are kept for what is still in flight. */
+  present: boolean;
+}
+
+interface Moved {
+  readonly node: number;
+  readonly at: number;
+}
+
+export class Routing {
+  epoch = 1;
+  snapshot: Snapshot | null = null;
+  /** Slot → index into `nodes`, or NO_NODE. */
+  readonly owner = new Uint16Array(SLOT_COUNT).fill(NO_NODE);
+  /** Slot → shard index for metrics. */
+  readonly shardOf = new Uint16Array(SLOT_COUNT).fill(NO_SHARD);
+  readonly slotChangedAt = new Uint32Array(SLOT_COUNT);
+  /** 1 for a slot that is being moved. */
+  readonly motion = new Uint8Array(SLOT_COUNT);
+  motionCount = 0;
+  readonly nodes: RouteNode[] = [];
+  readonly #byAddress = new Map<string, RouteNode>();
+  readonly #aliases = new Map<string, RouteNode>();
+  readonly #moved = new Map<number, Moved>();
+  readonly #motionSeenAt = new Map<number, number>();
+
+  /** Takes a snapshot; false when it is older than the present one. */
+  apply(snapshot: Snapshot): boolean {
+    const previous = this.snapshot;
+    if (
+      previous !== null &&
+      previous.upstreamId === snapshot.upstreamId &&
+      (snapshot.epoch < previous.epoch || snapshot.polledAt < previous.polledAt)
+    ) {
+      return false;
+    }
+    this.snapshot = snapshot;
+    const isSame =
+      previous?.upstreamId === snapshot.upstreamId && previous.epoch === snapshot.epoch;
+    if (isSame && this.#moved.size === 0 && this.#motionSeenAt.size === 0) return true;
+    this.#applyNodes(snapshot);
+    const epoch = this.epoch + 1;
+    const shardNode = snapshot.shards.map((shard) => this.#indexOf(snapshot, shard.primary));
+    let changed = false;
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      const shard = snapshot.slots[slot] as number;
+      this.shardOf[slot] = shard;
+      const owner = this.#ownerFor(
+        slot,
+        shard === NO_SHARD ? NO_NODE : (shardNode[shard] as number),
+        snapshot,
+      );
+      if (owner === this.owner[slot]) continue;
+      this.owner[slot] = owner;
+      this.slotChangedAt[slot] = epoch;
+      changed = true;
+    }
+    if (changed) this.epoch = epoch;
+    this.#applyMotion(snapshot);
+    return true;
+  }
+
+  #applyNodes(snapshot: Snapshot): void {
+    for (const node of this.nodes) node.present = false;
+    this.#aliases.clear();
+    for (const node of snapshot.nodes) {
+      const address = nodeAddress(node);
+      let known = this.#byAddress.get(address);
+      if (known === undefined) {
+        const { id, host, port } = node;
+        known = { index: this.nodes.length, id, address, host, port, present: true };
+        this.nodes.push(known);
+        this.#byAddress.set(address, known);
+      }
+      known.present = true;
+      // What redirects may call it: its address before NAT, its announced host name.
+      for (const alias of node.aliases ?? []) this.#aliases.set(alias, known);
+    }
+  }
+
+  #indexOf(snapshot: Snapshot, nodeIndex: number): number {
+    const node = snapshot.nodes[nodeIndex];
+    if (node === undefined) return NO_NODE;
+    return this.#byAddress.get(nodeAddress(node))?.index ?? NO_NODE;
+  }
+
+  /** A MOVED that was seen after the poll started is newer than the poll. */
+  #ownerFor(slot: number, polled: number, snapshot: Snapshot): number {
+    const moved = this.#moved.get(slot);
+    if (moved === undefined) return polled;
+    if (moved.at > snapshot.polledAt && this.nodes[moved.node]?.present === true) return moved.node;
+    this.#moved.delete(slot);
+    return polled;
+  }
+
+  #applyMotion(snapshot: Snapshot): void {
+    this.motionCount = 0;
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      let inMotion = ((snapshot.motion[slot >> 3] as number) >> (slot & 7)) & 1;
+      const seenAt = this.#motionSeenAt.get(slot);
+      if (seenAt !== undefined) {
+        if (seenAt > snapshot.polledAt) inMotion = 1;
+        else this.#motionSeenAt.delete(slot);
+      }
+      this.motion[slot] = inMotion;
+      this.motionCount += inMotion;
+    }
+  }
+
+  /** Index of the node at this address, or -1 where no snapshot has shown it. */
+  nodeAt(address: string): number {
+    const node = this.#aliases.get(address) ?? this.#byAddress.get(address);
+    return node?.present === true ? node.index : -1;
+  }
+
+  /** A node said that `slot` is served by `node`. */
+  setMoved(slot: number, node: number, now: number): void {
+    this.#moved.set(slot, { node, at: now });
+    if (this.owner[slot] === node) return;
+    this.epoch++;
+    this.owner[slot] = node;
+    this.slotChangedAt[slot] = this.epoch;
+  }
+
+  /** ASK or TRYAGAIN: the slot is on its way. */
+  setInMotion(slot: number, now: number): void {
+    this.#motionSeenAt.set(slot, now);
+    if (this.motion[slot] !== 0) return;
+    this.motion[slot] = 1;
+    this.motionCount++;
+  }
+
+  /** The connection that serves this node's slots changes: sessions must not straddle it. */
+  touchNode(node: number): void {
+    this.epoch++;
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      if (this.owner[slot] === node) this.slotChangedAt[slot] = this.epoch;
+    }
+  }
+}

@@ -1,0 +1,36 @@
+/** What the data path must know of the configuration; main derives it from the whole. */
+
+import type { FrameLimits } from '../resp/request-framer.ts';
+import type { LaneSettings } from './lane-set.ts';
+import type { LocalSettings } from './local/context.ts';
+
+export interface HoldSettings {
+  readonly timeoutMs: number;
+  readonly maxRequests: number;
+  readonly maxBytes: number;
+}
+
+export interface ProxySettings {
+  readonly lanes: LaneSettings;
+  readonly hold: HoldSettings;
+  readonly local: LocalSettings;
+  readonly request: FrameLimits;
+  readonly commandTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly retrySentWrites: boolean;
+  readonly maxclients: number;
+  /** Seconds; 0 = never. */
+  readonly idleTimeout: number;
+  /** Non-loopback clients without a password are refused with -DENIED. */
+  readonly protectedMode: boolean;
+  readonly maxRequestBuffer: number;
+  readonly maxRequestBytes: number;
+  readonly maxInflightPerSession: number;
+  readonly replyHighWater: number;
+  readonly replyHardLimit: number;
+  readonly slowReaderMs: number;
+  /** Bytes of replies that all sessions of this worker may hold back together. */
+  readonly sharedReplyBudget: number;
+  /** Upper-case names that the operator refuses besides those that are never available. */
+  readonly denied: ReadonlySet<string>;
+}

@@ -1,0 +1,84 @@
+/**
+ * Clients that do not read their replies, and replies too big to stand in others' way.
+ *
+ * A lane whose reply announces more than `limits.bigReplyBytes` is detached: new commands for that
+ * node use another lane and the old one answers what it owes. Only a detached lane is ever paused,
+ * and only while the session at its head holds more than `limits.replyHardLimit`; a client that
+ * reads nothing for `limits.slowReaderSeconds` above that limit is cut.
+ */
+
+import type { Session } from '../downstream/session.ts';
+import { SCALAR } from '../metrics/definitions.ts';
+import type { Lane } from '../upstream/lane.ts';
+import type { ProxyCore } from './core.ts';
+import type { Request } from './request.ts';
+
+export class SlowReaders {
+  /** Paused lane → the session that must read first. */
+  readonly #paused = new Map<Lane<Request>, Session>();
+  readonly #proxy: ProxyCore;
+
+  constructor(proxy: ProxyCore) {
+    this.#proxy = proxy;
+  }
+
+  onBigReply(lane: Lane<Request>, _request: Request, _bytes: number): void {
+    this.#detach(lane);
+  }
+
+  /** Sessions must not have commands on both lanes: the barrier of the node's slots sees to it. */
+  #detach(lane: Lane<Request>): boolean {
+    if (lane.detached) return true;
+    const proxy = this.#proxy;
+    const upstream = proxy.lanes.owners.get(lane);
+    if (upstream === undefined || !proxy.lanes.detach(lane)) return false;
+    proxy.routing.touchNode(upstream.node.index);
+    return true;
+  }
+
+  /** A part of a reply went to `session`; stops reading when it has too much already. */
+  onPart(lane: Lane<Request>, session: Session): void {
+    if (session.closed || session.out.size <= this.#proxy.settings.replyHardLimit) return;
+    if (lane.paused || !this.#detach(lane)) return;
+    lane.pause();
+    this.#paused.set(lane, session);
+    this.#proxy.metrics.increment(SCALAR.slowReaderPauses);
+  }
+
+  onDrained(session: Session): void {
+    if (this.#paused.size === 0) return;
+    const low = this.#proxy.settings.replyHighWater;
+    if (!session.closed && session.out.size > low) return;
+    for (const [lane, waiting] of this.#paused) {
+      if (waiting !== session) continue;
+      this.#paused.delete(lane);
+      lane.resume();
+    }
+  }
+
+  onLaneClosed(lane: Lane<Request>): void {
+    this.#paused.delete(lane);
+  }
+
+  /** Cuts those who have read nothing for too long, and the greediest when all together are too many. */
+  check(now: number): void {
+    const { replyHardLimit, slowReaderMs, sharedReplyBudget } = this.#proxy.settings;
+    let total = 0;
+    let greediest: Session | null = null;
+    for (const session of [...this.#proxy.sessions]) {
+      const size = session.out.size;
+      if (size === 0) continue;
+      total += size;
+      if (greediest === null || size > greediest.out.size) greediest = session;
+      if (size > replyHardLimit && now - session.lastDrainAt > slowReaderMs) this.#cut(session);
+    }
+    if (total > sharedReplyBudget && greediest !== null && now - greediest.lastDrainAt > 1000) {
+      this.#cut(greediest);
+    }
+  }
+
+  #cut(session: Session): void {
+    this.#proxy.metrics.increment(SCALAR.slowReaderCuts);
+    session.stream.destroy();
+  }
+}

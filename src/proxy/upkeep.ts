@@ -1,0 +1,142 @@
+/**
+ * The worker's one coarse timer: command time-outs, heartbeats, held and parked commands, idle and
+ * slow clients. Nothing on the data path sets a timer of its own.
+ */
+
+import { SCALAR } from '../metrics/definitions.ts';
+import { encodeRequest } from '../resp/request-framer.ts';
+import type { ByteStream, ClientStreamHandler } from '../transport/transport.ts';
+import { LANE, type Lane } from '../upstream/lane.ts';
+import type { ProxyCore } from './core.ts';
+import { timedOut } from './error-replies.ts';
+import type { Upstream } from './lane-set.ts';
+import type { Request } from './request.ts';
+import { topOf } from './retries.ts';
+
+const TICK_MS = 25;
+const SLOW_TICK_MS = 1000;
+/** Heartbeats without an answer before a fresh connection is asked whether the node lives. */
+const SILENT_HEARTBEATS = 2;
+const PING = encodeRequest(['PING']);
+/** A session that was told to close and whose client does not is closed hard after this. */
+const LINGER_MS = 2000;
+
+export class Upkeep {
+  readonly #proxy: ProxyCore;
+  readonly #stops: (() => void)[];
+  readonly #beatAt = new WeakMap<Lane<Request>, number>();
+  readonly #probing = new Set<Lane<Request>>();
+
+  constructor(proxy: ProxyCore) {
+    this.#proxy = proxy;
+    this.#stops = [
+      proxy.runtime.every(TICK_MS, () => this.#tick()),
+      proxy.runtime.every(SLOW_TICK_MS, () => this.#slowTick()),
+    ];
+  }
+
+  stop(): void {
+    for (const stop of this.#stops) stop();
+  }
+
+  #tick(): void {
+    const proxy = this.#proxy;
+    proxy.time = proxy.runtime.now();
+    for (const [lane, upstream] of proxy.lanes.owners) this.#checkLane(lane, upstream);
+    proxy.retries.run();
+  }
+
+  #checkLane(lane: Lane<Request>, upstream: Upstream): void {
+    const now = this.#proxy.time;
+    const { connectTimeoutMs } = this.#proxy.settings.lanes;
+    if (lane.state === LANE.connecting || lane.state === LANE.handshake) {
+      if (now - lane.openedAt > connectTimeoutMs) lane.destroy('ETIMEDOUT');
+      return;
+    }
+    if (lane.state !== LANE.ready || lane.paused) return;
+    this.#expire(lane, upstream.node.address);
+    this.#beat(lane, upstream);
+  }
+
+  /** A command that has waited too long is answered; it stays in the queue, its reply is dropped. */
+  #expire(lane: Lane<Request>, address: string): void {
+    const proxy = this.#proxy;
+    const limit = proxy.time - proxy.settings.commandTimeoutMs;
+    for (let at = lane.head; at !== null && at.queuedAt < limit; at = at.nextInLane) {
+      const top = topOf(at);
+      if (at === lane.heartbeat || top.session === null || top.answered || at.done) continue;
+      proxy.metrics.increment(SCALAR.commandTimeouts);
+      if (!at.isRead) proxy.metrics.increment(SCALAR.uncertainWrites);
+      // A part cannot leave its lane early, so the whole command is answered.
+      proxy.answerError(top, timedOut(address, at.isRead));
+    }
+  }
+
+  #beat(lane: Lane<Request>, upstream: Upstream): void {
+    const proxy = this.#proxy;
+    const every = proxy.settings.heartbeatMs;
+    const last = this.#beatAt.get(lane) ?? lane.openedAt;
+    const waited = proxy.time - last;
+    if (lane.heartbeat !== null) {
+      if (waited > every * SILENT_HEARTBEATS) this.#probe(lane, upstream);
+      return;
+    }
+    if (waited < every) return;
+    const nonce = Math.floor(proxy.runtime.random() * 2 ** 48)
+      .toString(16)
+      .padStart(12, '0');
+    const request = proxy.requests.take();
+    request.lane = lane;
+    request.isRead = true;
+    lane.heartbeat = request;
+    lane.heartbeatNonce = nonce;
+    this.#beatAt.set(lane, proxy.time);
+    proxy.metrics.increment(SCALAR.heartbeats);
+    const bytes = encodeRequest(['ECHO', nonce]);
+    lane.enqueue(request, bytes, 0, bytes.length, false, proxy.time);
+  }
+
+  /**
+   * Silence alone does not tell a dead connection from a busy node (a slow script). Only when a
+   * fresh connection is answered at once is the old one given up.
+   */
+  #probe(lane: Lane<Request>, upstream: Upstream): void {
+    if (this.#probing.has(lane)) return;
+    this.#probing.add(lane);
+    const { transport, settings } = this.#proxy;
+    const handler: ClientStreamHandler = {
+      onConnect: () => void stream.write(PING, 0, PING.length),
+      onData: () => {
+        stream.destroy();
+        if (lane.heartbeat !== null) lane.destroy('ESILENT');
+      },
+      onDrain() {},
+      onEnd: () => stream.destroy(),
+      onClose: () => void this.#probing.delete(lane),
+    };
+    const stream: ByteStream = transport.connect(
+      upstream.node,
+      handler,
+      settings.lanes.connectTimeoutMs,
+    );
+    const stop = this.#proxy.runtime.every(settings.lanes.connectTimeoutMs, () => {
+      stop();
+      stream.destroy();
+    });
+  }
+
+  #slowTick(): void {
+    const proxy = this.#proxy;
+    const now = proxy.time;
+    proxy.slowReaders.check(now);
+    const idle = proxy.settings.idleTimeout * 1000;
+    for (const session of [...proxy.sessions]) {
+      const quiet = now - Math.max(session.lastActiveAt, session.lastDrainAt);
+      if (session.isEnding && quiet > LINGER_MS) session.stream.destroy();
+      else if (idle > 0 && quiet > idle && session.pending === 0) {
+        proxy.metrics.increment(SCALAR.idleTimeouts);
+        session.stream.destroy();
+      }
+    }
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * What is said on a fresh connection before the first command: HELLO or AUTH, then PING.
+ * Each step waits for the reply to the one before: some servers drop the reply of a failing
+ * AUTH or HELLO that has other commands behind it.
+ */
+
+import type { Slab } from '../lib/slab.ts';
+import { encodeRequest } from '../resp/request-framer.ts';
+
+export type HandshakeStep =
+  | { readonly kind: 'send'; readonly bytes: Slab }
+  | { readonly kind: 'ready' }
+  /** ENOAUTH, ENOPROTO or ELOADING. */
+  | { readonly kind: 'fail'; readonly code: string };
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+export class Handshake {
+  readonly #steps: readonly Slab[];
+  #sent = 0;
+
+  constructor(protocol: 2 | 3, credentials: Credentials) {
+    const { username, password } = credentials;
+    const steps: string[][] = [];
+    if (protocol === 3) {
+      const auth =
+        password === '' ? [] : ['AUTH', username === '' ? 'default' : username, password];
+      steps.push(['HELLO', '3', ...auth]);
+    } else if (password !== '') {
+      steps.push(username === '' ? ['AUTH', password] : ['AUTH', username, password]);
+    }
+    steps.push(['PING']);
+    this.#steps = steps.map((args) => encodeRequest(args));
+  }
+
+  /** `reply`: the answer to the last step, null at the start. */
+  next(reply: Buffer | null): HandshakeStep {
+    if (reply !== null && reply[0] === 45) {
+      const code = failureCode(reply.toString('latin1', 1));
+      if (code !== '') return { kind: 'fail', code };
+    }
+    const bytes = this.#steps[this.#sent];
+    if (bytes === undefined) return { kind: 'ready' };
+    this.#sent++;
+    return { kind: 'send', bytes };
+  }
+}
+
+/** '' for an error that does not stand in the way (a script is running, disk full …). */
+function failureCode(error: string): string {
+  if (/^(NOAUTH|WRONGPASS|NOPERM|ERR (AUTH|Client sent AUTH|invalid password))/.test(error)) {
+    return 'ENOAUTH';
+  }
+  if (/^(NOPROTO|ERR unknown command)/.test(error)) return 'ENOPROTO';
+  if (/^(LOADING|ERR max number of clients)/.test(error)) return 'ELOADING';
+  return '';
+}

@@ -1,0 +1,430 @@
+/**
+ * One shared, pipelined connection to one node. Commands of all sessions are appended to its
+ * out-chunks and written once per turn; replies are matched first in, first out.
+ *
+ * RESP has no request ids, so the queue is the only thing that says whose reply arrives. Hence:
+ * an entry leaves the queue by its reply alone (a client that left or timed out stays in it as a
+ * tombstone), and one unexpected byte destroys the lane as a whole.
+ *
+ *     chunk:   [ answered | unanswered, sent … | unsent … )
+ *                                       ^sent          ^length
+ *
+ * An entry holds its chunk until it is answered: a redirect sends the same bytes elsewhere.
+ */
+
+import { copyBytes, LARGE_SLAB, SharedChunk, type Slab, type SlabPool } from '../lib/slab.ts';
+import { ReplyScanner, SCAN } from '../resp/reply-scanner.ts';
+import {
+  type ByteStream,
+  type ClientStreamHandler,
+  type Endpoint,
+  HEADROOM,
+  type Transport,
+} from '../transport/transport.ts';
+import type { Handshake } from './handshake.ts';
+
+export const LANE = { connecting: 0, handshake: 1, ready: 2, closed: 3 } as const;
+
+/** What a queue entry must have; the proxy's request is one. */
+export interface LaneEntry<E> {
+  nextInLane: E | null;
+  chunk: SharedChunk | null;
+  /** The command's bytes are chunk.slab[offset, offset + length). */
+  offset: number;
+  length: number;
+  /** Replies before the command's own that belong to prefixes (ASKING) and are swallowed. */
+  swallow: number;
+  /** Monotonic ms at which it was queued here. */
+  queuedAt: number;
+}
+
+export interface LaneEvents<E extends LaneEntry<E>> {
+  /** Bytes have arrived: the one clock read for all replies in them. */
+  onLaneRead(): void;
+  /** One whole reply for `entry`, which has left the queue. `typeAt`: its type byte, past attributes. */
+  onReply(entry: E, buf: Slab, start: number, end: number, typeAt: number): void;
+  /** A piece of a reply too big to keep in one piece; `last` ends it and the entry has left. */
+  onReplyPart(lane: Lane<E>, entry: E, buf: Slab, start: number, end: number, last: boolean): void;
+  /** The first header of a reply announced a payload of `bytes`, and it has not all arrived. */
+  onBigReply(lane: Lane<E>, entry: E, bytes: number): void;
+  onLaneReady(lane: Lane<E>): void;
+  /** The lane is gone; its queue is still in place, to be walked from `head`. */
+  onLaneClosed(lane: Lane<E>, code: string): void;
+  /** There are bytes to flush at the end of this turn. */
+  onLaneDirty(lane: Lane<E>): void;
+}
+
+export interface LaneOptions {
+  readonly endpoint: Endpoint;
+  readonly protocol: 2 | 3;
+  readonly connectTimeoutMs: number;
+  /** Replies announcing more than this are reported by `onBigReply`. */
+  readonly bigReplyBytes: number;
+}
+
+const ASKING_BYTES = asSlab(Buffer.from('*1\r\n$6\r\nASKING\r\n'));
+/** Type byte of a RESP3 push. */
+const PUSH = 62;
+/** An unfinished reply longer than this is handed on in parts instead of being kept whole. */
+const STREAM_FROM = HEADROOM / 2;
+
+function asSlab(bytes: Buffer): Slab {
+  const slab: Slab = bytes;
+  slab.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return slab;
+}
+
+export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
+  state: number = LANE.connecting;
+  head: E | null = null;
+  /** Entries in the queue. */
+  count = 0;
+  /** Bytes appended and not yet handed to the kernel. */
+  unsentBytes = 0;
+  dirty = false;
+  /** No new commands: it drains, then serves again as a spare or closes. */
+  detached = false;
+  paused = false;
+  /** The handshake succeeded once. */
+  wasReady = false;
+  /** Monotonic ms. */
+  openedAt = 0;
+  /** Entry whose reply tells that the stream is still aligned, see Heartbeat. */
+  heartbeat: E | null = null;
+  heartbeatNonce = '';
+  readonly options: LaneOptions;
+  #tail: E | null = null;
+  #stream: ByteStream | null = null;
+  #current: SharedChunk | null = null;
+  #sendHead: SharedChunk | null = null;
+  #writing: SharedChunk | null = null;
+  #streaming = false;
+  #bigReported = false;
+  #kept: Slab | null = null;
+  #keptLength = 0;
+  #closeCode = '';
+  readonly #scanner = new ReplyScanner();
+  readonly #pool: SlabPool;
+  readonly #events: LaneEvents<E>;
+  readonly #handshake: Handshake;
+
+  constructor(options: LaneOptions, handshake: Handshake, pool: SlabPool, events: LaneEvents<E>) {
+    this.options = options;
+    this.#handshake = handshake;
+    this.#pool = pool;
+    this.#events = events;
+  }
+
+  open(transport: Transport): void {
+    this.#stream = transport.connect(this.options.endpoint, this, this.options.connectTimeoutMs);
+  }
+
+  /** Queues a command; its bytes are copied. With `asking` the node is told ASKING right before. */
+  enqueue(entry: E, src: Slab, start: number, end: number, asking: boolean, now: number): void {
+    const size = end - start;
+    const extra = asking ? ASKING_BYTES.length : 0;
+    let chunk = this.#current;
+    if (chunk === null || chunk.length + size + extra > chunk.slab.length) {
+      chunk = this.#nextChunk(size + extra);
+    }
+    if (asking) {
+      chunk.length = copyBytes(chunk.slab, chunk.length, ASKING_BYTES, 0, extra);
+      entry.swallow = 1;
+    }
+    entry.chunk = chunk;
+    entry.offset = chunk.length;
+    entry.length = size;
+    entry.queuedAt = now;
+    entry.nextInLane = null;
+    chunk.length = copyBytes(chunk.slab, chunk.length, src, start, end);
+    chunk.holders++;
+    this.unsentBytes += size + extra;
+    if (this.#tail === null) this.head = entry;
+    else this.#tail.nextInLane = entry;
+    this.#tail = entry;
+    this.count++;
+    if (!this.dirty) {
+      this.dirty = true;
+      this.#events.onLaneDirty(this);
+    }
+  }
+
+  /** True when at least one byte of the command may have reached the node. */
+  wasSent(entry: E): boolean {
+    return entry.chunk !== null && entry.chunk.sent > entry.offset;
+  }
+
+  #nextChunk(size: number): SharedChunk {
+    const current = this.#current;
+    if (current !== null) {
+      current.sealed = true;
+      if (current.holders === 0 && this.#isSent(current)) this.#recycle(current);
+    }
+    const chunk = new SharedChunk(this.#pool.take(Math.max(size, LARGE_SLAB)));
+    if (this.#sendHead === null) this.#sendHead = chunk;
+    else if (current !== null) current.next = chunk;
+    this.#current = chunk;
+    return chunk;
+  }
+
+  #isSent(chunk: SharedChunk): boolean {
+    return chunk.sent === chunk.length && chunk !== this.#writing;
+  }
+
+  #recycle(chunk: SharedChunk): void {
+    if (chunk === this.#sendHead) this.#sendHead = chunk.next;
+    this.#pool.give(chunk.slab);
+  }
+
+  /** Lets go of the entry's bytes; the chunk is recycled or rewound when nobody else needs it. */
+  release(entry: E): void {
+    const chunk = entry.chunk;
+    if (chunk === null) return;
+    entry.chunk = null;
+    this.releaseChunk(chunk);
+  }
+
+  /** For an entry that has been queued elsewhere since and holds another chunk now. */
+  releaseChunk(chunk: SharedChunk): void {
+    if (--chunk.holders > 0 || chunk.sent !== chunk.length || chunk === this.#writing) return;
+    if (chunk.sealed) this.#recycle(chunk);
+    else this.#rewind(chunk);
+  }
+
+  /** Starts the current chunk anew; one made to measure for a big command is let go. */
+  #rewind(chunk: SharedChunk): void {
+    chunk.length = 0;
+    chunk.sent = 0;
+    if (chunk.slab.length <= LARGE_SLAB) return;
+    this.#current = null;
+    this.#sendHead = null;
+  }
+
+  /** Writes what was queued; called once per turn. */
+  flush(): void {
+    this.dirty = false;
+    const stream = this.#stream;
+    if (this.state !== LANE.ready || this.#writing !== null || stream === null) return;
+    let chunk = this.#sendHead;
+    while (chunk !== null) {
+      if (chunk.sent < chunk.length) {
+        const from = chunk.sent;
+        this.unsentBytes -= chunk.length - from;
+        // Counted as sent before the call: whatever happens inside, the node may have it.
+        chunk.sent = chunk.length;
+        if (!stream.write(chunk.slab, from, chunk.length)) {
+          this.#writing = chunk;
+          return;
+        }
+      }
+      if (chunk === this.#current) {
+        if (chunk.holders === 0) this.#rewind(chunk);
+        return;
+      }
+      const next: SharedChunk | null = chunk.next;
+      this.#sendHead = next;
+      if (chunk.sealed && chunk.holders === 0) this.#pool.give(chunk.slab);
+      chunk = next;
+    }
+  }
+
+  onDrain(): void {
+    if (this.#writing === null || this.state === LANE.closed) return;
+    this.#writing = null;
+    this.flush();
+  }
+
+  onConnect(): void {
+    this.state = LANE.handshake;
+    this.#continueHandshake(null);
+  }
+
+  #continueHandshake(reply: Buffer | null): void {
+    const step = this.#handshake.next(reply);
+    if (step.kind === 'send') {
+      this.#stream?.write(step.bytes, 0, step.bytes.length);
+    } else if (step.kind === 'fail') {
+      this.destroy(step.code);
+    } else {
+      this.state = LANE.ready;
+      this.wasReady = true;
+      this.flush();
+      this.#events.onLaneReady(this);
+    }
+  }
+
+  onData(buf: Slab, readStart: number, end: number): void {
+    this.#events.onLaneRead();
+    let p = readStart;
+    if (this.#keptLength > 0) {
+      p -= this.#keptLength;
+      copyBytes(buf, p, this.#kept as Slab, 0, this.#keptLength);
+      this.#dropKept();
+    }
+    const scanner = this.#scanner;
+    while (p < end && this.state !== LANE.closed) {
+      const start = p;
+      const next = scanner.scan(buf, p, end);
+      if (scanner.status === SCAN.complete) {
+        p = next;
+        this.#onFrame(buf, start, p, end);
+      } else if (scanner.status === SCAN.partial) {
+        this.#onUnfinished(buf, start, next, end);
+        return;
+      } else {
+        this.destroy('EDESYNC');
+        return;
+      }
+    }
+  }
+
+  #onFrame(buf: Slab, start: number, end: number, readEnd: number): void {
+    const scanner = this.#scanner;
+    if (this.state !== LANE.ready) {
+      // One question at a time is asked: anything behind its answer is a surplus reply.
+      if (end !== readEnd) this.destroy('EDESYNC');
+      else this.#continueHandshake(Buffer.from(buf.subarray(start, end)));
+      return;
+    }
+    if (scanner.type === PUSH) {
+      this.#streaming = false; // An out-of-band push answers nobody.
+      return;
+    }
+    const entry = this.head;
+    if (entry === null || !this.#isAsked(entry)) {
+      this.destroy('EDESYNC');
+      return;
+    }
+    if (entry.swallow > 0) {
+      entry.swallow--;
+      return;
+    }
+    if (entry === this.heartbeat) {
+      this.#onHeartbeat(entry, buf, start, end);
+      return;
+    }
+    this.#pop(entry);
+    this.#bigReported = false;
+    if (this.#streaming) {
+      this.#streaming = false;
+      this.#events.onReplyPart(this, entry, buf, start, end, true);
+    } else {
+      this.#events.onReply(entry, buf, start, end, scanner.typeAt);
+    }
+  }
+
+  /** False for a command that waits to be sent: what arrives now is no reply to it. */
+  #isAsked(entry: E): boolean {
+    return entry.chunk === null || entry.chunk.sent > entry.offset;
+  }
+
+  /** An error reply (-BUSY, -LOADING …) is no desync; any other text than ours is. */
+  #onHeartbeat(entry: E, buf: Slab, start: number, end: number): void {
+    const text = buf.toString('latin1', start, end);
+    const expected = `$${this.heartbeatNonce.length}\r\n${this.heartbeatNonce}\r\n`;
+    this.#pop(entry);
+    this.release(entry);
+    this.heartbeat = null;
+    if (text !== expected && !text.startsWith('-')) this.destroy('EDESYNC');
+  }
+
+  #pop(entry: E): void {
+    this.head = entry.nextInLane;
+    if (this.head === null) this.#tail = null;
+    entry.nextInLane = null;
+    this.count--;
+  }
+
+  /** The reply that began at `start` is scanned up to `scanned`, and the bytes end at `end`. */
+  #onUnfinished(buf: Slab, start: number, scanned: number, end: number): void {
+    const scanner = this.#scanner;
+    const entry = this.head;
+    const isAsked = entry !== null && this.#isAsked(entry);
+    if (!isAsked && this.state === LANE.ready && !this.#streaming && buf[start] !== PUSH) {
+      this.destroy('EDESYNC'); // The first bytes of a reply to nothing.
+      return;
+    }
+    if (!this.#streaming && end - start <= STREAM_FROM) {
+      this.#reportBig(entry);
+      scanner.reset();
+      this.#keep(buf, start, end);
+      return;
+    }
+    this.#streaming = true;
+    this.#reportBig(entry);
+    this.#keep(buf, scanned, end);
+    if (scanner.type === PUSH || scanned === start) return;
+    if (entry === null || this.state !== LANE.ready || entry === this.heartbeat) {
+      this.destroy('EDESYNC');
+      return;
+    }
+    this.#events.onReplyPart(this, entry, buf, start, scanned, false);
+  }
+
+  #reportBig(entry: E | null): void {
+    if (this.#bigReported || this.#scanner.announced < this.options.bigReplyBytes) return;
+    if (entry === null || this.state !== LANE.ready || this.#scanner.type === PUSH) return;
+    this.#bigReported = true;
+    this.#events.onBigReply(this, entry, this.#scanner.announced);
+  }
+
+  #keep(buf: Slab, start: number, end: number): void {
+    const length = end - start;
+    if (length === 0) return;
+    if (length > HEADROOM) {
+      this.destroy('EDESYNC'); // A line longer than any that Redis writes.
+      return;
+    }
+    this.#kept = this.#pool.take(length);
+    this.#keptLength = length;
+    copyBytes(this.#kept, 0, buf, start, end);
+  }
+
+  #dropKept(): void {
+    if (this.#kept !== null) this.#pool.give(this.#kept);
+    this.#kept = null;
+    this.#keptLength = 0;
+  }
+
+  onEnd(): void {
+    this.destroy('ECONNRESET');
+  }
+
+  onClose(code: string): void {
+    this.#finish(this.#closeCode === '' ? code || 'ECONNRESET' : this.#closeCode);
+  }
+
+  pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    this.#stream?.pause();
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.#stream?.resume();
+  }
+
+  /** Closes at once; the queue is reported by `onLaneClosed` when the stream is gone. */
+  destroy(code: string): void {
+    if (this.state === LANE.closed) return;
+    if (this.#closeCode === '') this.#closeCode = code;
+    // No reply is taken any more, even one already in the kernel's buffer.
+    this.state = LANE.closed;
+    this.#stream?.destroy();
+  }
+
+  #finish(code: string): void {
+    this.state = LANE.closed;
+    this.#stream = null;
+    this.#dropKept();
+    // Chunks still held by entries live on with them; nothing is appended or written any more.
+    for (let chunk = this.#sendHead; chunk !== null; chunk = chunk.next) chunk.sealed = true;
+    if (this.#current !== null) this.#current.sealed = true;
+    this.#sendHead = null;
+    this.#current = null;
+    this.#writing = null;
+    this.#events.onLaneClosed(this, code);
+  }
+}

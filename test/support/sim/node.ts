@@ -1,0 +1,309 @@
+/**
+ * A simulated Redis Cluster node: keeps keys, executes each connection's commands in order, and turns
+ * commands away by its own view of the slots as getNodeByQuery of Redis does.
+ */
+
+import { keySlot } from '../../../src/commands/slot.ts';
+import type { EventQueue } from './event-queue.ts';
+import type { Connection, Listener, Peer } from './network.ts';
+import { type Keyspace, keysOf, specOf, uidOf } from './node-commands.ts';
+import type { Oracle, Value } from './oracle.ts';
+import type { Prng } from './prng.ts';
+import { CommandReader, Malformed, reply } from './wire.ts';
+
+export const NOBODY = 0xffff;
+
+export interface NodeHost {
+  readonly clock: EventQueue;
+  readonly random: Prng;
+  readonly oracle: Oracle;
+  /** '' = none wanted. */
+  readonly password: string;
+  readonly nodes: readonly SimNode[];
+  /** A primary wrote; its replicas get it. */
+  replicate(from: SimNode, key: string, value: Value): void;
+  trace(text: () => string): void;
+}
+
+/** Commands that a node executes before it looks at its next connection. */
+const COMMANDS_PER_STEP = 40;
+
+export class SimNode implements Listener, Keyspace {
+  readonly index: number;
+  readonly host = '127.0.0.1';
+  readonly port: number;
+  readonly data = new Map<string, Value>();
+  readonly connections = new Set<NodeConnection>();
+  /** Slot → index of the node that owns it, as this node knows it. */
+  readonly view: Uint16Array;
+  /** Slot → node that it goes to. */
+  readonly migrating = new Map<number, SimNode>();
+  /** Slot → node that it comes from. */
+  readonly importing = new Map<number, SimNode>();
+  /** Whose replica it is; null for a primary. */
+  primary: SimNode | null = null;
+  isAlive = true;
+  isHung = false;
+  /** Connects are neither answered nor refused. */
+  isSilent = false;
+  isLoading = false;
+  /** Turns every keyed command away with this error, '' for none. */
+  refusal = '';
+  readonly #host: NodeHost;
+
+  constructor(index: number, view: Uint16Array, host: NodeHost) {
+    this.index = index;
+    this.port = 7000 + index;
+    this.view = view;
+    this.#host = host;
+  }
+
+  get name(): string {
+    return `${this.host}:${this.port}`;
+  }
+
+  // ------------------------------------------------------------------ connections
+
+  answersTo(): 'accept' | 'refuse' | 'silence' {
+    if (this.isSilent) return 'silence';
+    return this.isAlive ? 'accept' : 'refuse';
+  }
+
+  accept(connection: Connection): Peer {
+    const accepted = new NodeConnection(this, connection, this.#host);
+    this.connections.add(accepted);
+    return accepted;
+  }
+
+  kill(): void {
+    this.#host.trace(() => `${this.name} dies`);
+    this.isAlive = false;
+    this.isHung = false;
+    for (const connection of [...this.connections]) connection.drop();
+    this.migrating.clear();
+    this.importing.clear();
+  }
+
+  resume(): void {
+    this.#host.trace(() => `${this.name} goes on`);
+    this.isHung = false;
+    for (const connection of this.connections) connection.schedule();
+  }
+
+  // ------------------------------------------------------------------ keys
+
+  get(key: string): Value {
+    return this.data.get(key) ?? null;
+  }
+
+  set(key: string, value: Value): void {
+    this.store(key, value);
+    this.#host.oracle.wrote(key, value);
+    this.#host.replicate(this, key, value);
+  }
+
+  store(key: string, value: Value): void {
+    if (value === null) this.data.delete(key);
+    else this.data.set(key, value);
+  }
+
+  keys(): Iterable<string> {
+    return this.data.keys();
+  }
+
+  get size(): number {
+    return this.data.size;
+  }
+
+  chance(n: number): number {
+    return this.#host.random.int(n);
+  }
+
+  // ------------------------------------------------------------------ commands
+
+  execute(args: readonly string[], connection: NodeConnection): string {
+    const name = (args[0] as string).toUpperCase();
+    const asking = connection.asking;
+    connection.asking = false;
+    const own = this.#connectionCommand(name, args, connection);
+    if (own !== null) return own;
+    const spec = specOf(args);
+    if (spec === undefined) return reply.error(`ERR unknown command '${args[0]}'`);
+    const keys = keysOf(args, spec);
+    const away = this.#turnsAway(keys, spec.isWrite, asking);
+    if (away !== '') return reply.error(away);
+    const text = spec.run(args, this, connection.protocol);
+    for (const key of new Set(keys)) {
+      const uid = uidOf(args, key);
+      if (uid > 0 && text[0] !== '-') this.#host.oracle.executed(uid, key, text);
+    }
+    return text;
+  }
+
+  /** The reply to what concerns the connection, or null. */
+  #connectionCommand(
+    name: string,
+    args: readonly string[],
+    connection: NodeConnection,
+  ): string | null {
+    if (name === 'HELLO') {
+      if (args[2] !== undefined && !this.#isPassword(args[4])) {
+        return reply.error('WRONGPASS invalid username-password pair or user is disabled.');
+      }
+      connection.authenticated = true;
+      connection.protocol = Number(args[1]);
+      return '%1\r\n$5\r\nproto\r\n:3\r\n';
+    }
+    if (name === 'AUTH') {
+      connection.authenticated = this.#isPassword(args[args.length - 1]);
+      return connection.authenticated
+        ? reply.simple('OK')
+        : reply.error('WRONGPASS invalid username-password pair or user is disabled.');
+    }
+    if (!connection.authenticated && this.#host.password !== '') {
+      return reply.error('NOAUTH Authentication required.');
+    }
+    if (name === 'ECHO') return reply.bulk(args[1] as string);
+    if (this.isLoading) return reply.error('LOADING Redis is loading the dataset in memory');
+    if (name === 'PING') return reply.simple('PONG');
+    if (name === 'ASKING') {
+      connection.asking = true;
+      return reply.simple('OK');
+    }
+    return null;
+  }
+
+  #isPassword(given: string | undefined): boolean {
+    return given === this.#host.password;
+  }
+
+  /** The error that sends a command elsewhere, '' when this node executes it. */
+  #turnsAway(keys: readonly string[], isWrite: boolean, asking: boolean): string {
+    const [first] = keys;
+    if (first === undefined) return '';
+    if (this.refusal !== '') return this.refusal;
+    const slot = keySlot(first);
+    if (keys.some((key) => keySlot(key) !== slot)) {
+      return "CROSSSLOT Keys in request don't hash to the same slot";
+    }
+    const owner = this.view[slot] as number;
+    if (owner === NOBODY) return 'CLUSTERDOWN Hash slot not served';
+    const missing = keys.filter((key) => !this.data.has(key)).length;
+    const isMany = keys.length > 1;
+    const target = this.migrating.get(slot);
+    if (owner === this.index && target !== undefined && missing > 0) {
+      if (missing < keys.length) return 'TRYAGAIN Multiple keys request during rehashing of slot';
+      return `ASK ${slot} ${target.name}`;
+    }
+    if (asking && this.importing.has(slot)) {
+      return isMany && missing > 0
+        ? 'TRYAGAIN Multiple keys request during rehashing of slot'
+        : '';
+    }
+    if (owner === this.index) {
+      if (this.primary === null) return '';
+      return isWrite ? "READONLY You can't write against a read only replica." : '';
+    }
+    return `MOVED ${slot} ${(this.#host.nodes[owner] as SimNode).name}`;
+  }
+}
+
+export class NodeConnection implements Peer {
+  readonly node: SimNode;
+  readonly connection: Connection;
+  protocol = 2;
+  authenticated = false;
+  asking = false;
+  #scheduled = false;
+  #ended = false;
+  #closed = false;
+  readonly #reader = new CommandReader();
+  readonly #host: NodeHost;
+
+  constructor(node: SimNode, connection: Connection, host: NodeHost) {
+    this.node = node;
+    this.connection = connection;
+    this.#host = host;
+  }
+
+  /** Every command that arrived has been answered and no part of another is here. */
+  get isIdle(): boolean {
+    return this.#reader.size === 0 && this.connection.unsent === 0 && this.connection.unread === 0;
+  }
+
+  onData(bytes: Buffer): void {
+    if (this.#closed) return;
+    this.#reader.push(bytes);
+    this.schedule();
+  }
+
+  onEnd(): void {
+    this.#ended = true;
+    this.schedule();
+  }
+
+  onClose(): void {
+    // Commands that arrived before the end are read before it and so are still executed.
+    this.#ended = true;
+    if (this.#reader.size === 0) this.#forget();
+    else this.schedule();
+  }
+
+  /** The node is gone, or resets this connection. */
+  drop(): void {
+    this.#forget();
+    this.connection.peerReset();
+  }
+
+  #forget(): void {
+    this.#closed = true;
+    this.#reader.clear();
+    this.node.connections.delete(this);
+  }
+
+  schedule(): void {
+    if (this.#scheduled || this.#closed || this.node.isHung) return;
+    this.#scheduled = true;
+    this.#host.clock.after(this.#host.random.range(0.01, 0.15), () => this.#work());
+  }
+
+  #work(): void {
+    this.#scheduled = false;
+    if (this.#closed || this.node.isHung) return;
+    let out = '';
+    let count = 0;
+    const most = 1 + this.#host.random.int(COMMANDS_PER_STEP);
+    for (; count < most; count++) {
+      const args = this.#next();
+      if (args === null) break;
+      const text = this.node.execute(args, this);
+      this.#host.trace(() => `${this.node.name} ${this.connection.name} ${brief(args)} → ${brief([text])}`);
+      out += text;
+      if (this.protocol === 3 && this.#host.random.chance(0.01)) out += PUSH;
+    }
+    if (out !== '') this.connection.peerSend(out);
+    if (count === most) this.schedule();
+    else if (this.#ended) {
+      this.connection.peerEnd();
+      this.#forget();
+    }
+  }
+
+  #next(): string[] | null {
+    try {
+      return this.#reader.next();
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      this.#host.oracle.fail(`${this.node.name} was sent what is no command: ${error.message}`);
+      this.drop();
+      return null;
+    }
+  }
+}
+
+/** Out of band: it answers nobody. */
+const PUSH = '>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nx\r\n';
+
+function brief(args: readonly string[]): string {
+  return args.map((arg) => JSON.stringify(arg.length > 40 ? `${arg.slice(0, 40)}…` : arg)).join(' ');
+}

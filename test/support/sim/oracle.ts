@@ -1,0 +1,350 @@
+/**
+ * Knows what really happened (which node executed which command, every value that a key ever had)
+ * and judges every reply by it. The first violations are kept; each names the rule it breaks.
+ */
+
+import { keySlot } from '../../../src/commands/slot.ts';
+import { OVERTAKEN } from '../../../src/proxy/error-replies.ts';
+import type { EventQueue } from './event-queue.ts';
+import { reply } from './wire.ts';
+
+/** Strings are Redis strings, arrays lists, null a missing key. Never changed in place. */
+export type Value = string | readonly string[] | null;
+
+export interface Execution {
+  readonly key: string;
+  /** Grows with every execution on any node. */
+  readonly order: number;
+  readonly reply: string;
+}
+
+export type Outcome = 'pending' | 'ok' | 'uncertain' | 'error' | 'lost';
+
+export interface ClientCommand {
+  readonly uid: number;
+  /** One connection of one client. */
+  readonly session: number;
+  /** Place in its session. */
+  readonly seq: number;
+  readonly protocol: 2 | 3;
+  readonly args: readonly string[];
+  readonly keys: readonly string[];
+  readonly isWrite: boolean;
+  /** Nodes can tell by its bytes which command it is, so its executions are known. */
+  readonly isTagged: boolean;
+  /** Concerns every shard. */
+  readonly isFanout: boolean;
+  sentAt: number;
+  answeredAt: number;
+  outcome: Outcome;
+  raw: string;
+  readonly executions: Execution[];
+  /** What is wrong with a reply, '' for nothing. */
+  readonly check: (raw: string, oracle: Oracle, command: ClientCommand) => string;
+}
+
+/** What a run's faults excuse. */
+export interface Excuses {
+  /** Connections die or fall silent with commands on them. */
+  readonly uncertain: boolean;
+  /** Replication lags and the laggard is promoted: acknowledged writes may be lost. */
+  readonly losesWrites: boolean;
+  /** Slots move, nodes turn commands away: a command may be overtaken by a later one. */
+  readonly overtaken: boolean;
+  /** Nodes fall silent for longer than a command may take. */
+  readonly timeouts: boolean;
+  /** Reads may lose more than two connections in a row. */
+  readonly manyDeaths: boolean;
+  /** Sent writes are repeated on purpose. */
+  readonly repeatsWrites: boolean;
+  readonly holdTimeoutMs: number;
+}
+
+interface Version {
+  readonly at: number;
+  readonly value: Value;
+}
+
+interface Period {
+  readonly from: number;
+  to: number;
+}
+
+/** After the last fault ends, reconnecting and polling take this long at most, ms. */
+const SETTLING_MS = 3000;
+const FAILURES_MAX = 8;
+
+export class Oracle {
+  readonly failures: string[] = [];
+  readonly commands = new Map<number, ClientCommand>();
+  readonly counts = { answered: 0, uncertain: 0, overtaken: 0, expired: 0, lost: 0, errors: 0 };
+  excuses: Excuses;
+  readonly #clock: EventQueue;
+  readonly #history = new Map<string, Version[]>();
+  readonly #increments = new Map<string, Set<number>>();
+  readonly #periods: Period[] = [];
+  #faults = 0;
+  #order = 0;
+  #openPeriod: Period | null = null;
+
+  constructor(clock: EventQueue, excuses: Excuses) {
+    this.#clock = clock;
+    this.excuses = excuses;
+  }
+
+  fail(text: string): void {
+    if (this.failures.length < FAILURES_MAX) {
+      this.failures.push(`at ${this.#clock.now.toFixed(2)} ms: ${text}`);
+    }
+  }
+
+  // ------------------------------------------------------------------ what happens
+
+  executed(uid: number, key: string, text: string): void {
+    const command = this.commands.get(uid);
+    if (command === undefined) {
+      this.fail(`a node executed command u${uid}, which no client sent`);
+      return;
+    }
+    if (!command.keys.includes(key)) {
+      this.fail(`command u${uid} was executed on key ${key}, which it did not name`);
+    }
+    command.executions.push({ key, order: ++this.#order, reply: text });
+  }
+
+  wrote(key: string, value: Value): void {
+    const versions = this.#history.get(key);
+    const version = { at: this.#clock.now, value };
+    if (versions === undefined) this.#history.set(key, [version]);
+    else versions.push(version);
+  }
+
+  faultBegins(): void {
+    if (this.#faults++ > 0) return;
+    this.#openPeriod = { from: this.#clock.now, to: Number.POSITIVE_INFINITY };
+    this.#periods.push(this.#openPeriod);
+  }
+
+  faultEnds(): void {
+    if (--this.#faults > 0 || this.#openPeriod === null) return;
+    this.#openPeriod.to = this.#clock.now + SETTLING_MS;
+    this.#openPeriod = null;
+  }
+
+  // ------------------------------------------------------------------ what replies may say
+
+  /** Did `test` hold for the key's value at some moment between `from` and now? */
+  heldSince(key: string, from: number, test: (value: Value) => boolean): boolean {
+    const versions = this.#history.get(key);
+    if (versions === undefined) return test(null);
+    for (let i = versions.length - 1; i >= 0; i--) {
+      const version = versions[i] as Version;
+      if (test(version.value)) return true;
+      if (version.at < from) return false;
+    }
+    return test(null);
+  }
+
+  /** Null, or the violation: each acknowledged increment gave a number of its own. */
+  incremented(key: string, value: number): string {
+    if (this.excuses.losesWrites || this.excuses.repeatsWrites) return '';
+    let seen = this.#increments.get(key);
+    if (seen === undefined) {
+      seen = new Set();
+      this.#increments.set(key, seen);
+    }
+    if (seen.has(value)) return `two INCR of ${key} were answered ${value}`;
+    seen.add(value);
+    return '';
+  }
+
+  answered(command: ClientCommand, raw: string): void {
+    if (command.outcome !== 'pending') {
+      this.fail(`u${command.uid} was answered twice`);
+      return;
+    }
+    command.answeredAt = this.#clock.now;
+    command.raw = raw;
+    this.counts.answered++;
+    const isError = raw[0] === '-';
+    command.outcome = 'ok';
+    if (isError) {
+      command.outcome = raw.startsWith('-UNCERTAIN') ? 'uncertain' : 'error';
+    }
+    const wrong = command.check(raw, this, command);
+    const problem = wrong !== '' && isError ? this.#judgeError(command, raw, wrong) : wrong;
+    if (problem !== '') this.fail(`${describe(command)} was answered ${show(raw)}: ${problem}`);
+  }
+
+  /** '' where an error is excused although the command's own check wants something else. */
+  #judgeError(command: ClientCommand, raw: string, wrong: string): string {
+    const { excuses, counts } = this;
+    const text = raw.slice(1, -2);
+    const word = text.split(' ', 1)[0] as string;
+    counts.errors++;
+    if (word === 'UNCERTAIN') {
+      counts.uncertain++;
+      if (!command.isWrite) return 'UNCERTAIN for a read';
+      return excuses.uncertain ? '' : 'UNCERTAIN though no connection died';
+    }
+    if (text.startsWith(OVERTAKEN)) {
+      counts.overtaken++;
+      return excuses.overtaken ? '' : 'overtaken though no node turned anything away';
+    }
+    if (/^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN|READONLY)$/.test(word)) {
+      counts.expired++;
+      return this.#holdMayHaveEnded(command)
+        ? ''
+        : `${word} reached a client before the hold of ${excuses.holdTimeoutMs} ms had ended`;
+    }
+    if (text.startsWith('ERR No answer from')) {
+      return excuses.timeouts && !command.isWrite ? '' : 'a time-out that nothing explains';
+    }
+    if (/^ERR .* was lost while it served this command/.test(text)) {
+      return excuses.manyDeaths && !command.isWrite ? '' : 'given up without three deaths';
+    }
+    return wrong;
+  }
+
+  #holdMayHaveEnded(command: ClientCommand): boolean {
+    const now = this.#clock.now;
+    return this.#periods.some(
+      ({ from, to }) =>
+        to >= command.sentAt && from <= now && now - from >= this.excuses.holdTimeoutMs,
+    );
+  }
+
+  // ------------------------------------------------------------------ in the end
+
+  finish(): void {
+    const sessions = new Map<number, ClientCommand[]>();
+    for (const command of this.commands.values()) {
+      this.#checkExecutions(command);
+      const commands = sessions.get(command.session);
+      if (commands === undefined) sessions.set(command.session, [command]);
+      else commands.push(command);
+    }
+    for (const commands of sessions.values()) this.#checkSession(commands);
+  }
+
+  #checkExecutions(command: ClientCommand): void {
+    if (!command.isWrite || !command.isTagged) return;
+    const { executions, keys, outcome, raw } = command;
+    const perKey = new Map<string, number>();
+    for (const { key } of executions) perKey.set(key, (perKey.get(key) ?? 0) + 1);
+    const most = Math.max(0, ...perKey.values());
+    if (most > 1 && !this.excuses.repeatsWrites) {
+      this.fail(`${describe(command)} was executed ${most} times (outcome ${outcome})`);
+    }
+    const distinct = new Set(keys).size;
+    if (outcome === 'ok' && perKey.size !== distinct) {
+      this.fail(`${describe(command)} was acknowledged, ${perKey.size} of its keys were written`);
+    }
+    const applied = /\((\d+) of (\d+) parts were applied\)/.exec(raw);
+    if (outcome === 'error' && applied === null && executions.length > 0) {
+      this.fail(`${describe(command)} was executed although its answer was ${show(raw)}`);
+    }
+    if (applied === null || this.excuses.repeatsWrites) return;
+    const slots = new Set([...perKey.keys()].map((key) => keySlot(key))).size;
+    const told = Number(applied[1]);
+    // A slot in motion makes a part per key, so parts are at least slots and at most keys.
+    const isWrong = outcome === 'error' ? told < slots || told > perKey.size : told > perKey.size;
+    if (isWrong) {
+      this.fail(`${describe(command)}: ${show(raw)}, but ${perKey.size} keys were written`);
+    }
+  }
+
+  #checkSession(commands: readonly ClientCommand[]): void {
+    const byKey = new Map<string, ClientCommand[]>();
+    for (const command of commands) {
+      if (command.outcome === 'error' && command.raw.slice(1).startsWith(OVERTAKEN)) {
+        this.#checkOvertaken(command, commands);
+      }
+      if (command.outcome !== 'ok' || !command.isTagged) continue;
+      for (const key of new Set(command.keys)) {
+        const list = byKey.get(key);
+        if (list === undefined) byKey.set(key, [command]);
+        else list.push(command);
+      }
+    }
+    if (this.excuses.repeatsWrites) return;
+    for (const [key, list] of byKey) this.#checkOrder(key, list);
+  }
+
+  /** A later command of the session on that slot must have been served while this one waited. */
+  #checkOvertaken(command: ClientCommand, commands: readonly ClientCommand[]): void {
+    const slots = new Set(command.keys.map((key) => keySlot(key)));
+    const overtook = commands.some(
+      (other) =>
+        other.seq > command.seq &&
+        other.sentAt <= command.answeredAt &&
+        (other.outcome === 'ok' || other.outcome === 'lost' || other.executions.length > 0) &&
+        (other.isFanout || other.keys.some((key) => slots.has(keySlot(key)))),
+    );
+    if (!overtook) this.fail(`${describe(command)} was refused as overtaken, but nothing did`);
+  }
+
+  /** Commands of one session on one key were executed in the order in which they were sent. */
+  #checkOrder(key: string, commands: readonly ClientCommand[]): void {
+    let written = 0;
+    let writer: ClientCommand | null = null;
+    const reads: { command: ClientCommand; after: number }[] = [];
+    for (const command of commands) {
+      const on = command.executions.filter((each) => each.key === key);
+      if (!command.isWrite) {
+        if (on.length > 0) reads.push({ command, after: written });
+        continue;
+      }
+      const order = on[0]?.order ?? 0;
+      if (order < written) {
+        this.fail(`${describe(command)} was executed before ${describe(writer)} on ${key}`);
+      }
+      for (const read of reads.splice(0)) this.#checkRead(read.command, key, read.after, order);
+      written = order;
+      writer = command;
+    }
+    for (const read of reads) {
+      this.#checkRead(read.command, key, read.after, Number.POSITIVE_INFINITY);
+    }
+  }
+
+  #checkRead(command: ClientCommand, key: string, after: number, before: number): void {
+    const fits = command.executions.some(
+      (each) =>
+        each.key === key &&
+        each.order > after &&
+        each.order < before &&
+        each.reply === command.raw,
+    );
+    if (!fits) {
+      this.fail(`${describe(command)} was not served between its session's writes of ${key}`);
+    }
+  }
+}
+
+/** The check of a tagged command: its reply is one that a node gave to just this command. */
+export function wasGivenByNode(raw: string, _oracle: Oracle, command: ClientCommand): string {
+  if (command.executions.some((each) => each.reply === raw)) return '';
+  const given = command.executions.map((each) => show(each.reply)).join(', ');
+  return `nodes gave ${given === '' ? 'nothing' : given}`;
+}
+
+/** The check of GET and the like: the key had this value while the command was under way. */
+export function hadValue(key: string): ClientCommand['check'] {
+  return (raw, oracle, command) => {
+    const held = oracle.heldSince(key, command.sentAt, (value) => {
+      return raw === (typeof value === 'string' ? reply.bulk(value) : reply.nil(command.protocol));
+    });
+    return held ? '' : `${key} never had that value meanwhile`;
+  };
+}
+
+export function describe(command: ClientCommand | null): string {
+  if (command === null) return '-';
+  const args = command.args.map((arg) => (arg.length > 40 ? `${arg.slice(0, 40)}…` : arg));
+  return `u${command.uid} (session ${command.session}, #${command.seq}: ${args.join(' ')})`;
+}
+
+export function show(raw: string): string {
+  return JSON.stringify(raw.length > 160 ? `${raw.slice(0, 160)}…` : raw);
+}

@@ -1,0 +1,143 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { runCli } from '../../../src/cli/program.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'slotgate-cli-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function write(name: string, text: string): string {
+  const file = join(folder, name);
+  writeFileSync(file, text);
+  return file;
+}
+
+async function run(line: string, env: Readonly<Record<string, string>> = {}) {
+  let out = '';
+  let err = '';
+  const { exitCode } = await runCli(line === '' ? [] : line.split(' '), {
+    env,
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+  });
+  return { exitCode, out, err };
+}
+
+describe('slotgate', () => {
+  it('prints its version', async () => {
+    for (const line of ['--version', '-V']) {
+      expect(await run(line)).toEqual({
+        exitCode: 0,
+        out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+        err: '',
+      });
+    }
+  });
+
+  it.each(['', '--help', 'help'])('explains itself: "%s"', async (line) => {
+    const { exitCode, out, err } = await run(line);
+    expect([exitCode, err]).toEqual([0, '']);
+    for (const name of ['serve', 'local', 'config', 'healthcheck', 'Examples:', 'Exit codes:']) {
+      expect(out).toContain(name);
+    }
+  });
+
+  it.each([
+    ['help serve', '--seeds'],
+    ['serve --help', 'SLOTGATE_HTTP__PORT'],
+    ['local --help', '--shards'],
+    ['config --help', 'print-default'],
+    ['help config check', '--show'],
+    ['healthcheck --help', '--redis'],
+  ])('explains a command: %s', async (line, words) => {
+    const { exitCode, out, err } = await run(line);
+    expect([exitCode, err]).toEqual([0, '']);
+    expect(out).toContain(words);
+  });
+
+  it.each([
+    ['serv', 'slotgate: unknown command', 'Did you mean serve?'],
+    ['help nope', 'slotgate: unknown command', 'allowed: serve, local, config, healthcheck'],
+    ['--bogus', 'slotgate: unknown option', 'allowed: --version, --help'],
+    ['config', 'slotgate config: a subcommand is missing', 'allowed: check, print-default, schema'],
+    ['config chek', 'slotgate config: unknown command', 'Did you mean check?'],
+    ['serve --prot 1', 'slotgate serve: unknown option', 'Did you mean --port?'],
+    ['serve --port', 'slotgate serve: option', '--port <port>'],
+    ['serve extra', 'slotgate serve: too many arguments', 'Expected 0'],
+    ['serve --port abc', '--port: port: "abc" is not allowed', 'allowed: a whole number'],
+    ['serve --workers 65', '--workers: ', 'allowed: auto or a whole number from 1 to 64'],
+    ['serve --set port', '--set "port" is not allowed', 'allowed: key=value'],
+    ['serve --set prt=1', '--set prt: there is no setting', 'did you mean port?'],
+    ['healthcheck --url ftp://x', '--url "ftp://x" is not allowed', 'allowed: an http:// URL'],
+    ['healthcheck --port 0', '--port', 'allowed: a host and a port from 1 to 65535'],
+    ['healthcheck --timeout soon', '--timeout "soon"', 'allowed: a time such as'],
+    ['healthcheck --url http://a --host b', 'cannot be used with', '--host'],
+  ])('answers misuse with one line and exit code 2: %s', async (line, wrong, allowed) => {
+    const { exitCode, out, err } = await run(line);
+    expect([exitCode, out]).toEqual([2, '']);
+    expect(err.trimEnd().split('\n')).toHaveLength(1);
+    expect(err).toContain(wrong);
+    expect(err).toContain(allowed);
+  });
+});
+
+describe('slotgate config', () => {
+  it('prints a default file that check accepts', async () => {
+    const { out } = await run('config print-default');
+    const file = write('default.yaml', out);
+    const checked = await run(`config check -c ${file}`);
+    expect(checked).toEqual({
+      exitCode: 0,
+      out: expect.stringMatching(/default\.yaml: valid, \d+ settings besides the defaults\n$/),
+      err: '',
+    });
+  });
+
+  it('prints a JSON Schema', async () => {
+    const { out, exitCode } = await run('config schema');
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ title: 'slotgate', type: 'object' });
+  });
+
+  it('names what is wrong, without a stack trace, exit code 1', async () => {
+    const file = write('bad.yaml', 'port: 1\nclustr: {}\n');
+    const env = { SLOTGATE_WORKERS: '0' };
+    const { exitCode, out, err } = await run(`config check -c ${file}`, env);
+    expect([exitCode, out]).toEqual([1, '']);
+    expect(err).toContain('slotgate: 2 problems in the configuration:\n');
+    expect(err).toContain(`${file}:2:1: unknown key "clustr"; did you mean "cluster"?`);
+    expect(err).toContain('SLOTGATE_WORKERS: workers: 0 is not allowed');
+    expect(err).not.toContain('    at ');
+  });
+
+  it('takes the file from SLOTGATE_CONFIG, and -c before it', async () => {
+    const good = write('good.yaml', 'port: 1\n');
+    const env = { SLOTGATE_CONFIG: join(folder, 'missing.yaml') };
+    expect((await run('config check', env)).err).toContain('missing.yaml: could not read the file');
+    expect((await run(`config check -c ${good}`, env)).out).toContain('valid, 1 setting besides');
+    expect((await run('config check', { SLOTGATE_CONFIG: '' })).exitCode).toBe(0);
+  });
+
+  it('shows what a configuration amounts to, without secrets, and warns', async () => {
+    const file = write('show.yaml', 'cluster: { password: hunter2 }\nbind: 0.0.0.0\n');
+    const { exitCode, out, err } = await run(`config check --show -c ${file}`);
+    expect(exitCode).toBe(0);
+    expect(out).toContain('password: "***"');
+    expect(out + err).not.toContain('hunter2');
+    expect(err).toMatch(/^warning: clients from other machines will be refused/);
+  });
+});
+
+describe('slotgate serve', () => {
+  it('prints configuration errors without starting anything', async () => {
+    const file = write('serve.yaml', 'prot: 1\n');
+    const { exitCode, err } = await run(`serve -c ${file}`);
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/^slotgate: .*serve\.yaml:1:1: unknown key "prot"; did you mean "port"\?/);
+  });
+});

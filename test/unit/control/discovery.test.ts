@@ -1,0 +1,362 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+import { Discovery, type DiscoveryOptions } from '../../../src/control/discovery.ts';
+import { nodeAddress, type Snapshot } from '../../../src/topology/snapshot.ts';
+import { idOf } from '../topology/cluster-text.ts';
+import { type Answer, bulk, clusterAnswer, FakeNode } from './fake-node.ts';
+import { type RecordedLine, recordedLog } from './recorded-log.ts';
+
+const cleanUps: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+async function fakeNode(answer: Answer = () => null, port = 0): Promise<FakeNode> {
+  const node = await FakeNode.start(answer, port);
+  cleanUps.push(() => node.stop());
+  return node;
+}
+
+interface Watched {
+  readonly discovery: Discovery;
+  readonly published: Snapshot[];
+  readonly lines: RecordedLine[];
+}
+
+function discover(ports: readonly number[], more: Partial<DiscoveryOptions> = {}): Watched {
+  const { log, lines } = recordedLog();
+  const published: Snapshot[] = [];
+  const discovery = new Discovery({
+    seeds: ports.map((port) => ({ host: '127.0.0.1', port })),
+    username: '',
+    password: '',
+    connectTimeoutMs: 1000,
+    commandTimeoutMs: 1000,
+    refreshIntervalMs: 100,
+    log,
+    now: () => performance.now(),
+    publish: (snapshot) => published.push(snapshot),
+    ...more,
+  });
+  cleanUps.push(() => discovery.stop());
+  discovery.start();
+  return { discovery, published, lines };
+}
+
+function until(check: () => void): Promise<void> {
+  return vi.waitFor(check, { timeout: 8000, interval: 5 });
+}
+
+interface Member {
+  readonly name: string;
+  readonly node: FakeNode;
+  readonly slots: string;
+  readonly flags?: string;
+}
+
+/** CLUSTER NODES as `self` writes it. */
+function nodesText(members: readonly Member[], self: string, epoch = 1): string {
+  return members
+    .map(({ name, node, slots, flags = 'master' }) => {
+      const all = name === self ? `myself,${flags}` : flags;
+      const address = `127.0.0.1:${node.port}@${node.port}`;
+      return `${idOf(name)} ${address} ${all} - 0 0 ${epoch} connected ${slots}\n`;
+    })
+    .join('');
+}
+
+async function twoShards(): Promise<Member[]> {
+  const members: Member[] = [
+    { name: 'a', node: await fakeNode(), slots: '0-8191' },
+    { name: 'b', node: await fakeNode(), slots: '8192-16383' },
+  ];
+  for (const { name, node } of members) {
+    node.answer = clusterAnswer(() => nodesText(members, name), `7.0.${name === 'a' ? 15 : 11}`);
+  }
+  return members;
+}
+
+describe('a cluster', () => {
+  it('is found from one seed, with the oldest version of its nodes', async () => {
+    const [a, b] = await twoShards();
+    const { discovery, published } = discover([b?.node.port ?? 0]);
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    expect(published[0]).toMatchObject({ mode: 'cluster', serverVersion: '7.0.11' });
+    expect(published[0]?.nodes.map(({ port }) => port)).toEqual([a?.node.port, b?.node.port]);
+    expect(discovery.status()).toMatchObject({ ready: true, reason: '' });
+  });
+
+  it('without changes keeps its epoch while polls go on', async () => {
+    const { node } = (await twoShards())[0] as Member;
+    const { published } = discover([node.port]);
+    await until(() => expect(published.length).toBeGreaterThan(3));
+    expect(new Set(published.map(({ epoch }) => epoch)).size).toBe(1);
+    const times = published.map(({ polledAt }) => polledAt);
+    expect(times).toEqual([...new Set(times)].sort((one, two) => one - two));
+    expect(node.count('INFO SERVER')).toBe(1);
+    expect(node.count('CLUSTER SHARDS')).toBeLessThanOrEqual(1);
+  });
+
+  it('with a changed picture gets a higher epoch', async () => {
+    const [a] = (await twoShards()) as [Member];
+    const { published } = discover([a.node.port]);
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    const moved: Member[] = [{ ...a, slots: '0-8190' }];
+    a.node.answer = clusterAnswer(() => nodesText(moved, 'a'));
+    await until(() => expect(published.at(-1)?.slots[8191]).toBe(0xffff));
+    expect(published.at(-1)?.epoch).toBeGreaterThan(published[0]?.epoch ?? 0);
+  });
+
+  it('node that hangs delays nothing, and its last known slots stay', async () => {
+    const [a, b] = (await twoShards()) as [Member, Member];
+    const { discovery, published } = discover([a.node.port], { commandTimeoutMs: 60_000 });
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    b.node.answer = () => null;
+    const before = published.length;
+    await until(() => expect(published.length).toBeGreaterThan(before + 5));
+    expect(discovery.status().reason).toContain(`127.0.0.1:${b.node.port} no answer in time`);
+    expect(published.at(-1)?.slots[16383]).toBe(1);
+    expect(b.node.connections).toBe(1);
+  });
+
+  it('node that leaves is disconnected', async () => {
+    const [a, b] = (await twoShards()) as [Member, Member];
+    const { published } = discover([a.node.port]);
+    await until(() => expect(b.node.connections).toBe(1));
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    const alone: Member[] = [{ ...a, slots: '0-16383' }];
+    a.node.answer = clusterAnswer(() => nodesText(alone, 'a', 2));
+    // What the leaver itself says keeps it in the picture until it is told to forget.
+    b.node.answer = clusterAnswer(() => nodesText(alone, 'x', 2));
+    await until(() => expect(b.node.connections).toBe(0));
+    expect(published.at(-1)?.nodes).toHaveLength(1);
+  });
+
+  it('node that answers garbage is named, the others go on', async () => {
+    const [a, b] = (await twoShards()) as [Member, Member];
+    b.node.answer = (command) => (command === 'CLUSTER NODES' ? '-ERR what\r\n' : '+OK\r\n');
+    const { discovery, published, lines } = discover([a.node.port]);
+    await until(() => expect(published.length).toBeGreaterThan(1));
+    expect(discovery.status().reason).toContain('ERR what');
+    expect(lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+  });
+
+  it('dead connection causes a poll at once', async () => {
+    const [a, b] = (await twoShards()) as [Member, Member];
+    const { published } = discover([a.node.port], { refreshIntervalMs: 600_000 });
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    await b.node.stop();
+    await until(() => expect(published.at(-1)?.nodes[1]?.failed).toBe(true));
+  });
+});
+
+describe('hints', () => {
+  it('cause one poll at once and then a bounded number, the last one kept', async () => {
+    const { node } = (await twoShards())[0] as Member;
+    const { discovery, published } = discover([node.port], { refreshIntervalMs: 600_000 });
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    const from = performance.now();
+    const polls = published.length;
+    while (performance.now() - from < 350) {
+      discovery.hint({ reason: 'moved', node: '' });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const lastHintAt = performance.now();
+    await until(() => expect(published.at(-1)?.polledAt).toBeGreaterThan(lastHintAt));
+    const elapsed = performance.now() - from;
+    expect(published.length - polls).toBeLessThanOrEqual(Math.ceil(elapsed / 100) + 1);
+    expect(discovery.status().hints).toBeGreaterThan(published.length);
+  });
+});
+
+describe('nobody reachable', () => {
+  it('is told with each seed, and ends when one answers', async () => {
+    const node = await fakeNode();
+    const { port } = node;
+    await node.stop();
+    const { discovery, published, lines } = discover([port]);
+    await until(() => expect(discovery.status().refreshesFailed).toBeGreaterThan(1));
+    expect(discovery.status()).toMatchObject({
+      ready: false,
+      snapshot: null,
+      reason: `no seed answers: 127.0.0.1:${port} ECONNREFUSED`,
+    });
+    expect(lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    const again = await fakeNode(undefined, port);
+    const members = [{ name: 'a', node: again, slots: '0-16383' }];
+    again.answer = clusterAnswer(() => nodesText(members, 'a'));
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    expect(discovery.status().ready).toBe(true);
+  });
+
+  it('keeps the last snapshot', async () => {
+    const [a, b] = (await twoShards()) as [Member, Member];
+    const { discovery, published } = discover([a.node.port]);
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    await Promise.all([a.node.stop(), b.node.stop()]);
+    await until(() => expect(discovery.status().ready).toBe(false));
+    expect(discovery.status().snapshot?.shards).toHaveLength(2);
+  });
+
+  it('the seeds’ names are resolved again', async () => {
+    const { node } = (await twoShards())[0] as Member;
+    let hosts = ['127.0.0.77'];
+    const { discovery, published } = discover([], {
+      seeds: [{ host: 'redis.example', port: node.port }],
+      resolve: async () => hosts,
+    });
+    await until(() => expect(discovery.status().refreshesFailed).toBeGreaterThan(0));
+    expect(discovery.status().reason).toContain('127.0.0.77');
+    hosts = ['127.0.0.1'];
+    await until(() => expect(published.length).toBeGreaterThan(0));
+  });
+});
+
+describe('credentials', () => {
+  const guarded =
+    (inner: Answer, password: string): Answer =>
+    (command) => {
+      if (command.startsWith('AUTH')) {
+        return command.endsWith(` ${password}`) ? '+OK\r\n' : '-WRONGPASS invalid pair\r\n';
+      }
+      return inner(command);
+    };
+
+  it('are sent before anything else', async () => {
+    const members = await twoShards();
+    const { node } = members[0] as Member;
+    node.answer = guarded(node.answer, 'PEARL');
+    const { published } = discover([node.port], { username: 'gate', password: 'pearl' });
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    expect(node.received.slice(0, 2)).toEqual([
+      'AUTH GATE PEARL',
+      'CLIENT SETNAME SLOTGATE-CONTROL',
+    ]);
+  });
+
+  it('that are refused are told once, with advice, and are never logged', async () => {
+    const { node } = (await twoShards())[0] as Member;
+    node.answer = guarded(node.answer, 'PEARL');
+    const { discovery, lines } = discover([node.port], { username: '', password: 'oyster' });
+    await until(() => expect(discovery.status().refreshesFailed).toBeGreaterThan(2));
+    expect(discovery.status().reason).toContain('WRONGPASS');
+    const told = lines.filter(({ message }) => message.includes('cluster.password'));
+    expect(told).toHaveLength(1);
+    expect(JSON.stringify([lines, discovery.status().reason])).not.toContain('oyster');
+  });
+
+  it('that the server repeats in its error are not repeated by us', async () => {
+    const node = await fakeNode((command) => `-ERR unknown command, with args: ${command}\r\n`);
+    const { discovery, lines } = discover([node.port], { password: 'oyster' });
+    await until(() => expect(discovery.status().refreshesFailed).toBeGreaterThan(0));
+    expect(JSON.stringify([lines, discovery.status().reason])).not.toMatch(/oyster/i);
+  });
+
+  it('with a user name work where AUTH takes only a password', async () => {
+    const { node } = (await twoShards())[0] as Member;
+    const inner = node.answer;
+    node.answer = (command) =>
+      command.startsWith('AUTH GATE ')
+        ? "-ERR wrong number of arguments for 'auth' command\r\n"
+        : inner(command);
+    const { published } = discover([node.port], { username: 'gate', password: 'pearl' });
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    expect(node.received).toContain('AUTH PEARL');
+  });
+
+  it('that a server does not need are not missed', async () => {
+    const { node } = (await twoShards())[0] as Member;
+    const inner = node.answer;
+    node.answer = (command) =>
+      command.startsWith('AUTH')
+        ? '-ERR Client sent AUTH, but no password is set\r\n'
+        : inner(command);
+    const { published } = discover([node.port], { password: 'pearl' });
+    await until(() => expect(published.length).toBeGreaterThan(0));
+  });
+});
+
+describe('a server without cluster mode', () => {
+  const standalone =
+    (replication: string): Answer =>
+    (command) => {
+      if (command.startsWith('CLUSTER'))
+        return '-ERR This instance has cluster support disabled\r\n';
+      if (command === 'INFO SERVER') return bulk('redis_version:6.2.14\r\n');
+      return command === 'INFO REPLICATION' ? bulk(replication) : '+OK\r\n';
+    };
+
+  it('owns every slot, with its replicas', async () => {
+    const node = await fakeNode(
+      standalone('role:master\r\nslave0:ip=127.0.0.1,port=9,state=online,offset=1,lag=0\r\n'),
+    );
+    const { discovery, published } = discover([node.port]);
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    expect(published[0]).toMatchObject({
+      mode: 'standalone',
+      crossSlotFree: true,
+      serverVersion: '6.2.14',
+    });
+    expect(published[0]?.nodes.map(nodeAddress)).toEqual([`127.0.0.1:${node.port}`, '127.0.0.1:9']);
+    expect(discovery.status()).toMatchObject({ ready: true, reason: '' });
+  });
+
+  it('that is a replica leads to its primary', async () => {
+    const primary = await fakeNode(standalone('role:master\r\n'));
+    const replica = await fakeNode(
+      standalone(`role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:${primary.port}\r\n`),
+    );
+    const { published } = discover([replica.port]);
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    expect(published[0]?.nodes.map(({ port }) => port)).toEqual([primary.port]);
+  });
+
+  it('that is replaced by its replica is followed', async () => {
+    const primary = await fakeNode();
+    const replica = await fakeNode();
+    primary.answer = standalone(
+      `role:master\r\nslave0:ip=127.0.0.1,port=${replica.port},state=online,offset=1,lag=0\r\n`,
+    );
+    replica.answer = standalone(
+      `role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:${primary.port}\r\n`,
+    );
+    const { discovery, published } = discover([primary.port]);
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    await primary.stop();
+    await until(() => expect(published.at(-1)?.nodes[0]?.failed).toBe(true));
+    expect(discovery.status().reason).toContain('ECONNREFUSED');
+    replica.answer = standalone('role:master\r\n');
+    await until(() => expect(published.at(-1)?.nodes[0]?.port).toBe(replica.port));
+  });
+});
+
+describe('stopping', () => {
+  it('ends a poll under way and closes every connection', async () => {
+    const node = await fakeNode(() => null);
+    const { discovery } = discover([node.port], { commandTimeoutMs: 60_000 });
+    await until(() => expect(node.received.length).toBeGreaterThan(0));
+    await discovery.stop();
+    await until(() => expect(node.connections).toBe(0));
+  });
+});
+
+describe('commands for others in control', () => {
+  it('go to a node that answers', async () => {
+    const { node } = (await twoShards())[0] as Member;
+    const inner = node.answer;
+    node.answer = (command) => (command === 'COMMAND' ? '*1\r\n:7\r\n' : inner(command));
+    const { discovery, published } = discover([node.port]);
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    expect(await discovery.callAny(['COMMAND'])).toSatisfy(
+      (reply) => reply === 'OK' || JSON.stringify(reply) === '[7]',
+    );
+  });
+
+  it('fail as a value of their own when there is none', async () => {
+    const { discovery } = discover([]);
+    await expect(discovery.callAny(['COMMAND'])).rejects.toMatchObject({
+      name: 'NodeCallError',
+      failure: { code: 'unreachable' },
+    });
+  });
+});

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+
+import { NodeCallError } from '../../../src/control/node-client.ts';
+import { fetchCommands } from '../../../src/control/server-commands.ts';
+import {
+  failoverTimeMs,
+  startUpWarnings,
+  warnAtStartUp,
+} from '../../../src/control/start-up-warnings.ts';
+import { recordedLog } from './recorded-log.ts';
+
+const denied = new NodeCallError('127.0.0.1:1', { code: 'auth', message: 'NOPERM' });
+
+describe('start-up warnings', () => {
+  it('tell a hold that is shorter than a failover, with the number that is enough', () => {
+    const settings = { nodeTimeoutMs: 15_000, requireFullCoverage: false };
+    const [warning] = startUpWarnings(settings, 10_000);
+    expect(warning?.code).toBe('hold-shorter-than-failover');
+    expect(warning?.message).toContain('22000');
+    expect(failoverTimeMs(15_000)).toBe(22_000);
+    expect(startUpWarnings(settings, 22_000)).toEqual([]);
+  });
+
+  it('tell that one failing shard stops them all', () => {
+    const settings = { nodeTimeoutMs: 1000, requireFullCoverage: true };
+    expect(startUpWarnings(settings, 10_000).map(({ code }) => code)).toEqual([
+      'full-coverage-required',
+    ]);
+  });
+
+  it('are none where nothing is known', () => {
+    expect(startUpWarnings({ nodeTimeoutMs: null, requireFullCoverage: null }, 0)).toEqual([]);
+  });
+
+  it('are read from a node and logged', async () => {
+    const values = new Map([
+      ['cluster-node-timeout', '15000'],
+      ['cluster-require-full-coverage', 'yes'],
+    ]);
+    const callAny = async (command: readonly string[]) => {
+      const name = command[2] ?? '';
+      return [name, values.get(name)];
+    };
+    const { log, lines } = recordedLog();
+    expect(await warnAtStartUp({ callAny }, 10_000, log)).toHaveLength(2);
+    expect(lines.map(({ level }) => level)).toEqual(['warn', 'warn']);
+  });
+
+  it('are left out where CONFIG is not allowed', async () => {
+    const { log, lines } = recordedLog();
+    const callAny = () => Promise.reject(denied);
+    expect(await warnAtStartUp({ callAny }, 0, log)).toEqual([]);
+    expect(lines.every(({ level }) => level === 'debug')).toBe(true);
+  });
+});
+
+describe('the servers’ commands', () => {
+  it('are what COMMAND answers', async () => {
+    const reply = [['get', 2, ['readonly', 'fast'], 1, 1, 1]];
+    expect(await fetchCommands({ callAny: async () => reply })).toBe(reply);
+  });
+
+  it('are unknown where nobody answers or COMMAND is refused', async () => {
+    expect(await fetchCommands({ callAny: () => Promise.reject(denied) })).toBeNull();
+    expect(await fetchCommands({ callAny: async () => 'strange' })).toBeNull();
+  });
+
+  it('do not hide a defect', async () => {
+    const defect = new TypeError('x');
+    await expect(fetchCommands({ callAny: () => Promise.reject(defect) })).rejects.toBe(defect);
+  });
+});

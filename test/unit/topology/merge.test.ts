@@ -1,0 +1,305 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { mergeViews } from '../../../src/topology/merge.ts';
+import type { Picture } from '../../../src/topology/picture.ts';
+import { NO_SHARD, SLOT_COUNT } from '../../../src/topology/snapshot.ts';
+import { idOf, type NodeWords, viewOf } from './cluster-text.ts';
+
+const A: NodeWords = { name: 'a', epoch: 1, slots: '0-5460' };
+const B: NodeWords = { name: 'b', epoch: 2, slots: '5461-10922' };
+const C: NodeWords = { name: 'c', epoch: 3, slots: '10923-16383' };
+/** Replica of A. */
+const D: NodeWords = { name: 'd', flags: 'slave', follows: 'a', epoch: 1 };
+/** D after its election. */
+const D_ELECTED: NodeWords = { name: 'd', epoch: 8, slots: '0-5460' };
+const A_FAILED: NodeWords = { ...A, flags: 'master,fail' };
+const A_DEPOSED: NodeWords = { name: 'a', flags: 'master,fail', epoch: 1 };
+
+function merged(...parameters: Parameters<typeof mergeViews>): Picture {
+  const picture = mergeViews(...parameters);
+  if (picture === null) throw new Error('no picture');
+  return picture;
+}
+
+/** The one-letter name of the slot's owner, '' for none. */
+function ownerOf(picture: Picture, slot: number): string {
+  const owner = picture.owners[slot] as number;
+  return owner === NO_SHARD ? '' : (picture.nodes[owner]?.id[0] ?? '?');
+}
+
+function nodeOf(picture: Picture, name: string) {
+  return picture.nodes.find(({ id }) => id === idOf(name));
+}
+
+describe('a healthy cluster', () => {
+  const all = [A, B, C, D];
+
+  it('is pictured from all primaries', () => {
+    const picture = merged([viewOf('a', all), viewOf('b', all), viewOf('c', all)]);
+    expect([0, 5460, 5461, 10923, 16383].map((slot) => ownerOf(picture, slot))).toEqual([
+      ...['a', 'a', 'b', 'c', 'c'],
+    ]);
+    expect(nodeOf(picture, 'd')).toMatchObject({ role: 'replica', primaryId: idOf('a') });
+    expect(picture.nodes.map(({ answered }) => answered)).toEqual([true, true, true, false]);
+  });
+
+  it('is pictured whole from one node', () => {
+    const picture = merged([viewOf('b', all)]);
+    expect(ownerOf(picture, 0)).toBe('a');
+    expect(picture.epochs[0]).toBe(1);
+  });
+
+  it('is the same picture whatever order the nodes answer in', () => {
+    const views = [viewOf('a', all), viewOf('b', all), viewOf('c', all), viewOf('d', all)];
+    expect(merged(views.toReversed())).toEqual(merged(views));
+  });
+});
+
+describe('conflicting claims', () => {
+  it('are decided by the higher config epoch', () => {
+    const stale = viewOf('a', [A, B, C, D]);
+    const fresh = viewOf('d', [A_DEPOSED, B, C, D_ELECTED]);
+    const picture = merged([stale, fresh, viewOf('b', [A_FAILED, B, C, D])]);
+    expect(ownerOf(picture, 0)).toBe('d');
+    expect(picture.epochs[0]).toBe(8);
+    expect(nodeOf(picture, 'd')?.role).toBe('primary');
+  });
+
+  it('at one epoch go to the smaller id, which moves on to a new epoch', () => {
+    const left = viewOf('a', [{ ...A, slots: '0-9' }]);
+    const right = viewOf('b', [{ ...B, epoch: 1, slots: '5-14' }]);
+    const picture = merged([right, left]);
+    expect([4, 5, 9, 10].map((slot) => ownerOf(picture, slot))).toEqual(['a', 'a', 'a', 'b']);
+  });
+
+  it('a node that answered is not credited by others with what it gave away', () => {
+    const moved = [
+      { ...A, slots: '1-5460' },
+      { ...B, epoch: 9, slots: '0 5461-10922' },
+    ];
+    const stale = viewOf('c', [A, B, C]);
+    const picture = merged([stale, viewOf('a', [...moved, C]), viewOf('b', [...moved, C])]);
+    expect(ownerOf(picture, 0)).toBe('b');
+  });
+
+  it('a silent node is credited with what others say of it', () => {
+    const picture = merged([viewOf('b', [A_FAILED, B, C, D]), viewOf('c', [A_FAILED, B, C, D])]);
+    expect(ownerOf(picture, 0)).toBe('a');
+    expect(nodeOf(picture, 'a')).toMatchObject({ failed: true, answered: false });
+  });
+
+  it('a replica elected before the primaries heard of it is believed at once', () => {
+    const old = [A_FAILED, B, C, D];
+    const picture = merged([
+      viewOf('b', old),
+      viewOf('c', old),
+      viewOf('d', [A_DEPOSED, B, C, D_ELECTED], { stateOk: false }),
+    ]);
+    expect(ownerOf(picture, 100)).toBe('d');
+  });
+});
+
+describe('a lesser view', () => {
+  it('of a minority that failed everybody marks nobody as failed', () => {
+    const minority = [A, { ...B, flags: 'master,fail' }, { ...C, flags: 'master,fail' }];
+    const majority = [A_DEPOSED, B, C, D_ELECTED];
+    const picture = merged([
+      viewOf('a', minority, { stateOk: false }),
+      viewOf('b', majority),
+      viewOf('c', majority),
+      viewOf('d', majority),
+    ]);
+    expect(ownerOf(picture, 0)).toBe('d');
+    expect(picture.nodes.filter(({ failed }) => failed).map(({ id }) => id)).toEqual([idOf('a')]);
+  });
+
+  it('with slots missing does not open a hole', () => {
+    const partial = viewOf('c', [{ ...A, slots: '0-9' }, C], { stateOk: false });
+    const picture = merged([viewOf('b', [A, B, C]), partial]);
+    expect(ownerOf(picture, 5000)).toBe('a');
+    expect(ownerOf(picture, 16000)).toBe('c');
+  });
+
+  it('of a node that the others do not know adds nothing', () => {
+    const stranger = viewOf('f', [{ name: 'f', epoch: 99, slots: '0-5460' }], { stateOk: false });
+    const picture = merged([viewOf('a', [A, B, C]), stranger]);
+    expect(ownerOf(picture, 0)).toBe('a');
+    expect(nodeOf(picture, 'f')).toBeUndefined();
+  });
+
+  it('is used when there is no better one', () => {
+    const picture = merged([viewOf('b', [A_FAILED, B, C, D], { stateOk: false })]);
+    expect(ownerOf(picture, 6000)).toBe('b');
+  });
+
+  it('without a line about the node itself is no view', () => {
+    expect(mergeViews([viewOf('f', [A, B, C])])).toBeNull();
+    expect(mergeViews([])).toBeNull();
+  });
+});
+
+describe('the previous picture', () => {
+  const elected = merged([viewOf('d', [A_DEPOSED, B, C, D_ELECTED])]);
+
+  it('is not undone by a node that has not heard of the election', () => {
+    const picture = merged([viewOf('b', [A, B, C, D])], elected);
+    expect(ownerOf(picture, 0)).toBe('d');
+    expect(picture.epochs[0]).toBe(8);
+  });
+
+  it('gives way to a higher epoch', () => {
+    const again = [{ ...A, epoch: 9 }, B, C, { ...D, epoch: 9 }];
+    expect(ownerOf(merged([viewOf('a', again)], elected), 0)).toBe('a');
+  });
+
+  it('gives way when its owner has left the cluster', () => {
+    expect(ownerOf(merged([viewOf('b', [A, B, C])], elected), 0)).toBe('a');
+  });
+
+  it('gives way when its owner itself no longer claims the slot', () => {
+    const given = [A, B, C, { ...D_ELECTED, slots: '' }];
+    expect(ownerOf(merged([viewOf('d', given), viewOf('a', given)], elected), 0)).toBe('a');
+  });
+
+  it('gives way when a majority of the primaries credits its silent owner no more', () => {
+    const agreed = [A, B, C, { name: 'd', flags: 'master,fail', epoch: 8 }];
+    const two = merged([viewOf('a', agreed), viewOf('b', agreed)], elected);
+    expect(ownerOf(two, 0)).toBe('a');
+    const one = merged([viewOf('a', agreed)], elected);
+    expect(ownerOf(one, 0)).toBe('d');
+  });
+
+  it('gives the marks and the address of a node that is silent now', () => {
+    const marked = [{ ...A, slots: `0-5460 [7->-${idOf('b')}]` }, B, C];
+    const before = merged([viewOf('a', marked), viewOf('b', [A, B, C])]);
+    const gone = { ...A, address: ':0@0', flags: 'master,noaddr' };
+    const picture = merged([viewOf('b', [gone, B, C])], before);
+    expect(nodeOf(picture, 'a')).toMatchObject({
+      host: '127.0.0.1',
+      port: 7010,
+      failed: true,
+      migrating: [{ slot: 7, nodeId: idOf('b') }],
+    });
+  });
+});
+
+describe('addresses', () => {
+  it('that a node does not know itself come from its peers, else from where we asked', () => {
+    const blank = { ...A, address: ':7010@17010' };
+    const alone = merged([viewOf('a', [blank])]);
+    expect(nodeOf(alone, 'a')).toMatchObject({ host: '127.0.0.1', port: 7010, announced: false });
+    const known = { ...A, address: '10.0.0.1:7010@17010' };
+    const both = merged([viewOf('a', [blank, B, C]), viewOf('b', [known, B, C])]);
+    expect(nodeOf(both, 'a')).toMatchObject({ host: '10.0.0.1', announced: true });
+  });
+
+  it('that are hidden ("?") mean the address of the node that was asked', () => {
+    const hidden = { ...B, address: '?:7011@17011' };
+    const picture = merged([{ ...viewOf('a', [A, hidden, C]), askedHost: 'proxy.example.org' }]);
+    expect(nodeOf(picture, 'b')).toMatchObject({ host: 'proxy.example.org', port: 7011 });
+  });
+
+  it('come from the freshest line when the peers disagree', () => {
+    const old = { ...A, address: '10.0.0.1:7010@17010', pong: 100 };
+    const moved = { ...A, address: '10.0.0.2:7010@17010', pong: 200 };
+    const picture = merged([viewOf('b', [old, B, C]), viewOf('c', [moved, B, C])]);
+    expect(nodeOf(picture, 'a')?.host).toBe('10.0.0.2');
+  });
+
+  it('unknown to everybody leave the node out', () => {
+    const lost = { ...A, address: ':0@0', flags: 'master,fail,noaddr' };
+    const picture = merged([viewOf('b', [lost, B, C])]);
+    expect(nodeOf(picture, 'a')).toBeUndefined();
+    expect(ownerOf(picture, 0)).toBe('');
+  });
+
+  it('nodes in handshake are not members yet', () => {
+    const picture = merged([viewOf('a', [A, B, C, { name: 'e', flags: 'handshake' }])]);
+    expect(nodeOf(picture, 'e')).toBeUndefined();
+  });
+});
+
+describe('failure', () => {
+  it('is over when the node itself says that all is well', () => {
+    const others = [A_FAILED, B, C];
+    const picture = merged([viewOf('a', [A, B, C]), viewOf('b', others), viewOf('c', others)]);
+    expect(nodeOf(picture, 'a')?.failed).toBe(false);
+  });
+
+  it('is not what one node suspects', () => {
+    const picture = merged([viewOf('b', [{ ...A, flags: 'master,fail?' }, B, C])]);
+    expect(nodeOf(picture, 'a')?.failed).toBe(false);
+  });
+});
+
+describe('marks', () => {
+  it('are taken from each primary, and not from replicas', () => {
+    const source = [{ ...A, slots: `0-5460 [7->-${idOf('b')}]` }, B, C];
+    const target = [A, { ...B, slots: `5461-10922 [7-<-${idOf('a')}]` }, C];
+    const picture = merged([viewOf('a', source), viewOf('b', target)]);
+    expect(nodeOf(picture, 'a')?.migrating).toEqual([{ slot: 7, nodeId: idOf('b') }]);
+    expect(nodeOf(picture, 'b')?.importing).toEqual([{ slot: 7, nodeId: idOf('a') }]);
+    expect(ownerOf(picture, 7)).toBe('a');
+  });
+});
+
+describe('any set of primaries that answer', () => {
+  const NAMES = ['1', '2', '3', '4', '5'];
+  const claim = fc.record({
+    epoch: fc.integer({ min: 0, max: 6 }),
+    from: fc.integer({ min: 0, max: SLOT_COUNT - 1 }),
+    length: fc.integer({ min: 0, max: SLOT_COUNT - 1 }),
+    stateOk: fc.boolean(),
+  });
+
+  it('gives each slot to its claim with the highest epoch', () => {
+    fc.assert(
+      fc.property(fc.array(claim, { minLength: 1, maxLength: 5 }), (claims) => {
+        const words = claims.map(({ epoch, from, length }, index) => ({
+          name: NAMES[index] as string,
+          epoch,
+          slots: `${from}-${Math.min(from + length, SLOT_COUNT - 1)}`,
+        }));
+        const views = words.map(({ name }, index) =>
+          viewOf(name, words, { stateOk: claims[index]?.stateOk === true }),
+        );
+        const picture = merged(views);
+        for (let slot = 0; slot < SLOT_COUNT; slot += 61) {
+          const best = claims.reduce(
+            (highest, { epoch, from, length }) =>
+              slot >= from && slot <= from + length ? Math.max(highest, epoch) : highest,
+            -1,
+          );
+          expect(picture.epochs[slot]).toBe(best);
+          const owner = words.find(({ name }) => name === ownerOf(picture, slot));
+          expect(owner?.epoch ?? -1).toBe(best);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('never gives a silent owner up for an older claim', () => {
+    fc.assert(
+      fc.property(fc.array(claim, { minLength: 2, maxLength: 5 }), fc.nat(4), (claims, silent) => {
+        const words = claims.map(({ epoch, from, length }, index) => ({
+          name: NAMES[index] as string,
+          epoch,
+          slots: `${from}-${Math.min(from + length, SLOT_COUNT - 1)}`,
+        }));
+        const before = merged(words.map(({ name }) => viewOf(name, words)));
+        const gone = words[silent % words.length]?.name;
+        const rest = words.filter(({ name }) => name !== gone);
+        const after = merged(
+          rest.map(({ name }) => viewOf(name, words)),
+          before,
+        );
+        for (let slot = 0; slot < SLOT_COUNT; slot += 61) {
+          expect(after.epochs[slot]).toBeGreaterThanOrEqual(before.epochs[slot] as number);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
