@@ -213,8 +213,9 @@ function lockFile(root) {
  * Runs `task` while no other run of this clone installs or builds.
  * @param {string} root
  * @param {() => Promise<void>} task
+ * @param {(line: string) => void} tell hears of a wait
  */
-export async function withLock(root, task) {
+export async function withLock(root, task, tell = say) {
   const file = lockFile(root);
   const text = `${process.pid} ${randomUUID()}`;
   mkdirSync(dirname(file), { recursive: true });
@@ -222,7 +223,7 @@ export async function withLock(root, task) {
   while (!takeLock(file, text)) {
     const holder = lockHolder(file);
     if (holder === 0) continue;
-    if (!told) say(`Another run (process ${holder}) is setting up this clone; waiting for it …`);
+    if (!told) tell(`Another run (process ${holder}) is setting up this clone; waiting for it …`);
     told = true;
     await delay(LOCK_POLL_MS);
   }

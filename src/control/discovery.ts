@@ -158,6 +158,18 @@ export class Discovery implements NodeCaller {
     throw last;
   }
 
+  snapshot(): Snapshot | null {
+    return this.status().snapshot;
+  }
+
+  /** One command to the node at this address; texts as Buffers. */
+  callNode(
+    node: { readonly host: string; readonly port: number },
+    command: readonly [string, ...string[]],
+  ): Promise<unknown> {
+    return this.#clients.get({ host: node.host, port: node.port }).callBuffer(command);
+  }
+
   #pollSoon(): void {
     this.#schedule.onHint();
     this.#arm();

@@ -1,13 +1,13 @@
 /**
  * Calls that workers make for commands about the instance as a whole: what other workers know
- * (clients, counters) and what the nodes know (INFO, command documentation, keys of a slot). Every
- * answer is plain data.
+ * (clients, counters) and what the nodes know (INFO, command documentation, modules). Every answer is
+ * plain data.
  *
  * Questions to nodes share one answer: while one is under way, and for a while after it, whoever
  * asks the same gets it, so that a thousand clients that connect at once cost one INFO per node.
  */
 
-import { NO_SHARD, nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
+import { nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
 import type { BroadcastResult, CallServer } from './calls.ts';
 import { type MergedInfo, mergeInfo } from './info-merge.ts';
 
@@ -19,7 +19,7 @@ export interface InstanceNodes {
   snapshot(): Snapshot | null;
   /** One command to whichever node answers; texts as strings. Rejects when none does. */
   callAny(command: NodeCommand): Promise<unknown>;
-  /** One command to this node; texts as Buffers, since keys may hold any bytes. Rejects likewise. */
+  /** One command to this node; texts as Buffers. Rejects likewise. */
   callNode(
     node: { readonly host: string; readonly port: number },
     command: NodeCommand,
@@ -45,7 +45,7 @@ const DOCS_FRESH_MS = 60_000;
 /** A primary that hangs must not hold up everybody's INFO. */
 const NODE_PATIENCE_MS = 250;
 /** How long a silent node's last INFO stands for it. */
-const LAST_INFO_MS = 10_000;
+const LAST_INFO_MS = 60_000;
 /** Left of a caller's deadline for the way back. */
 const RETURN_MS = 50;
 
@@ -70,7 +70,6 @@ export function registerInstanceCalls(calls: CallServer, options: InstanceCallsO
   calls.register('nodes.info', () => infos.get());
   calls.register('nodes.docs', () => docs.get());
   calls.register('nodes.modules', () => modules.get());
-  calls.register('nodes.slotKeys', (question) => slotKeys(nodes, question));
   calls.register('stats.reset', async (_, ms) => {
     const { missing } = await broadcast('stats.reset.local', null, ms);
     const error = await resetNodes(nodes);
@@ -183,32 +182,6 @@ async function withinPatience<T>(work: Promise<T | null>): Promise<T | null> {
 function primariesOf(snapshot: Snapshot | null): SnapshotNode[] {
   if (snapshot === null) return [];
   return snapshot.shards.flatMap(({ primary }) => snapshot.nodes[primary] ?? []);
-}
-
-/** The keys of a slot, or their number, as its owner has them; `error` is a reply's line. */
-async function slotKeys(
-  nodes: InstanceNodes,
-  question: unknown,
-): Promise<{ readonly keys: unknown } | { readonly error: string }> {
-  const slot = Number(fieldOf(question, 'slot'));
-  const count = fieldOf(question, 'count');
-  const owner = ownerOf(nodes.snapshot(), slot);
-  if (owner === undefined) return { error: `CLUSTERDOWN Hash slot ${slot} is not served` };
-  const command: NodeCommand =
-    typeof count === 'number'
-      ? ['CLUSTER', 'GETKEYSINSLOT', String(slot), String(count)]
-      : ['CLUSTER', 'COUNTKEYSINSLOT', String(slot)];
-  try {
-    return { keys: await nodes.callNode(owner, command) };
-  } catch (error) {
-    return { error: `ERR slot ${slot}: ${messageOf(error)}` };
-  }
-}
-
-function ownerOf(snapshot: Snapshot | null, slot: number): SnapshotNode | undefined {
-  const shard = snapshot?.slots[slot] ?? NO_SHARD;
-  const primary = snapshot?.shards[shard]?.primary;
-  return primary === undefined ? undefined : snapshot?.nodes[primary];
 }
 
 /** Undefined when every primary did it. */

@@ -97,6 +97,15 @@ export class NodeClient {
     }
   }
 
+  /** As {@link call}, texts as Buffers. */
+  async callBuffer(command: readonly [string, ...string[]]): Promise<unknown> {
+    try {
+      return await (await this.#connect()).callBuffer(...command);
+    } catch (error) {
+      throw new NodeCallError(this.address, nodeFailure(error));
+    }
+  }
+
   close(): void {
     this.#closed = true;
     this.#drop();

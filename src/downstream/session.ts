@@ -177,7 +177,7 @@ export class Session implements StreamHandler {
     if (this.closed) return;
     backlog.consumeTo(consumed);
     this.#limitBacklog();
-    if (this.#ended && (this.gate & STALL) === 0) this.closeAfterReplies();
+    if (this.#ended && (backlog.size === 0 || (this.gate & STALL) === 0)) this.closeAfterReplies();
   }
 
   /** Takes commands from buf[pos, end) while the gate allows; returns the position reached. */
@@ -386,8 +386,10 @@ export class Session implements StreamHandler {
 
   /** The client sends no more; what it asked for is still answered. */
   onEnd(): void {
-    if (this.backlog.size === 0 || (this.gate & STALL) === 0) this.closeAfterReplies();
-    else this.#ended = true;
+    // What was kept back is still served, also when its turn comes only at the end of this one.
+    const isKeptBack = (this.gate & STALL) !== 0 || this.runnable;
+    if (this.backlog.size > 0 && isKeptBack) this.#ended = true;
+    else this.closeAfterReplies();
   }
 
   #end(): void {

@@ -31,6 +31,8 @@ export type SupervisorToChild =
   | { readonly kind: 'stop' };
 
 export type ChildToSupervisor =
+  /** The module is loaded. A message sent before would be lost: a cluster worker reads its channel at once. */
+  | { readonly kind: 'loaded' }
   | { readonly kind: 'relay'; readonly worker: number; readonly body: unknown }
   | { readonly kind: 'listening'; readonly address: { host: string; port: number } }
   | { readonly kind: 'http'; readonly url: string }
@@ -151,6 +153,7 @@ async function begin(start: ChildStart): Promise<void> {
 process.once('message', (message: SupervisorToChild) => {
   if (message.kind === 'start') void begin(message.start);
 });
+tell({ kind: 'loaded' });
 // Signals of a terminal reach the whole group; the supervisor alone decides what they mean.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});

@@ -61,7 +61,7 @@ export class Control {
       now: monotonicNow,
       publish: (snapshot) => this.#publish(snapshot),
     });
-    registerInstanceCalls(this.calls, this.#discovery);
+    registerInstanceCalls(this.calls, { nodes: this.#discovery, now: monotonicNow });
   }
 
   /** Opens HTTP and begins to look for the cluster. Resolves with the base address. */

@@ -32,7 +32,6 @@ export class Supervisor {
   #control: Child | null = null;
   /** Slot number 1 … count → the worker in it. */
   readonly #workers = new Map<number, ClusterWorker>();
-  readonly #startedAt = new Map<number, number>();
   readonly #failures = new Map<number, number>();
   #port: number;
   #httpPort: number;
@@ -113,8 +112,7 @@ export class Supervisor {
     const child = fork(entry, [], { serialization: 'advanced', stdio: 'inherit' });
     const control: Child = { process: child, startedAt: Date.now() };
     this.#control = control;
-    child.send(this.#startMessage('control', 0, 0));
-    child.on('message', (message) => this.#onControlMessage(message as ChildToSupervisor));
+    child.on('message', (message) => this.#onControlMessage(child, message as ChildToSupervisor));
     child.on('error', (error) => this.#log.error({ err: error }, 'control could not be reached'));
     child.once('exit', (code, signal) => {
       if (this.#control === control) this.#control = null;
@@ -124,16 +122,15 @@ export class Supervisor {
       this.#log.error({ pid: child.pid, reason }, 'control died; workers serve on, restarting it');
       this.#later(0, control.startedAt, () => this.#forkControl(entry));
     });
-    for (const [slot, worker] of this.#workers) this.#introduce(slot, worker);
   }
 
   #forkWorker(slot: number): void {
     const worker = cluster.fork({ SLOTGATE_INTERNAL_WORKER: String(slot) });
     const startedAt = Date.now();
     this.#workers.set(slot, worker);
-    this.#startedAt.set(slot, startedAt);
-    worker.send(this.#startMessage('worker', slot, worker.id));
-    worker.on('message', (message: ChildToSupervisor) => this.#onWorkerMessage(worker, message));
+    worker.on('message', (message: ChildToSupervisor) =>
+      this.#onWorkerMessage(worker, slot, message),
+    );
     worker.on('error', (error) => this.#log.error({ err: error }, 'a worker could not be reached'));
     worker.once('exit', (code, signal) => {
       if (this.#workers.get(slot) === worker) this.#workers.delete(slot);
@@ -143,10 +140,10 @@ export class Supervisor {
       this.#log.error({ worker: slot, pid: worker.process.pid, reason }, 'worker died, replacing it');
       this.#later(slot, startedAt, () => this.#forkWorker(slot));
     });
-    this.#introduce(slot, worker);
+    this.#introduce(worker);
   }
 
-  #introduce(_slot: number, worker: ClusterWorker): void {
+  #introduce(worker: ClusterWorker): void {
     this.#toControl({ kind: 'hello', worker: worker.id });
   }
 
@@ -166,8 +163,10 @@ export class Supervisor {
     if (child?.connected === true) child.send(message);
   }
 
-  #onWorkerMessage(worker: ClusterWorker, message: ChildToSupervisor): void {
-    if (message.kind === 'relay') {
+  #onWorkerMessage(worker: ClusterWorker, slot: number, message: ChildToSupervisor): void {
+    if (message.kind === 'loaded') {
+      worker.send(this.#startMessage('worker', slot, worker.id));
+    } else if (message.kind === 'relay') {
       this.#toControl({ kind: 'relay', worker: worker.id, body: message.body });
     } else if (message.kind === 'listening') {
       this.#listening(message.address);
@@ -176,8 +175,11 @@ export class Supervisor {
     }
   }
 
-  #onControlMessage(message: ChildToSupervisor): void {
-    if (message.kind === 'relay') {
+  #onControlMessage(child: ChildProcess, message: ChildToSupervisor): void {
+    if (message.kind === 'loaded') {
+      child.send(this.#startMessage('control', 0, 0));
+      for (const worker of this.#workers.values()) this.#introduce(worker);
+    } else if (message.kind === 'relay') {
       const worker = cluster.workers?.[message.worker];
       if (worker?.isConnected() === true) worker.send({ kind: 'relay', worker: 0, body: message.body });
     } else if (message.kind === 'http') {

@@ -38,6 +38,8 @@ export class Upstream {
   /** Monotonic ms of the first failure since it last answered; 0 while it is well. */
   downSince = 0;
   lastError = '';
+  /** Of the lane that failed last. */
+  failedProtocol: 2 | 3 = 2;
 
   constructor(node: RouteNode, metricsRow: number) {
     this.node = node;
@@ -145,11 +147,23 @@ export class LaneSet {
     if (code === 'EIDLE' || !wasCurrent) return upstream;
     upstream.failures++;
     upstream.lastError = code;
+    upstream.failedProtocol = lane.options.protocol;
     if (upstream.downSince === 0) upstream.downSince = now;
     const pause = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(upstream.failures - 1, 6));
     // A lane that worked until now is dialled again at once; jitter keeps workers apart.
     upstream.retryAt = lane.wasReady ? now : now + pause * (0.5 + this.#runtime.random());
     return upstream;
+  }
+
+  /**
+   * Dials nodes that are out of reach though nobody asks for them just now: else the first command
+   * after a quiet time would be told how long ago the node went away, not whether it is back.
+   */
+  redial(now: number): void {
+    for (const upstream of this.upstreams) {
+      if (upstream === undefined || upstream.downSince === 0) continue;
+      if (upstream.node.present) this.lane(upstream.node, upstream.failedProtocol, now);
+    }
   }
 
   /** New commands go to another lane; this one answers what it owes. False when it must go on. */

@@ -489,6 +489,7 @@ export class Proxy implements ProxyCore, SessionOwner, LaneEvents<Request> {
     const line = asLine(text);
     if (request.parent !== null) {
       if (request.done) return;
+      request.answered = true;
       this.onPart(request, line, 0, line.length);
       return;
     }

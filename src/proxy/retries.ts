@@ -267,6 +267,7 @@ function relation(request: Request, other: Request, isLater: boolean): number {
   if (other.slot !== request.slot || (other.isRead && request.isRead)) return ORDER.free;
   if (!isLater) return other.parked ? ORDER.wait : ORDER.free;
   if (other.parked) return ORDER.free;
-  if (other.done) return ORDER.overtaken;
+  // One that ended in an error of ours was not executed, or nobody can know.
+  if (other.done) return other.answered ? ORDER.free : ORDER.overtaken;
   return other.lane === null ? ORDER.free : ORDER.wait;
 }

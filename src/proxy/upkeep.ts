@@ -43,6 +43,7 @@ export class Upkeep {
     const proxy = this.#proxy;
     proxy.time = proxy.runtime.now();
     for (const [lane, upstream] of proxy.lanes.owners) this.#checkLane(lane, upstream);
+    proxy.lanes.redial(proxy.time);
     proxy.retries.run();
   }
 

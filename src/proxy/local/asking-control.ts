@@ -7,7 +7,7 @@ import type { LocalServices } from './context.ts';
 
 /** How long control may take before a command is answered without it, milliseconds. */
 export const CONTROL_DEADLINE_MS = 800;
-/** The same where there is no answer without it: killing clients, keys of a slot. */
+/** The same where there is no answer without it, such as the clients of other workers. */
 export const CONTROL_PATIENCE_MS = 1000;
 
 export type ControlAnswer =

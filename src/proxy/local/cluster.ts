@@ -2,15 +2,15 @@
  * CLUSTER …: to cluster-aware clients the proxy is a cluster of one node that owns every slot. They
  * stay connected to it, and any slot may be asked for here. Slots that have no owner at the moment
  * are still ours to answer for (with a hold or CLUSTERDOWN): several clients refuse a picture with
- * holes, so SLOTS, SHARDS and NODES never show one; INFO does.
+ * holes, so SLOTS, SHARDS and NODES never show one; INFO does. COUNTKEYSINSLOT and GETKEYSINSLOT are
+ * not here: the proxy's core sends them to the slot's owner like any command with a key.
  */
 
 import { keySlot } from '../../commands/slot.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import { SLOT_COUNT } from '../../topology/snapshot.ts';
-import { NOT_AN_INTEGER, parseLong, text } from './arguments.ts';
-import { askControl, CONTROL_PATIENCE_MS, fieldOf, listOf, numberOf } from './asking-control.ts';
-import type { LocalCall, LocalHandler, LocalServices } from './context.ts';
+import { text } from './arguments.ts';
+import type { LocalCall, LocalHandler } from './context.ts';
 import { coveredSlots, faceFor } from './face.ts';
 
 const LAST_SLOT = SLOT_COUNT - 1;
@@ -108,58 +108,6 @@ function aboutNode(write: (reply: ReplyWriter) => void): LocalHandler {
 const countFailureReports = aboutNode((reply) => reply.integer(0));
 const replicas = aboutNode((reply) => reply.array(0));
 
-async function countKeysInSlot({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
-  const slot = parseLong(args, 2);
-  if (slot === null) reply.error(NOT_AN_INTEGER);
-  else if (slot < 0 || slot > LAST_SLOT) reply.error('ERR Invalid slot');
-  else {
-    const keys = await askOwner(services, { slot }, reply);
-    if (keys !== undefined) reply.integer(numberOf(keys));
-  }
-}
-
-async function getKeysInSlot({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
-  const slot = parseLong(args, 2);
-  const count = parseLong(args, 3);
-  if (slot === null || count === null) reply.error(NOT_AN_INTEGER);
-  else if (slot < 0 || slot > LAST_SLOT || count < 0) {
-    reply.error('ERR Invalid slot or number of keys');
-  } else {
-    const answer = await askOwner(services, { slot, count }, reply);
-    if (answer === undefined) return;
-    const keys = listOf(answer);
-    reply.array(keys.length);
-    for (const key of keys) reply.bulk(bytesOf(key));
-  }
-}
-
-/** A Buffer that has been posted between processes is a plain Uint8Array. */
-function bytesOf(value: unknown): Buffer {
-  if (value instanceof Uint8Array) {
-    return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  }
-  return Buffer.from(String(value));
-}
-
-/** What the slot's owner answers; undefined when the reply is an error, which is then written. */
-async function askOwner(
-  services: LocalServices,
-  question: { readonly slot: number; readonly count?: number },
-  reply: ReplyWriter,
-): Promise<unknown> {
-  const answer = await askControl(services, 'nodes.slotKeys', question, CONTROL_PATIENCE_MS);
-  if (!answer.ok) {
-    reply.error(`ERR the owner of slot ${question.slot} was not asked: ${answer.reason}`);
-    return undefined;
-  }
-  const error = fieldOf(answer.value, 'error');
-  if (typeof error === 'string') {
-    reply.error(error);
-    return undefined;
-  }
-  return fieldOf(answer.value, 'keys');
-}
-
 export const CLUSTER_HANDLERS: Readonly<Record<string, LocalHandler>> = {
   'cluster|slots': slots,
   'cluster|shards': shards,
@@ -172,6 +120,4 @@ export const CLUSTER_HANDLERS: Readonly<Record<string, LocalHandler>> = {
   'cluster|count-failure-reports': countFailureReports,
   'cluster|replicas': replicas,
   'cluster|slaves': replicas,
-  'cluster|countkeysinslot': countKeysInSlot,
-  'cluster|getkeysinslot': getKeysInSlot,
 };

@@ -187,7 +187,9 @@ function findKeys({ args, services }: LocalCall): FoundKeys | string {
   const id = idOf(table, asked);
   const about = table.info(id);
   if (about === undefined) return 'ERR Invalid command specified';
-  if (table.keyRule[id] === KEY_RULE.none) return 'ERR The command has no key arguments';
+  if (table.keyRule[id] === KEY_RULE.none || namesNoKey(about)) {
+    return 'ERR The command has no key arguments';
+  }
   const arity = table.arity[id] as number;
   if (arity > 0 ? asked.length !== arity : asked.length < -arity) {
     return 'ERR Invalid number of arguments specified for command';
@@ -197,6 +199,11 @@ function findKeys({ args, services }: LocalCall): FoundKeys | string {
   const mayHaveNone = ((table.flags[id] as number) & FLAG.noMandatoryKeys) !== 0;
   if (mayHaveNone) return { info: about, args: asked, positions: [] };
   return 'ERR Invalid arguments specified for command';
+}
+
+/** Shard channels tell the slot as keys do, and are none. */
+function namesNoKey({ keySpecs }: CommandInfo): boolean {
+  return keySpecs.length > 0 && keySpecs.every(({ flags }) => flags.includes('not_key'));
 }
 
 /** The id of the command, of its subcommand where it has any; 0 when there is no such one. */

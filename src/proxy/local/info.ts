@@ -4,7 +4,7 @@
  * delays its own keys only, and clients wait for this field to connect.
  */
 
-import { arch, release, type as systemName } from 'node:os';
+import { machine, release, type as systemName } from 'node:os';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import { word } from './arguments.ts';
 import type { LocalCall, LocalServices } from './context.ts';
@@ -143,7 +143,7 @@ function serverFields({ services }: InfoFacts): Fields {
     ['redis_git_dirty', 0],
     ['redis_build_id', 0],
     ['redis_mode', 'cluster'],
-    ['os', `${systemName()} ${release()} ${arch()}`],
+    ['os', `${systemName()} ${release()} ${machine()}`],
     ['arch_bits', 64],
     ['process_id', process.pid],
     ['process_supervised', 'no'],

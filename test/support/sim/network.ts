@@ -50,7 +50,8 @@ export class FakeNetwork implements Transport {
   readonly listeners = new Map<number, Listener>();
   readonly connections = new Set<Connection>();
   readonly slab: Slab = createSlab(SLAB_BYTES);
-  traitsOfLanes: LinkTraits;
+  readonly traitsOfLanes: LinkTraits;
+  biggestRead = 0;
   #port = 40000;
 
   constructor(host: NetworkHost, traitsOfLanes: LinkTraits) {
@@ -218,6 +219,7 @@ export class Connection implements ByteStream {
     if (this.state !== 'open') return;
     const { slab, host } = this.#network;
     const { random } = host;
+    this.#network.biggestRead = Math.max(this.#network.biggestRead, bytes.length);
     // Never the same place twice, so that an offset kept from an earlier read shows.
     const start = HEADROOM + random.int(16);
     const end = start + bytes.length;
@@ -287,6 +289,11 @@ export class Connection implements ByteStream {
 
   peerSend(text: string): void {
     if (this.state === 'open') this.#down.push(Buffer.from(text, 'latin1'));
+  }
+
+  /** The proxy reads these bytes in this very moment. */
+  injectNow(text: string): void {
+    this.#deliver(Buffer.from(text, 'latin1'));
   }
 
   /** Bytes that the proxy has not read yet. */

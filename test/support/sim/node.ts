@@ -226,6 +226,11 @@ export class NodeConnection implements Peer {
     this.#host = host;
   }
 
+  /** Past the handshake's first word, so that replies are replies to commands. */
+  get authenticatedOrFree(): boolean {
+    return this.authenticated || this.#host.password === '';
+  }
+
   /** Every command that arrived has been answered and no part of another is here. */
   get isIdle(): boolean {
     return this.#reader.size === 0 && this.connection.unsent === 0 && this.connection.unread === 0;
@@ -278,8 +283,9 @@ export class NodeConnection implements Peer {
       if (args === null) break;
       const text = this.node.execute(args, this);
       this.#host.trace(() => `${this.node.name} ${this.connection.name} ${brief(args)} → ${brief([text])}`);
+      this.#host.oracle.gave(text);
       out += text;
-      if (this.protocol === 3 && this.#host.random.chance(0.01)) out += PUSH;
+      if (this.#isPastHandshake(args) && this.#host.random.chance(0.01)) out += PUSH;
     }
     if (out !== '') this.connection.peerSend(out);
     if (count === most) this.schedule();
@@ -287,6 +293,11 @@ export class NodeConnection implements Peer {
       this.connection.peerEnd();
       this.#forget();
     }
+  }
+
+  /** Out-of-band messages come to connections that have asked for them by then. */
+  #isPastHandshake(args: readonly string[]): boolean {
+    return this.protocol === 3 && args[0] !== 'HELLO' && args[0] !== 'PING';
   }
 
   #next(): string[] | null {

@@ -72,13 +72,17 @@ interface Period {
 
 /** After the last fault ends, reconnecting and polling take this long at most, ms. */
 const SETTLING_MS = 3000;
+const START_UP_MS = 300;
 const FAILURES_MAX = 8;
 
 export class Oracle {
   readonly failures: string[] = [];
   readonly commands = new Map<number, ClientCommand>();
   readonly counts = { answered: 0, uncertain: 0, overtaken: 0, expired: 0, lost: 0, errors: 0 };
-  excuses: Excuses;
+  readonly excuses: Excuses;
+  /** Bytes. */
+  biggestReply = 0;
+  biggestRequest = 0;
   readonly #clock: EventQueue;
   readonly #history = new Map<string, Version[]>();
   readonly #increments = new Map<string, Set<number>>();
@@ -90,6 +94,8 @@ export class Oracle {
   constructor(clock: EventQueue, excuses: Excuses) {
     this.#clock = clock;
     this.excuses = excuses;
+    // At first nothing is known of the cluster.
+    this.#periods.push({ from: clock.now, to: clock.now + START_UP_MS });
   }
 
   fail(text: string): void {
@@ -99,6 +105,15 @@ export class Oracle {
   }
 
   // ------------------------------------------------------------------ what happens
+
+  /** A node answers; for the bounds on what may wait. */
+  gave(text: string): void {
+    this.biggestReply = Math.max(this.biggestReply, text.length);
+  }
+
+  asked(bytes: number): void {
+    this.biggestRequest = Math.max(this.biggestRequest, bytes);
+  }
 
   executed(uid: number, key: string, text: string): void {
     const command = this.commands.get(uid);
@@ -121,8 +136,15 @@ export class Oracle {
 
   faultBegins(): void {
     if (this.#faults++ > 0) return;
-    this.#openPeriod = { from: this.#clock.now, to: Number.POSITIVE_INFINITY };
-    this.#periods.push(this.#openPeriod);
+    const { now } = this.#clock;
+    const [first] = this.#periods;
+    if (this.#periods.length === 1 && first !== undefined && first.to >= now) {
+      this.#openPeriod = first;
+      first.to = Number.POSITIVE_INFINITY;
+    } else {
+      this.#openPeriod = { from: now, to: Number.POSITIVE_INFINITY };
+      this.#periods.push(this.#openPeriod);
+    }
   }
 
   faultEnds(): void {
@@ -278,7 +300,7 @@ export class Oracle {
       (other) =>
         other.seq > command.seq &&
         other.sentAt <= command.answeredAt &&
-        (other.outcome === 'ok' || other.outcome === 'lost' || other.executions.length > 0) &&
+        (other.outcome === 'ok' || other.outcome === 'lost' || isNodesError(other.raw)) &&
         (other.isFanout || other.keys.some((key) => slots.has(keySlot(key)))),
     );
     if (!overtook) this.fail(`${describe(command)} was refused as overtaken, but nothing did`);
@@ -337,6 +359,11 @@ export function hadValue(key: string): ClientCommand['check'] {
     });
     return held ? '' : `${key} never had that value meanwhile`;
   };
+}
+
+/** A node took the command, though it did nothing. */
+function isNodesError(raw: string): boolean {
+  return /^-(ERR unknown command|WRONGTYPE)/.test(raw);
 }
 
 export function describe(command: ClientCommand | null): string {

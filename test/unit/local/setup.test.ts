@@ -9,7 +9,7 @@ interface Setup {
   installNeed(root: string, host: { platform: string; arch: string }): string;
   buildNeed(root: string): string;
   sourceFingerprint(root: string): string;
-  withLock(root: string, task: () => Promise<void>): Promise<void>;
+  withLock(root: string, task: () => Promise<void>, tell: (line: string) => void): Promise<void>;
 }
 
 // Plain JavaScript, because it runs before there is a compiler; so its types are stated here.
@@ -125,8 +125,11 @@ describe('a build is stale', () => {
 describe('only one run sets a clone up', () => {
   const lockFile = (): string => join(root, 'dist/.setup-lock');
   let holder: ChildProcess | undefined;
+  let said: string[] = [];
+  const tell = (line: string): number => said.push(line);
 
   afterEach(() => {
+    said = [];
     holder?.kill('SIGKILL');
   });
 
@@ -137,12 +140,13 @@ describe('only one run sets a clone up', () => {
       await new Promise((resolve) => setImmediate(resolve));
       inside--;
     };
-    await Promise.all([withLock(root, task), withLock(root, task), withLock(root, task)]);
+    await Promise.all([1, 2, 3].map(() => withLock(root, task, tell)));
+    expect(said).toHaveLength(2);
     expect(existsSync(lockFile())).toBe(false);
   });
 
   test('a failure gives the lock back', async () => {
-    const failing = withLock(root, () => Promise.reject(new Error('npm ci failed')));
+    const failing = withLock(root, () => Promise.reject(new Error('npm ci failed')), tell);
     await expect(failing).rejects.toThrow('npm ci failed');
     expect(existsSync(lockFile())).toBe(false);
   });
@@ -151,14 +155,16 @@ describe('only one run sets a clone up', () => {
     holder = spawn('sleep', ['1000']);
     write('dist/.setup-lock', `${holder.pid} some-run`);
     let entered = false;
-    const waiting = withLock(root, async () => {
+    const task = async (): Promise<void> => {
       entered = true;
-    });
+    };
+    const waiting = withLock(root, task, tell);
     await new Promise((resolve) => setImmediate(resolve));
     expect(entered).toBe(false);
     holder.kill('SIGKILL');
     await once(holder, 'exit');
     await waiting;
     expect(entered).toBe(true);
+    expect(said).toEqual([expect.stringContaining(`process ${holder.pid}`)]);
   });
 });

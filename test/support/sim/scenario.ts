@@ -1,0 +1,232 @@
+/** What a seed makes of a run: the cluster's shape, the clients, the limits and the kinds of faults. */
+
+import type { ProxySettings } from '../../../src/proxy/settings.ts';
+import type { ClientTraits } from './client.ts';
+import type { ClusterShape } from './cluster.ts';
+import type { ControlTraits } from './control.ts';
+import type { Excuses } from './oracle.ts';
+import type { LinkTraits } from './pipe.ts';
+import type { Prng } from './prng.ts';
+import type { WorkloadTraits } from './workload.ts';
+
+export const PROFILES = [
+  'none',
+  'slicing',
+  'reshard',
+  'refusals',
+  'resets',
+  'failover',
+  'outage',
+  'hang',
+  'desync',
+  'slow-readers',
+  'disconnects',
+  'lost-writes',
+  'everything',
+] as const;
+export type Profile = (typeof PROFILES)[number];
+
+export type FaultKind = 'move' | 'refuse' | 'reset' | 'kill' | 'hang' | 'garbage' | 'surplus';
+
+/** Kinds of faults by profile, with weights by repetition. */
+const FAULTS: Readonly<Record<Profile, readonly FaultKind[]>> = {
+  none: [],
+  slicing: [],
+  reshard: ['move'],
+  refusals: ['refuse', 'refuse', 'move'],
+  resets: ['reset'],
+  failover: ['kill', 'kill', 'move'],
+  outage: ['kill'],
+  hang: ['hang'],
+  desync: ['garbage', 'surplus', 'surplus'],
+  'slow-readers': [],
+  disconnects: ['move'],
+  'lost-writes': ['kill'],
+  everything: ['move', 'move', 'move', 'refuse', 'reset', 'kill', 'hang', 'garbage', 'surplus'],
+};
+
+export interface Scenario {
+  readonly seed: number;
+  readonly profile: Profile;
+  readonly shape: ClusterShape;
+  readonly control: ControlTraits;
+  readonly workload: WorkloadTraits;
+  readonly clients: readonly ClientTraits[];
+  /** Client that uses only shards which never hang, -1 for none. */
+  readonly probe: number;
+  readonly laneLink: LinkTraits;
+  readonly settings: ProxySettings;
+  readonly faults: readonly FaultKind[];
+  /** Faults are started for so long, ms. */
+  readonly faultMs: number;
+  /** Between faults, at most, ms. */
+  readonly faultGapMs: number;
+  readonly excuses: Excuses;
+  /** Events so close together, ms, are one turn of the event loop. */
+  readonly turnMs: number;
+  readonly cutsSlowReaders: boolean;
+  readonly password: string;
+}
+
+const PASSWORD = 'secret';
+
+export function scenarioOf(seed: number, random: Prng, only: Profile | null): Scenario {
+  // In turn, so that any thousand seeds have their share of each.
+  const profile = only ?? (PROFILES[seed % PROFILES.length] as Profile);
+  const faults = FAULTS[profile];
+  const shape = shapeOf(profile, random);
+  const password = random.chance(0.2) ? PASSWORD : '';
+  const settings = settingsOf(profile, random, password);
+  const tags = Array.from({ length: random.between(3, 14) }, (_, i) => `t${i + random.int(500) * 20}`);
+  const bigValueBytes = random.pick([2000, 20_000, 90_000]);
+  const has = (kind: FaultKind): boolean => faults.includes(kind);
+  return {
+    seed,
+    profile,
+    shape,
+    control: {
+      pollMs: random.range(60, 500),
+      lateMs: random.pick([2, 20, 120]),
+      stale: profile === 'none' ? 0 : random.pick([0, 0.2]),
+      hidesDead: random.chance(0.5),
+    },
+    workload: {
+      tags,
+      valueBytes: random.pick([20, 80, 300]),
+      bigValueBytes,
+      bigValues: random.pick([0, 0.005, 0.03]),
+      fanouts: profile !== 'hang' && random.chance(0.6),
+    },
+    clients: clientsOf(profile, random, { tags, password }),
+    probe: profile === 'hang' ? 0 : -1,
+    laneLink: linkOf(profile, random),
+    settings,
+    faults,
+    faultMs: random.range(200, 1500),
+    faultGapMs: random.pick([10, 60, 200]),
+    excuses: {
+      uncertain: has('kill') || has('hang') || has('reset') || has('garbage'),
+      losesWrites: profile === 'lost-writes',
+      overtaken: has('move') || has('refuse') || has('kill'),
+      timeouts: has('hang') || profile === 'slow-readers' || profile === 'everything',
+      manyDeaths: has('reset') || has('garbage') || has('kill') || has('hang'),
+      repeatsWrites: settings.retrySentWrites,
+      holdTimeoutMs: settings.hold.timeoutMs,
+    },
+    turnMs: random.pick([0, 0.02, 0.3]),
+    cutsSlowReaders: profile === 'slow-readers' || profile === 'everything',
+    password,
+  };
+}
+
+function shapeOf(profile: Profile, random: Prng): ClusterShape {
+  const isFailover = profile === 'failover' || profile === 'lost-writes' || profile === 'everything';
+  return {
+    primaries: random.between(3, 5),
+    replicas: isFailover ? random.between(1, 2) : profile === 'hang' ? random.int(2) : 0,
+    replicationLagMs: profile === 'lost-writes' ? random.range(1, 30) : 0,
+    fullCoverage: profile !== 'hang' && random.chance(0.4),
+  };
+}
+
+function linkOf(profile: Profile, random: Prng): LinkTraits {
+  const delayMs: [number, number] = random.pick([
+    [0.01, 0.05],
+    [0.05, 0.4],
+    [0.1, 3],
+  ]);
+  if (profile === 'none') return { delayMs, slicing: 'whole', partialWrites: 0, capacity: 1 << 22 };
+  const isHard = profile === 'slicing' || profile === 'everything';
+  return {
+    delayMs,
+    slicing: random.pick(isHard ? ['bytes', 'random'] : ['whole', 'whole', 'random']),
+    partialWrites: isHard ? 0.2 : random.pick([0, 0.02]),
+    capacity: random.pick([3_000, 30_000, 1 << 22]),
+  };
+}
+
+interface ForClients {
+  readonly tags: readonly string[];
+  readonly password: string;
+}
+
+function clientsOf(profile: Profile, random: Prng, shared: ForClients): ClientTraits[] {
+  const count = random.between(4, 14);
+  const total = random.between(250, 900);
+  const isSlow = profile === 'slow-readers' || profile === 'everything';
+  const leaves = profile === 'disconnects' || profile === 'everything';
+  return Array.from({ length: count }, (_, index): ClientTraits => {
+    const link = linkOf(profile, random);
+    return {
+      protocol: random.chance(0.4) ? 3 : 2,
+      commands: Math.ceil(total / count),
+      window: random.pick([1, 4, 16, 60]),
+      thinkMs: random.pick([1, 8, 30]),
+      link: isSlow ? { ...link, capacity: random.pick([600, 4000]) } : link,
+      leaves: leaves ? random.pick([0, 0.05, 0.2]) : 0,
+      halfCloses: leaves ? 0.03 : 0.005,
+      naps: isSlow ? random.pick([0, 0.1]) : 0,
+      napMs: random.pick([30, 400, 2500]),
+      password: shared.password,
+      tags: shared.tags,
+      patienceMs: profile === 'hang' && index === 0 ? 60 : Number.POSITIVE_INFINITY,
+      startMs: startOf(profile, random, index),
+    };
+  });
+}
+
+/** The probe comes when there is a picture; some come long after an outage is over. */
+function startOf(profile: Profile, random: Prng, index: number): number {
+  if (profile === 'hang' && index === 0) return 250;
+  return profile === 'outage' && random.chance(0.3) ? 7000 : 0;
+}
+
+function settingsOf(profile: Profile, random: Prng, password: string): ProxySettings {
+  const slow = profile === 'slow-readers' || profile === 'everything';
+  const replyHighWater = slow ? random.pick([2000, 16_000]) : random.pick([16_000, 1 << 20]);
+  return {
+    lanes: {
+      credentials: { username: '', password },
+      connectTimeoutMs: random.range(100, 400),
+      bigReplyBytes: random.pick([1000, 20_000, 1 << 20]),
+      laneMaxRequests: profile === 'hang' ? 10_000 : random.pick([8, 100, 10_000]),
+      laneMaxBytes: profile === 'hang' ? 1 << 20 : random.pick([2000, 1 << 20]),
+    },
+    hold: {
+      timeoutMs: profile === 'outage' ? random.range(100, 500) : 20_000,
+      maxRequests: 100_000,
+      maxBytes: 1 << 26,
+    },
+    local: {
+      version: '0.0.0',
+      requirepass: password,
+      port: 6379,
+      announceHost: '127.0.0.1',
+      announcePort: 6379,
+      workers: 1,
+      workerId: 0,
+      nodeId: 'f'.repeat(40),
+      visible: new Map(),
+    },
+    request: {
+      maxArguments: 1024 * 1024,
+      maxBulkBytes: 512 * 1024 * 1024,
+      maxInlineBytes: 64 * 1024,
+      unauthenticated: false,
+    },
+    commandTimeoutMs: random.range(300, 900),
+    heartbeatMs: random.range(60, 400),
+    retrySentWrites: profile !== 'lost-writes' && random.chance(0.08),
+    maxclients: 1000,
+    idleTimeout: 0,
+    protectedMode: false,
+    maxRequestBuffer: random.pick([1000, 30_000, 1 << 20]),
+    maxRequestBytes: 1 << 30,
+    maxInflightPerSession: random.pick([4, 64, 1000]),
+    replyHighWater,
+    replyHardLimit: replyHighWater * 4,
+    slowReaderMs: 400,
+    sharedReplyBudget: 1 << 28,
+    denied: new Set(),
+  };
+}
