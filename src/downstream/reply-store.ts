@@ -46,7 +46,7 @@ export class ReplyStore {
       slot.stored = chunk;
       slot.storedStart = 0;
       chunk.holders = 1;
-    } else if (!old.sealed || old.length + size > old.slab.length) {
+    } else if (!this.#hasRoomBehind(slot, old, size)) {
       const kept = slot.storedEnd - slot.storedStart;
       const chunk = this.#ownChunk((kept + size) * 2);
       chunk.length = copyBytes(chunk.slab, 0, old.slab, slot.storedStart, slot.storedEnd);
@@ -58,6 +58,13 @@ export class ReplyStore {
     const chunk = slot.stored as SharedChunk;
     chunk.length = copyBytes(chunk.slab, chunk.length, buf, start, end);
     slot.storedEnd = chunk.length;
+  }
+
+  /** True when the slot's bytes are the last of a chunk that nobody else adds to. */
+  #hasRoomBehind(slot: ReplySlot, chunk: SharedChunk, size: number): boolean {
+    return (
+      chunk.sealed && slot.storedEnd === chunk.length && chunk.length + size <= chunk.slab.length
+    );
   }
 
   release(slot: ReplySlot): void {

@@ -37,21 +37,13 @@ export const GATE = {
   output: 64,
   /** Commands that a node turned away wait to be sent again. */
   parked: 128,
-  /** A command is being answered that must end before the next begins. */
-  exclusive: 256,
   /** No further commands; closes when what is in flight is answered. */
   closing: 512,
 } as const;
 
 /** Any of these stops the taking of commands. */
 export const STALL =
-  GATE.barrier |
-  GATE.hold |
-  GATE.pipeline |
-  GATE.output |
-  GATE.parked |
-  GATE.exclusive |
-  GATE.closing;
+  GATE.barrier | GATE.hold | GATE.pipeline | GATE.output | GATE.parked | GATE.closing;
 
 /** What a session asks of the proxy. */
 export interface SessionOwner {

@@ -1,8 +1,8 @@
 /** All roles in one process: `workers: 1`, tests and small installs. No fork, the same interfaces. */
 
 import type { Config } from '../config/schema.ts';
-import type { ControlLink, Hint } from '../lib/planes.ts';
 import type { Logger } from '../lib/log.ts';
+import type { ControlLink, Hint } from '../lib/planes.ts';
 import type { Running } from '../lib/running.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import { Control } from './control-role.ts';

@@ -137,7 +137,10 @@ export class Supervisor {
       this.#toControl({ kind: 'gone', worker: worker.id });
       if (this.#stopping || !this.#isUp) return;
       const reason = signal ?? `code ${code}`;
-      this.#log.error({ worker: slot, pid: worker.process.pid, reason }, 'worker died, replacing it');
+      this.#log.error(
+        { worker: slot, pid: worker.process.pid, reason },
+        'worker died, replacing it',
+      );
       this.#later(slot, startedAt, () => this.#forkWorker(slot));
     });
     this.#introduce(worker);
@@ -181,7 +184,8 @@ export class Supervisor {
       for (const worker of this.#workers.values()) this.#introduce(worker);
     } else if (message.kind === 'relay') {
       const worker = cluster.workers?.[message.worker];
-      if (worker?.isConnected() === true) worker.send({ kind: 'relay', worker: 0, body: message.body });
+      if (worker?.isConnected() === true)
+        worker.send({ kind: 'relay', worker: 0, body: message.body });
     } else if (message.kind === 'http') {
       this.#httpPort = Number(new URL(message.url).port);
       this.#httpReady(message.url);

@@ -7,7 +7,5 @@ interface PackageFile {
 }
 
 export const VERSION: string = (
-  JSON.parse(
-    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-  ) as PackageFile
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as PackageFile
 ).version;

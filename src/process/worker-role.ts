@@ -4,14 +4,14 @@ import type { CommandInfo } from '../commands/command-info.ts';
 import { CommandTable } from '../commands/table.ts';
 import type { Config } from '../config/schema.ts';
 import { type Listener, listen } from '../downstream/listener.ts';
-import type { ControlLink } from '../lib/planes.ts';
 import type { Logger } from '../lib/log.ts';
+import type { ControlLink } from '../lib/planes.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import { ProcessSampler } from '../metrics/process-sampler.ts';
 import { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { asLine, DENIED, MAXCLIENTS } from '../proxy/error-replies.ts';
 import { workerCalls } from '../proxy/local/worker-calls.ts';
-import { Proxy } from '../proxy/proxy.ts';
+import { DataPath } from '../proxy/data-path.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import { nodeRuntime } from '../transport/node-runtime.ts';
 import { TcpTransport } from '../transport/tcp.ts';
@@ -29,7 +29,7 @@ export interface WorkerOptions {
 }
 
 export class Worker {
-  readonly proxy: Proxy;
+  readonly proxy: DataPath;
   readonly metrics: WorkerMetrics;
   /** Connections of the other workers, as control last said. */
   otherConnections = 0;
@@ -46,7 +46,7 @@ export class Worker {
     const table = CommandTable.builtin();
     this.metrics = new WorkerMetrics(table.names);
     this.#sampler = new ProcessSampler(this.metrics, nodeRuntime);
-    this.proxy = new Proxy({
+    this.proxy = new DataPath({
       settings: proxySettings(options),
       table,
       transport: this.#transport,
@@ -78,9 +78,9 @@ export class Worker {
   }
 
   #accept(
-    stream: Parameters<Proxy['open']>[0],
+    stream: Parameters<DataPath['open']>[0],
     isLoopback: boolean,
-  ): ReturnType<Proxy['open']> | string {
+  ): ReturnType<DataPath['open']> | string {
     const { config } = this.#options;
     if (!isLoopback && config['protected-mode'] && config.requirepass === '') {
       this.metrics.increment(SCALAR.rejectedProtected);
@@ -109,6 +109,7 @@ export class Worker {
 
   report(): ReturnType<WorkerMetrics['report']> {
     this.#sampler.sample();
+    this.proxy.lanes.sampleInflight();
     return this.metrics.report();
   }
 

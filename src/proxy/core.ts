@@ -1,4 +1,4 @@
-/** What the pieces of the data path see of each other; Proxy is the one that has it all. */
+/** What the pieces of the data path see of each other; DataPath is the one that has it all. */
 
 import type { KeyPositions } from '../commands/key-positions.ts';
 import type { CommandTable } from '../commands/table.ts';
@@ -8,19 +8,14 @@ import type { ControlLink } from '../lib/planes.ts';
 import type { Slab, SlabPool } from '../lib/slab.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { RequestFrame } from '../resp/request-framer.ts';
+import type { Routing } from '../route/routing.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import type { Runtime, Transport } from '../transport/transport.ts';
 import type { LaneSet } from './lane-set.ts';
 import type { Request, RequestPool } from './request.ts';
 import type { Retries } from './retries.ts';
-import type { Routing } from './routing.ts';
 import type { ProxySettings } from './settings.ts';
 import type { Turn } from './turn.ts';
-
-/** No key tells the slot: any primary will do. */
-export const ANY_SLOT = -1;
-export const CROSS_SLOT = -2;
-export const BAD_ARITY = -3;
 
 export interface ProxyCore {
   readonly frame: RequestFrame;

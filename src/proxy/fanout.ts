@@ -8,11 +8,11 @@ import { keySlot } from '../commands/slot.ts';
 import type { Session } from '../downstream/session.ts';
 import { createSlab, type Slab } from '../lib/slab.ts';
 import { encodeRequest } from '../resp/request-framer.ts';
+import { nextCursor, ownCursor, SCAN_SHARDS, shardOfCursor } from '../route/scan-cursor.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import { lanesFor, READY, sendPart } from './parts.ts';
 import { Gathering, type Merge, type Request } from './request.ts';
-import { nextCursor, ownCursor, SCAN_SHARDS, shardOfCursor } from './scan-cursor.ts';
 import { writeLength } from './splitter.ts';
 
 export class Fanout {

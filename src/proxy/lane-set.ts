@@ -7,11 +7,11 @@
 import type { SlabPool } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
+import type { RouteNode } from '../route/routing.ts';
 import type { Runtime, Transport } from '../transport/transport.ts';
 import { type Credentials, Handshake } from '../upstream/handshake.ts';
 import { LANE, Lane, type LaneEvents } from '../upstream/lane.ts';
 import type { Request } from './request.ts';
-import type { RouteNode } from './routing.ts';
 
 const RETRY_FIRST_MS = 20;
 const RETRY_MAX_MS = 1000;
@@ -38,6 +38,8 @@ export class Upstream {
   /** Monotonic ms of the first failure since it last answered; 0 while it is well. */
   downSince = 0;
   lastError = '';
+  /** What the inflight gauge shows at present. */
+  shownInflight = 0;
   /** Of the lane that failed last. */
   failedProtocol: 2 | 3 = 2;
 
@@ -189,6 +191,22 @@ export class LaneSet {
   closeAbsent(): void {
     for (const [lane, upstream] of this.owners) {
       if (!upstream.node.present && lane.count === 0) lane.destroy('EIDLE');
+    }
+    for (const upstream of this.upstreams) {
+      if (upstream === undefined || upstream.node.present || upstream.all.size > 0) continue;
+      this.#metrics.releaseNode(upstream.metricsRow);
+      this.upstreams[upstream.node.index] = undefined;
+    }
+  }
+
+  /** Brings the gauges of what is in flight up to date; called before each report. */
+  sampleInflight(): void {
+    for (const upstream of this.upstreams) {
+      if (upstream === undefined) continue;
+      let inflight = 0;
+      for (const lane of upstream.all) inflight += lane.count;
+      this.#metrics.addInflight(upstream.metricsRow, inflight - upstream.shownInflight);
+      upstream.shownInflight = inflight;
     }
   }
 

@@ -8,8 +8,9 @@ import type { Slab } from '../lib/slab.ts';
 import { RESULT } from '../metrics/definitions.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { RequestFrame } from '../resp/request-framer.ts';
+import { ANY_SLOT } from '../route/slot-of-keys.ts';
 import { SLOT_COUNT } from '../topology/snapshot.ts';
-import { ANY_SLOT, type ProxyCore } from './core.ts';
+import type { ProxyCore } from './core.ts';
 import { CROSSSLOT } from './error-replies.ts';
 import type { LocalHandler, LocalServices } from './local/context.ts';
 import { localHandlers } from './local/registry.ts';
@@ -121,6 +122,11 @@ export class LocalCommands {
       return this.#proxy.reject(session, id, unknownCommand(buf, frame));
     }
     return this.#proxy.reject(session, id, refusalText(table.names[id] as string, kind));
+  }
+
+  refuseDenied(session: Session, id: number): boolean {
+    const name = (this.#proxy.table.names[id] as string).replace('|', ' ').toUpperCase();
+    return this.#proxy.reject(session, id, `ERR '${name}' is denied here (commands.deny)`);
   }
 
   refuseSubcommand(session: Session, id: number, buf: Slab, frame: RequestFrame): boolean {

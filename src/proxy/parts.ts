@@ -2,10 +2,10 @@
 
 import type { Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
+import { NO_NODE } from '../route/routing.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import type { Gathering, Request } from './request.ts';
-import { NO_NODE } from './routing.ts';
 
 export const READY = { wait: 0, go: 1, answered: 2 } as const;
 

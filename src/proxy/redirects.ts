@@ -5,12 +5,12 @@
 
 import type { Slab } from '../lib/slab.ts';
 import { SCALAR, type Scalar } from '../metrics/definitions.ts';
+import { NO_NODE } from '../route/routing.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import { classifyError, parseRedirect, REDIRECT } from './error-replies.ts';
 import type { Request } from './request.ts';
 import { topOf } from './retries.ts';
-import { NO_NODE } from './routing.ts';
 
 /** Pause before a command that was told "try again" or "not ready" goes to the node once more. */
 const RETRY_PAUSE_MS = 10;

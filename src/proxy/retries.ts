@@ -174,28 +174,24 @@ export class Retries {
 
   /** True when the request is settled: on its way again or answered. */
   #try(request: Request, session: Session, now: number): boolean {
-    const since = Math.min(
-      request.parkedAt,
-      this.#host.awaySince(request.slot) || request.parkedAt,
-    );
-    if (now - since >= this.#settings.timeoutMs) {
-      this.#unpark(request);
-      this.settle(request, SCALAR.heldExpired);
-      this.#host.answerError(request, request.cause);
-      return true;
+    if (now >= request.retryAt) {
+      const order = orderOf(request, session);
+      if (order === ORDER.overtaken) return this.#giveUp(request, OVERTAKEN);
+      if (order === ORDER.free && this.#host.resend(request)) {
+        this.#unpark(request);
+        this.#host.metrics.increment(SCALAR.retries);
+        return true;
+      }
     }
-    if (now < request.retryAt) return false;
-    const order = orderOf(request, session);
-    if (order === ORDER.wait) return false;
-    if (order === ORDER.overtaken) {
-      this.#unpark(request);
-      this.settle(request, SCALAR.heldExpired);
-      this.#host.answerError(request, OVERTAKEN);
-      return true;
-    }
-    if (!this.#host.resend(request)) return false;
+    const away = this.#host.awaySince(request.slot) || request.parkedAt;
+    const since = Math.min(request.parkedAt, away);
+    return now - since >= this.#settings.timeoutMs && this.#giveUp(request, request.cause);
+  }
+
+  #giveUp(request: Request, text: string): true {
     this.#unpark(request);
-    this.#host.metrics.increment(SCALAR.retries);
+    this.settle(request, SCALAR.heldExpired);
+    this.#host.answerError(request, text);
     return true;
   }
 

@@ -48,6 +48,8 @@ export interface LaneEvents<E extends LaneEntry<E>> {
   /** The first header of a reply announced a payload of `bytes`, and it has not all arrived. */
   onBigReply(lane: Lane<E>, entry: E, bytes: number): void;
   onLaneReady(lane: Lane<E>): void;
+  /** The heartbeat's reply has come; the entry has left the queue. */
+  onHeartbeat(entry: E): void;
   /** The lane is gone; its queue is still in place, to be walked from `head`. */
   onLaneClosed(lane: Lane<E>, code: string): void;
   /** There are bytes to flush at the end of this turn. */
@@ -325,6 +327,7 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
     this.#pop(entry);
     this.release(entry);
     this.heartbeat = null;
+    this.#events.onHeartbeat(entry);
     if (text !== expected && !text.startsWith('-')) this.destroy('EDESYNC');
   }
 

@@ -27,8 +27,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   local: ['lib'],
   insight: ['lib', 'metrics'],
 };
-/** The composition root (files directly in src/) and the command line may import everything. */
-const IMPORTS_ALL = ['', 'cli'];
+/** The composition root (files directly in src/), the processes it forks and the command line may import everything. */
+const IMPORTS_ALL = ['', 'cli', 'process'];
 
 /** Bytes and `now` in, values out: nothing that reaches a socket, a file, a clock or chance. */
 const PURE = ['resp', 'commands', 'topology', 'route'];

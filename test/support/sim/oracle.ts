@@ -232,7 +232,7 @@ export class Oracle {
     const now = this.#clock.now;
     return this.#periods.some(
       ({ from, to }) =>
-        to >= command.sentAt && from <= now && now - from >= this.excuses.holdTimeoutMs,
+        to >= now && now - from >= this.excuses.holdTimeoutMs && to >= command.sentAt,
     );
   }
 

@@ -85,7 +85,7 @@ export function scenarioOf(seed: number, random: Prng, only: Profile | null): Sc
     profile,
     shape,
     control: {
-      pollMs: random.range(60, 500),
+      pollMs: random.range(120, 900),
       lateMs: random.pick([2, 20, 120]),
       stale: profile === 'none' ? 0 : random.pick([0, 0.2]),
       hidesDead: random.chance(0.5),
@@ -152,7 +152,7 @@ interface ForClients {
 
 function clientsOf(profile: Profile, random: Prng, shared: ForClients): ClientTraits[] {
   const count = random.between(4, 14);
-  const total = random.between(250, 900);
+  const total = random.pick([200, 400, 400, 400, 600, 1200]);
   const isSlow = profile === 'slow-readers' || profile === 'everything';
   const leaves = profile === 'disconnects' || profile === 'everything';
   return Array.from({ length: count }, (_, index): ClientTraits => {

@@ -4,7 +4,7 @@ import { CommandTable } from '../../../src/commands/table.ts';
 import type { Session } from '../../../src/downstream/session.ts';
 import { RESULT, SCALAR } from '../../../src/metrics/definitions.ts';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.ts';
-import { Proxy } from '../../../src/proxy/proxy.ts';
+import { DataPath } from '../../../src/proxy/data-path.ts';
 import type { Runtime } from '../../../src/transport/transport.ts';
 import { LANE } from '../../../src/upstream/lane.ts';
 import { SimClient } from './client.ts';
@@ -24,7 +24,7 @@ const TABLE = CommandTable.builtin();
 /** After the last fault everything must be answered within this, ms of simulated time. */
 const PATIENCE_MS = 60_000;
 /** Then the proxy has this long to come to rest. */
-const REST_MS = 3_000;
+const REST_MS = 1_500;
 const WATCH_MS = 7;
 
 export interface RunOptions {
@@ -51,7 +51,7 @@ class Simulation {
   readonly oracle: Oracle;
   readonly network: FakeNetwork;
   readonly cluster: SimCluster;
-  readonly proxy: Proxy;
+  readonly proxy: DataPath;
   readonly clients: SimClient[] = [];
   readonly metrics = new WorkerMetrics(TABLE.names);
   readonly #tracker: PoolTracker;
@@ -87,7 +87,7 @@ class Simulation {
     );
     this.cluster = cluster;
     const control = new SimControl(clock, this.random.fork(), cluster, scenario.control);
-    this.proxy = new Proxy({
+    this.proxy = new DataPath({
       settings: scenario.settings,
       table: TABLE,
       transport: this.network,

@@ -4,7 +4,7 @@
  */
 
 import { type Slab, SlabPool } from '../../../src/lib/slab.ts';
-import type { Proxy } from '../../../src/proxy/proxy.ts';
+import type { DataPath } from '../../../src/proxy/data-path.ts';
 import type { Request } from '../../../src/proxy/request.ts';
 
 const POISON = 0xdb;
@@ -19,13 +19,13 @@ export class PoolTracker {
   readonly #free = new WeakSet<Slab>();
   readonly #fail: (text: string) => void;
 
-  constructor(proxy: Proxy, fail: (text: string) => void) {
+  constructor(proxy: DataPath, fail: (text: string) => void) {
     this.#fail = fail;
     this.#watchRequests(proxy);
     this.#watchSlabs(proxy.pool);
   }
 
-  #watchRequests(proxy: Proxy): void {
+  #watchRequests(proxy: DataPath): void {
     const { requests } = proxy;
     const take = requests.take.bind(requests);
     const watched = new WeakSet<Request>();
@@ -71,7 +71,7 @@ export class PoolTracker {
   }
 }
 
-function isQueued(proxy: Proxy, request: Request): boolean {
+function isQueued(proxy: DataPath, request: Request): boolean {
   for (const { head } of proxy.lanes.owners.keys()) {
     for (let at = head; at !== null; at = at.nextInLane) if (at === request) return true;
   }

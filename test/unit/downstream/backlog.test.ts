@@ -70,9 +70,10 @@ describe('Backlog', () => {
     const sizes = fc.oneof(
       { weight: 4, arbitrary: fc.integer({ min: 0, max: 300 }) },
       { weight: 2, arbitrary: fc.integer({ min: SMALL_SLAB - 2, max: SMALL_SLAB + 2 }) },
+      { weight: 2, arbitrary: fc.integer({ min: 4000, max: 9000 }) },
       { weight: 1, arbitrary: fc.integer({ min: 0, max: 200_000 }) },
     );
-    const shares = fc.oneof(fc.integer({ min: 0, max: 100 }), fc.constantFrom(0, 99, 100));
+    const shares = fc.oneof(fc.integer({ min: 0, max: 100 }), fc.constantFrom(0, 90, 99, 99, 100));
     const commands = fc.commands(
       [sizes.map((size) => new Append(size)), shares.map((share) => new Consume(share))],
       { maxCommands: 40 },
@@ -103,6 +104,21 @@ describe('Backlog', () => {
       expect(size).toBeLessThanOrEqual(Math.max(4 * SMALL_SLAB, 2 * i * 1000));
     }
     expect(slabs).toBeLessThan(12);
+  });
+
+  it('moves a short rest to the front instead of taking a larger slab', () => {
+    const pool = new PoisonPool();
+    const backlog = new Backlog(pool);
+    let consumed = 0;
+    for (let appended = 0; appended < 20 * SMALL_SLAB; appended += 1000) {
+      backlog.append(numberedBytes(appended, 1000), 0, 1000);
+      if (appended === 0) continue;
+      const rest = backlog.slab?.subarray(backlog.start, backlog.end);
+      expect(rest?.equals(numberedBytes(consumed, 2000))).toBe(true);
+      backlog.consumeTo(backlog.start + 1000);
+      consumed += 1000;
+      expect(backlog.slab?.length).toBe(SMALL_SLAB);
+    }
   });
 
   it('cleared by the command that is being dealt with, it stays empty', () => {

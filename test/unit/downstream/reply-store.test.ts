@@ -22,8 +22,6 @@ function bytesOf(slot: ReplySlot): Buffer | null {
 interface Kept {
   slot: ReplySlot;
   bytes: Buffer;
-  /** False for a reply that came whole: nothing is added to it. */
-  inParts: boolean;
 }
 
 interface Model {
@@ -61,7 +59,7 @@ class Store implements fc.Command<Model, Real> {
     const slot = newSlot();
     real.store.store(slot, src, 7, src.length);
     src.fill(0xee);
-    model.kept.push({ slot, bytes, inParts: false });
+    model.kept.push({ slot, bytes });
     check(model, real);
   }
   toString(): string {
@@ -80,10 +78,9 @@ class Extend implements fc.Command<Model, Real> {
     return true;
   }
   run(model: Model, real: Real): void {
-    const open = model.kept.filter((kept) => kept.inParts);
-    let kept = open[this.which % (open.length + 1)];
+    let kept = model.kept[this.which % (model.kept.length + 1)];
     if (kept === undefined) {
-      kept = { slot: newSlot(), bytes: Buffer.alloc(0), inParts: true };
+      kept = { slot: newSlot(), bytes: Buffer.alloc(0) };
       model.kept.push(kept);
     }
     const part = fresh(model, this.size);

@@ -24,7 +24,7 @@ export class FakeNode implements Transport {
   destroyed = false;
   paused = false;
   handler: ClientStreamHandler | null = null;
-  #under: { buf: Slab; start: number; end: number } | null = null;
+  #under: { buf: Slab; start: number; end: number; written: Buffer } | null = null;
 
   connect(_endpoint: Endpoint, handler: ClientStreamHandler): ByteStream {
     this.handler = handler;
@@ -48,7 +48,8 @@ export class FakeNode implements Transport {
   #write(buf: Slab, start: number, end: number): boolean {
     if (this.#under !== null) throw new Error('A second write while one is under way.');
     if (this.isFull) {
-      this.#under = { buf, start, end };
+      const written = Buffer.from(buf.subarray(start, end));
+      this.#under = { buf, start, end, written };
       return false;
     }
     this.received.push(Buffer.from(buf.subarray(start, end)));
@@ -63,9 +64,22 @@ export class FakeNode implements Transport {
   drain(): void {
     const under = this.#under;
     if (under === null) return;
-    this.received.push(Buffer.from(under.buf.subarray(under.start, under.end)));
+    this.sip(Infinity);
+    const { buf, end, written } = under;
+    if (!buf.subarray(end - written.length, end).equals(written)) {
+      throw new Error('A buffer was changed while it was being written.');
+    }
     this.#under = null;
     this.handler?.onDrain();
+  }
+
+  /** The kernel takes some of the bytes under way; whoever wrote them hears nothing yet. */
+  sip(size: number): void {
+    const under = this.#under;
+    if (under === null || under.start === under.end) return;
+    const to = Math.min(under.end, under.start + size);
+    this.received.push(Buffer.from(under.buf.subarray(under.start, to)));
+    under.start = to;
   }
 
   get receivedText(): string {
@@ -166,6 +180,8 @@ export class Recorder implements LaneEvents<Entry> {
   onBigReply(_lane: Lane<Entry>, entry: Entry, bytes: number): void {
     this.bigReplies.push([entry.name, bytes]);
   }
+
+  onHeartbeat(): void {}
 
   onLaneReady(): void {
     this.ready++;

@@ -110,6 +110,24 @@ class Drain implements fc.Command<Model, Bench> {
   }
 }
 
+/** The node gets a part of what is being written, so it can answer before the write is done. */
+class Sip implements fc.Command<Model, Bench> {
+  readonly size: number;
+  constructor(size: number) {
+    this.size = size;
+  }
+  check(): boolean {
+    return true;
+  }
+  run(model: Model, real: Bench): void {
+    real.node.sip(this.size);
+    check(model, real);
+  }
+  toString(): string {
+    return `sip(${this.size})`;
+  }
+}
+
 /** The node answers up to `most` of the commands that it has wholly received. */
 class Answer implements fc.Command<Model, Bench> {
   readonly most: number;
@@ -202,6 +220,7 @@ describe('a lane over a pool that poisons what it gets back', () => {
         enqueue,
         fc.boolean().map((isFull) => new Flush(isFull)),
         fc.boolean().map((thenFull) => new Drain(thenFull)),
+        fc.integer({ min: 1, max: 100_000 }).map((size) => new Sip(size)),
         which.map((most) => new Answer(most)),
         which.map((slot) => new LetGo(slot)),
         which.map((slot) => new LetGo(slot)),
@@ -256,6 +275,34 @@ describe('a lane over a pool that poisons what it gets back', () => {
     bench.lane.release(big);
     bench.lane.release(next);
     expect([...bench.pool.lent].map((slab) => slab.length)).toEqual([LARGE_SLAB]);
+  });
+
+  it('lets a full chunk go once, when its last command is answered before the next flush', () => {
+    const bench = Bench.ready();
+    const first = bench.enqueue('first', { bytes: numberedBytes(0, 40_000) });
+    bench.lane.flush();
+    bench.node.say('+1\r\n');
+    const second = bench.enqueue('second', { bytes: numberedBytes(0, 40_000) });
+    bench.lane.release(first);
+    expect(bench.pool.lent.size).toBe(1);
+    bench.lane.flush();
+    bench.node.say('+2\r\n');
+    bench.lane.release(second);
+    expect(bench.pool.lent.size).toBe(1);
+  });
+
+  it('keeps a chunk that is answered while it is still being written', () => {
+    const bench = Bench.ready();
+    bench.node.isFull = true;
+    const [entry] = bench.send('a');
+    bench.node.sip(1);
+    bench.node.say('+OK\r\n');
+    bench.lane.release(entry as Entry);
+    const next = bench.enqueue('b');
+    expect(next.offset).toBe(1);
+    bench.node.isFull = false;
+    bench.node.drain();
+    expect(bench.node.receivedText).toBe('ab');
   });
 
   it('uses one chunk over and over when every command is answered before the next', () => {

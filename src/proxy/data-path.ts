@@ -4,15 +4,10 @@
  * go on now leaves a stall bit in the session's gate or a parked request, see Retries.
  */
 
-import {
-  KEYS_MALFORMED,
-  KEYS_UNPAIRED,
-  KeyPositions,
-  keyPositions,
-} from '../commands/key-positions.ts';
+import type { CommandInfo } from '../commands/command-info.ts';
+import { KeyPositions } from '../commands/key-positions.ts';
 import { KEY_RULE } from '../commands/key-rules.ts';
 import { slotOf } from '../commands/slot.ts';
-import type { CommandInfo } from '../commands/command-info.ts';
 import { CommandTable, FLAG } from '../commands/table.ts';
 import { KIND } from '../commands/verdicts.ts';
 import { type ReplySlot, ReplyStore } from '../downstream/reply-store.ts';
@@ -22,10 +17,12 @@ import { type Slab, SlabPool } from '../lib/slab.ts';
 import { RESULT, SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { RequestFrame } from '../resp/request-framer.ts';
+import { NO_NODE, Routing } from '../route/routing.ts';
+import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../route/slot-of-keys.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import type { ByteStream, Runtime, Transport } from '../transport/transport.ts';
 import type { Lane, LaneEvents } from '../upstream/lane.ts';
-import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, type ProxyCore } from './core.ts';
+import type { ProxyCore } from './core.ts';
 import { asLine, NOAUTH, uncertain } from './error-replies.ts';
 import { Fanout } from './fanout.ts';
 import { LaneSet } from './lane-set.ts';
@@ -34,7 +31,6 @@ import { LocalCommands } from './local-commands.ts';
 import { Redirects } from './redirects.ts';
 import { type Gathering, type Request, RequestPool } from './request.ts';
 import { Retries } from './retries.ts';
-import { NO_NODE, Routing } from './routing.ts';
 import type { ProxySettings } from './settings.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { Splitter } from './splitter.ts';
@@ -43,6 +39,20 @@ import { Upkeep } from './upkeep.ts';
 
 /** How often draining looks whether all clients have gone. */
 const DRAIN_CHECK_MS = 10;
+
+/** Beside the verdicts of KIND: refused by `commands.deny`. */
+const KIND_DENIED = 255;
+
+/** `denied` holds lower-case names; a container's name denies all of its subcommands. */
+function kindsWith(table: CommandTable, denied: ReadonlySet<string>): Uint8Array {
+  const kinds = table.kind.slice();
+  table.names.forEach((name, id) => {
+    const shown = name.replace('|', ' ');
+    const container = shown.split(' ')[0] as string;
+    if (denied.has(name) || denied.has(shown) || denied.has(container)) kinds[id] = KIND_DENIED;
+  });
+  return kinds;
+}
 
 export interface ProxyDeps {
   readonly settings: ProxySettings;
@@ -53,7 +63,7 @@ export interface ProxyDeps {
   readonly link: ControlLink<Snapshot>;
 }
 
-export class Proxy implements ProxyCore, SessionOwner, LaneEvents<Request> {
+export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly frame = new RequestFrame();
   readonly pool = new SlabPool();
   readonly store = new ReplyStore(this.pool);
@@ -80,6 +90,8 @@ export class Proxy implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly #splitter: Splitter;
   readonly #fanout: Fanout;
   readonly #locals: LocalCommands;
+  /** The table's verdicts, with what the operator denies marked as such. */
+  #kinds: Uint8Array;
   readonly slowReaders: SlowReaders;
   readonly #upkeep: Upkeep;
   #clientCounter = 0;
@@ -89,6 +101,7 @@ export class Proxy implements ProxyCore, SessionOwner, LaneEvents<Request> {
     const { settings } = deps;
     this.settings = settings;
     this.table = deps.table;
+    this.#kinds = kindsWith(deps.table, settings.denied);
     this.metrics = deps.metrics;
     this.runtime = deps.runtime;
     this.transport = deps.transport;
@@ -166,7 +179,7 @@ export class Proxy implements ProxyCore, SessionOwner, LaneEvents<Request> {
     const id = table.lookup(buf, args[0] as number, args[1] as number);
     session.lastCommand = id;
     if (session.gate !== 0 && !this.#mayPass(session, id)) return true;
-    if (table.kind[id] === KIND.route) {
+    if (this.#kinds[id] === KIND.route) {
       const arity = table.arity[id] as number;
       const argc = frame.argc;
       if (arity > 0 ? argc !== arity : argc < -arity) return this.#refuseArity(session, id);
@@ -195,7 +208,7 @@ export class Proxy implements ProxyCore, SessionOwner, LaneEvents<Request> {
 
   #dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
     const frame = this.frame;
-    switch (this.table.kind[id]) {
+    switch (this.#kinds[id]) {
       case KIND.mget:
       case KIND.mset:
       case KIND.count:
@@ -210,6 +223,8 @@ export class Proxy implements ProxyCore, SessionOwner, LaneEvents<Request> {
         return this.#locals.dispatch(session, id, buf, start, end);
       case KIND.route:
         return this.#routeByKeys(session, id, buf, start, end);
+      case KIND_DENIED:
+        return this.#locals.refuseDenied(session, id);
       default:
         return this.#locals.refuse(session, id, buf, frame);
     }
@@ -229,29 +244,13 @@ export class Proxy implements ProxyCore, SessionOwner, LaneEvents<Request> {
   }
 
   #routeByKeys(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
-    const slot = this.slotOfKeys(id, buf);
+    const crossSlotFree = this.routing.snapshot?.crossSlotFree === true;
+    const slot = slotOfKeys(this.table, id, buf, this.frame, this.keys, crossSlotFree);
     if (slot === CROSS_SLOT) return this.#refuseCrossSlot(session, id);
     if (slot === BAD_ARITY) return this.#refuseArity(session, id);
     if (this.#locals.refusesBlocking(session, id, buf)) return true;
     const target = slot === ANY_SLOT ? this.anySlot() : slot;
     return this.send(session, id, target, true, buf, start, end);
-  }
-
-  /** The one slot of all keys, or ANY_SLOT, CROSS_SLOT, BAD_ARITY. Leaves the keys in `keys`. */
-  slotOfKeys(id: number, buf: Slab): number {
-    const { args, argc } = this.frame;
-    const count = keyPositions(this.table, id, buf, args, argc, this.keys);
-    if (count === KEYS_UNPAIRED) return BAD_ARITY;
-    if (count === KEYS_MALFORMED || count === 0) return ANY_SLOT;
-    const at = this.keys.at;
-    let slot = ANY_SLOT;
-    for (let i = 0; i < count; i++) {
-      const arg = (at[i] as number) << 1;
-      const next = slotOf(buf, args[arg] as number, args[arg + 1] as number);
-      if (slot === ANY_SLOT) slot = next;
-      else if (slot !== next && this.routing.snapshot?.crossSlotFree !== true) return CROSS_SLOT;
-    }
-    return slot;
   }
 
   /** A slot of some shard, another shard each time. */
@@ -573,6 +572,11 @@ export class Proxy implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.retries.run();
   }
 
+  onHeartbeat(request: Request): void {
+    request.lane = null;
+    this.requests.give(request);
+  }
+
   onLaneDirty(lane: Lane<Request>): void {
     this.turn.laneDirty(lane);
   }
@@ -711,6 +715,7 @@ export class Proxy implements ProxyCore, SessionOwner, LaneEvents<Request> {
   /** The servers' own table: commands of modules, and flags as these servers see them. */
   learnCommands(infos: readonly CommandInfo[]): void {
     this.table = CommandTable.fromInfos(infos);
+    this.#kinds = kindsWith(this.table, this.settings.denied);
     for (const name of this.table.names) this.metrics.learnCommand(name);
   }
 
