@@ -72,7 +72,11 @@ async function serve(
   const loaded = loadConfig({ env: context.env, flags, ...(file === undefined ? {} : { file }) });
   const log = createLogger(loaded.config.log);
   for (const warning of loaded.warnings) log.warn(warning);
-  return runServer(loaded.config, { log, ...(file === undefined ? {} : { configFile: file }) });
+  return runServer(loaded.config, {
+    log,
+    ...(file === undefined ? {} : { configFile: file }),
+    onReady: ({ endpoint, httpUrl }) => log.info({ endpoint, http: httpUrl }, 'listening'),
+  });
 }
 
 export type StartServer = (

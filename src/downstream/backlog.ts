@@ -3,7 +3,7 @@
  * command, or commands kept back while the session waits (barrier, hold, slow reader).
  */
 
-import { copyBytes, type Slab, type SlabPool, SMALL_SLAB } from '../lib/slab.ts';
+import { copyBytes, type Slab, type SlabPool } from '../lib/slab.ts';
 
 export class Backlog {
   slab: Slab | null = null;
@@ -33,7 +33,7 @@ export class Backlog {
       old.copyWithin(0, this.start, this.end);
     } else {
       // Doubling by what has really arrived, so a declared length costs nothing.
-      const bigger = this.#pool.take(Math.max(SMALL_SLAB, (size + extra) * 2));
+      const bigger = this.#pool.take((size + extra) * 2);
       if (old !== null) {
         old.copy(bigger, 0, this.start, this.end);
         this.#pool.give(old);

@@ -65,7 +65,9 @@ export interface SessionOwner {
   onSessionDirty(session: Session): void;
   /** The gate has opened and the backlog can go on. */
   onSessionRunnable(session: Session): void;
-  /** The kernel took bytes of a client that had fallen behind. */
+  /** Monotonic ms, for clients that had fallen behind. */
+  now(): number;
+  /** The kernel took bytes of this client, or all that there were. */
   onSessionDrained(session: Session): void;
   onSessionClosed(session: Session, code: string): void;
 }
@@ -343,6 +345,8 @@ export class Session implements StreamHandler {
     const before = this.out.size;
     const isEmpty = this.out.flush(this.stream);
     this.#afterFlush(before, isEmpty, now);
+    // The kernel may have taken at once what looked like too much before the turn's write.
+    this.#owner.onSessionDrained(this);
   }
 
   #afterFlush(before: number, isEmpty: boolean, now: number): void {
@@ -362,7 +366,7 @@ export class Session implements StreamHandler {
     const before = this.out.size;
     this.out.onDrain();
     const isEmpty = this.out.flush(this.stream);
-    this.#afterFlush(before, isEmpty, this.lastActiveAt);
+    this.#afterFlush(before, isEmpty, this.#owner.now());
     this.#owner.onSessionDrained(this);
   }
 

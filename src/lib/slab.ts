@@ -45,12 +45,17 @@ export function copyBytes(dst: Slab, at: number, src: Slab, start: number, end: 
   return at + length;
 }
 
-/** Small slabs hold one turn's replies or requests; large ones keep a busy stream in few writes. */
+/**
+ * Tiny slabs hold a cut command, which thousands of clients may leave lying about; small ones one
+ * turn's replies or requests; large ones keep a busy stream in few writes.
+ */
+export const TINY_SLAB = 512;
 export const SMALL_SLAB = 16 * 1024;
 export const LARGE_SLAB = 64 * 1024;
 
-/** Lends slabs of two sizes, larger ones are made to measure and left to the collector. */
+/** Lends slabs of three sizes, larger ones are made to measure and left to the collector. */
 export class SlabPool {
+  readonly #tiny: Slab[] = [];
   readonly #small: Slab[] = [];
   readonly #large: Slab[] = [];
   readonly #keepSmall: number;
@@ -62,6 +67,7 @@ export class SlabPool {
   }
 
   take(size: number): Slab {
+    if (size <= TINY_SLAB) return this.#tiny.pop() ?? createSlab(TINY_SLAB);
     if (size <= SMALL_SLAB) return this.#small.pop() ?? createSlab(SMALL_SLAB);
     if (size <= LARGE_SLAB) return this.#large.pop() ?? createSlab(LARGE_SLAB);
     return createSlab(size);
@@ -72,6 +78,9 @@ export class SlabPool {
       if (this.#small.length < this.#keepSmall) this.#small.push(slab);
     } else if (slab.length === LARGE_SLAB) {
       if (this.#large.length < this.#keepLarge) this.#large.push(slab);
+    } else if (slab.length === TINY_SLAB) {
+      // As many as of the small ones: a thirtieth of their bytes.
+      if (this.#tiny.length < this.#keepSmall) this.#tiny.push(slab);
     }
   }
 }

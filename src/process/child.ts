@@ -134,25 +134,31 @@ async function runControl(start: ChildStart, log: Logger): Promise<(m: Superviso
   };
 }
 
+/** Messages that arrive before the role runs; they are dealt with in order when it does. */
+const early: SupervisorToChild[] = [];
+let handle = (message: SupervisorToChild): void => {
+  // What others send may overtake the start, e.g. a worker's report to a control that is new.
+  if (message.kind !== 'start') {
+    early.push(message);
+    return;
+  }
+  handle = (later) => void early.push(later);
+  void begin(message.start);
+};
+
 async function begin(start: ChildStart): Promise<void> {
   const log = createLogger(start.config.log).child({ role: start.role, worker: start.slot });
-  // Messages that arrive while the role starts are dealt with when it has.
-  const early: SupervisorToChild[] = [];
-  let handle = (message: SupervisorToChild): void => void early.push(message);
-  process.on('message', (message: SupervisorToChild) => handle(message));
   try {
     const run = start.role === 'worker' ? runWorker : runControl;
     handle = await run(start, log);
-    for (const message of early) handle(message);
+    for (const message of early.splice(0)) handle(message);
   } catch (error) {
     failStart(error);
     setTimeout(() => process.exit(1), 200);
   }
 }
 
-process.once('message', (message: SupervisorToChild) => {
-  if (message.kind === 'start') void begin(message.start);
-});
+process.on('message', (message: SupervisorToChild) => handle(message));
 tell({ kind: 'loaded' });
 // Signals of a terminal reach the whole group; the supervisor alone decides what they mean.
 process.on('SIGINT', () => {});

@@ -32,6 +32,8 @@ export class Supervisor {
   #control: Child | null = null;
   /** Slot number 1 … count → the worker in it. */
   readonly #workers = new Map<number, ClusterWorker>();
+  /** Those that hear what is sent to them: earlier, it would be lost. */
+  readonly #loaded = new WeakSet<ClusterWorker>();
   readonly #failures = new Map<number, number>();
   #port: number;
   #httpPort: number;
@@ -143,7 +145,6 @@ export class Supervisor {
       );
       this.#later(slot, startedAt, () => this.#forkWorker(slot));
     });
-    this.#introduce(worker);
   }
 
   #introduce(worker: ClusterWorker): void {
@@ -169,6 +170,8 @@ export class Supervisor {
   #onWorkerMessage(worker: ClusterWorker, slot: number, message: ChildToSupervisor): void {
     if (message.kind === 'loaded') {
       worker.send(this.#startMessage('worker', slot, worker.id));
+      this.#loaded.add(worker);
+      this.#introduce(worker);
     } else if (message.kind === 'relay') {
       this.#toControl({ kind: 'relay', worker: worker.id, body: message.body });
     } else if (message.kind === 'listening') {
@@ -181,7 +184,9 @@ export class Supervisor {
   #onControlMessage(child: ChildProcess, message: ChildToSupervisor): void {
     if (message.kind === 'loaded') {
       child.send(this.#startMessage('control', 0, 0));
-      for (const worker of this.#workers.values()) this.#introduce(worker);
+      for (const worker of this.#workers.values()) {
+        if (this.#loaded.has(worker)) this.#introduce(worker);
+      }
     } else if (message.kind === 'relay') {
       const worker = cluster.workers?.[message.worker];
       if (worker?.isConnected() === true)

@@ -32,6 +32,7 @@ import { Redirects } from './redirects.ts';
 import { type Gathering, type Request, RequestPool } from './request.ts';
 import { Retries } from './retries.ts';
 import type { ProxySettings } from './settings.ts';
+import { SharedKeys } from './shared-keys.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { Splitter } from './splitter.ts';
 import { Turn } from './turn.ts';
@@ -87,6 +88,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   unownedSince = 0;
   draining = false;
   readonly #redirects: Redirects;
+  readonly #sharedKeys = new SharedKeys();
   readonly #splitter: Splitter;
   readonly #fanout: Fanout;
   readonly #locals: LocalCommands;
@@ -132,7 +134,9 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.retries = new Retries(settings.hold, {
       metrics: deps.metrics,
       now: () => this.time,
-      resend: (request) => this.#redirects.resend(request),
+      laneFor: (request) => this.#redirects.laneFor(request),
+      resend: (request, lane) => this.#redirects.resend(request, lane),
+      shareKeys: (one, other) => this.#sharedKeys.has(this.table, one, other),
       awaySince: (slot) => this.awaySince(slot),
       answerError: (request, text) => this.answerError(request, text),
       recycle: (request) => this.dropFromLane(request),
@@ -378,6 +382,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     const isError = buf[typeAt] === 45;
     if (isError && this.#redirects.onError(request, buf, typeAt, end)) return;
     const lane = request.lane as Lane<Request>;
+    this.retries.onServed(request);
     lane.release(request);
     request.lane = null;
     this.metrics.observeShard(
@@ -417,6 +422,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   ): void {
     const session = request.session;
     if (last) {
+      this.retries.onServed(request);
       lane.release(request);
       request.lane = null;
       if (request.parkedAt !== 0) this.retries.settle(request, SCALAR.heldDrained);
@@ -659,6 +665,10 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
 
   onSessionRunnable(session: Session): void {
     this.turn.sessionRunnable(session);
+  }
+
+  now(): number {
+    return this.runtime.now();
   }
 
   onSessionDrained(session: Session): void {

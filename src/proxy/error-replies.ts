@@ -33,6 +33,10 @@ export function classifyError(buf: Slab, at: number): number {
   return REDIRECT.none;
 }
 
+export function isUncertain(buf: Slab, at: number): boolean {
+  return startsWith(buf, at + 1, 'UNCERTAIN');
+}
+
 function startsWith(buf: Slab, at: number, word: string): boolean {
   for (let i = 0; i < word.length; i++) if (buf[at + i] !== word.charCodeAt(i)) return false;
   return true;

@@ -3,7 +3,8 @@
  * the command is sent again, unseen by the client, as long as the hold lasts.
  */
 
-import type { Slab } from '../lib/slab.ts';
+import { GATE } from '../downstream/session.ts';
+import type { SharedChunk, Slab } from '../lib/slab.ts';
 import { SCALAR, type Scalar } from '../metrics/definitions.ts';
 import { NO_NODE } from '../route/routing.ts';
 import type { Lane } from '../upstream/lane.ts';
@@ -92,30 +93,38 @@ export class Redirects {
     proxy.retries.park(request, cause, pause);
   }
 
-  /** Sends a parked request to whoever serves its slot now; false when nobody can take it. */
-  resend(request: Request): boolean {
+  /** The lane to whoever serves the slot of a parked request now; null when nobody can take it. */
+  laneFor(request: Request): Lane<Request> | null {
     const proxy = this.#proxy;
-    const session = topOf(request).session;
     const former = request.formerLane;
-    const chunk = request.chunk;
-    if (session === null || former === null || chunk === null) return false;
+    if (former === null) return null;
     const asking = request.askNode >= 0;
     const owner = asking ? request.askNode : (proxy.routing.owner[request.slot] as number);
     const node = owner === NO_NODE ? undefined : proxy.routing.nodes[owner];
     const lane =
       node === undefined ? null : proxy.lanes.lane(node, former.options.protocol, proxy.time);
-    if (lane === null) {
-      // The node that ASK named is gone or full: its next answer comes from the owner again.
-      if (asking) request.askNode = -1;
-      return false;
-    }
+    // The node that ASK named is gone or full: its next answer comes from the owner again.
+    if (lane === null && asking) request.askNode = -1;
+    return lane;
+  }
+
+  /** Sends a parked request once more. */
+  resend(request: Request, lane: Lane<Request>): void {
+    const proxy = this.#proxy;
+    const former = request.formerLane as Lane<Request>;
+    const chunk = request.chunk as SharedChunk;
     const { offset, length } = request;
+    const asking = request.askNode >= 0;
     request.askNode = -1;
     request.formerLane = null;
     request.lane = lane;
     lane.enqueue(request, chunk.slab, offset, offset + length, asking, proxy.time);
     former.releaseChunk(chunk);
-    return true;
+    const session = topOf(request).session;
+    if (session !== null && request.multiKey && proxy.routing.motion[request.slot] !== 0) {
+      // It may be told to try again: what follows it must not overtake it.
+      session.gate |= GATE.barrier;
+    }
   }
 
   /** Error line for a slot whose shard cannot be reached. */

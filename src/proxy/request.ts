@@ -12,6 +12,7 @@ import type { ReplySlot } from '../downstream/reply-store.ts';
 import type { Session } from '../downstream/session.ts';
 import type { SharedChunk, Slab } from '../lib/slab.ts';
 import type { Lane, LaneEntry } from '../upstream/lane.ts';
+import { isUncertain } from './error-replies.ts';
 
 export class Request implements LaneEntry<Request>, ReplySlot {
   // In a lane.
@@ -55,6 +56,8 @@ export class Request implements LaneEntry<Request>, ReplySlot {
   cause = '';
   /** Node (routing index) that ASK named for the next try, or -1. */
   askNode = -1;
+  /** A later command of its session on one of its keys was served while it waited. */
+  overtaken = false;
   attempts = 0;
   deaths = 0;
   // Split and fan-out.
@@ -81,6 +84,7 @@ export class Request implements LaneEntry<Request>, ReplySlot {
     this.retryAt = 0;
     this.cause = '';
     this.askNode = -1;
+    this.overtaken = false;
     this.attempts = 0;
     this.deaths = 0;
     this.parent = null;
@@ -137,13 +141,16 @@ export class Gathering {
     this.isWrite = isWrite;
   }
 
-  /** The first part that failed, or null. */
+  /** A part that failed, or null; one that may have been applied comes before those that were not. */
   failed(): Request | null {
+    let failed: Request | null = null;
     for (const part of this.parts) {
       const chunk = part.stored;
-      if (chunk !== null && chunk.slab[part.storedStart] === 45) return part;
+      if (chunk === null || chunk.slab[part.storedStart] !== 45) continue;
+      if (isUncertain(chunk.slab, part.storedStart)) return part;
+      failed ??= part;
     }
-    return null;
+    return failed;
   }
 
   /** Error line without '-' and CRLF for a failed part. */

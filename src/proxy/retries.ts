@@ -11,13 +11,16 @@
  * the moment it went away: after that, commands for it fail at once.
  *
  * Order: a request is sent again only when no later command of its session on the same slot is
- * still in flight. If one of those was executed, this one has been overtaken and is refused.
+ * still in flight. If one of those was executed and had a key in common with it, it has been
+ * overtaken and is refused. Both went to the same node on the same lane, so the refusal of the first
+ * is known before the reply to the second.
  */
 
 import type { Session } from '../downstream/session.ts';
 import { GATE } from '../downstream/session.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
+import type { Lane } from '../upstream/lane.ts';
 import { OVERTAKEN } from './error-replies.ts';
 import type { Request } from './request.ts';
 import type { HoldSettings } from './settings.ts';
@@ -25,8 +28,11 @@ import type { HoldSettings } from './settings.ts';
 export interface RetryHost {
   readonly metrics: WorkerMetrics;
   now(): number;
-  /** Sends it to whoever serves its slot; false when nobody can take it now. */
-  resend(request: Request): boolean;
+  /** The lane to whoever serves its slot now; null when nobody can take it. */
+  laneFor(request: Request): Lane<Request> | null;
+  resend(request: Request, lane: Lane<Request>): void;
+  /** Have these two a key in common? */
+  shareKeys(one: Request, other: Request): boolean;
   /** Since when the slot's shard is out of reach, monotonic ms; 0 when it is well. */
   awaySince(slot: number): number;
   /** Answers with an error line (without '-' and CRLF). */
@@ -34,8 +40,6 @@ export interface RetryHost {
   /** The request is nobody's any more. */
   recycle(request: Request): void;
 }
-
-const ORDER = { free: 0, wait: 1, overtaken: 2 } as const;
 
 export class Retries {
   #parked: Request[] = [];
@@ -154,8 +158,6 @@ export class Retries {
     if (waiting.length === 0) return;
     this.#parked = [];
     const now = this.#host.now();
-    // A session whose first parked request must wait keeps the later ones waiting too.
-    const blocked = new Set<Session>();
     const kept: Request[] = [];
     for (const request of waiting) {
       const session = sessionOf(request);
@@ -163,8 +165,7 @@ export class Retries {
         this.#unpark(request);
         this.settle(request, SCALAR.heldEvicted);
         this.#host.recycle(request);
-      } else if (blocked.has(session) || !this.#try(request, session, now)) {
-        blocked.add(session);
+      } else if (!this.#try(request, session, now)) {
         kept.push(request);
       }
     }
@@ -175,9 +176,12 @@ export class Retries {
   /** True when the request is settled: on its way again or answered. */
   #try(request: Request, session: Session, now: number): boolean {
     if (now >= request.retryAt) {
-      const order = orderOf(request, session);
-      if (order === ORDER.overtaken) return this.#giveUp(request, OVERTAKEN);
-      if (order === ORDER.free && this.#host.resend(request)) {
+      const lane = this.#host.laneFor(request);
+      const mayGo = lane !== null && !mustWait(request, session, lane);
+      // Told so only when its turn has come: what is before it may still be under way.
+      if (mayGo && request.overtaken) return this.#giveUp(request, OVERTAKEN);
+      if (mayGo) {
+        this.#host.resend(request, lane);
         this.#unpark(request);
         this.#host.metrics.increment(SCALAR.retries);
         return true;
@@ -193,6 +197,27 @@ export class Retries {
     this.settle(request, SCALAR.heldExpired);
     this.#host.answerError(request, text);
     return true;
+  }
+
+  /** A node has served `served`, whose bytes are still there: whom of its session did it overtake? */
+  onServed(served: Request): void {
+    const session = sessionOf(served);
+    if (session === null || session.parkedCount === 0) return;
+    const top = topOf(served);
+    for (
+      let at = session.head as Request | null;
+      at !== null && at !== top;
+      at = at.nextInSession as Request | null
+    ) {
+      if (at.gathering === null) this.#markOvertaken(at, served);
+      else for (const part of at.gathering.parts) this.#markOvertaken(part, served);
+    }
+  }
+
+  #markOvertaken(earlier: Request, served: Request): void {
+    if (!earlier.parked || earlier.overtaken || earlier.slot !== served.slot) return;
+    if (earlier.isRead && served.isRead) return;
+    earlier.overtaken = this.#host.shareKeys(earlier, served);
   }
 
   #unpark(request: Request): void {
@@ -239,31 +264,35 @@ export function sessionOf(request: Request): Session | null {
   return topOf(request).session;
 }
 
-/** May `request` be sent now without overtaking, or being overtaken by, its session's others? */
-function orderOf(request: Request, session: Session): number {
+/** Would `request`, sent now on `lane`, overtake or be overtaken by others of its session? */
+function mustWait(request: Request, session: Session, lane: Lane<Request>): boolean {
   const top = topOf(request);
   let isLater = false;
-  let order: number = ORDER.free;
   for (
     let at = session.head as Request | null;
     at !== null;
     at = at.nextInSession as Request | null
   ) {
     if (at === top) isLater = true;
-    else if (at.gathering === null) order = Math.max(order, relation(request, at, isLater));
-    else
-      for (const part of at.gathering.parts)
-        order = Math.max(order, relation(request, part, isLater));
-    if (order === ORDER.overtaken) return order;
+    else if (at.gathering === null) {
+      if (isInTheWay(request, at, isLater, lane)) return true;
+    } else if (at.gathering.parts.some((part) => isInTheWay(request, part, isLater, lane))) {
+      return true;
+    }
   }
-  return order;
+  return false;
 }
 
-function relation(request: Request, other: Request, isLater: boolean): number {
-  if (other.slot !== request.slot || (other.isRead && request.isRead)) return ORDER.free;
-  if (!isLater) return other.parked ? ORDER.wait : ORDER.free;
-  if (other.parked) return ORDER.free;
-  // One that ended in an error of ours was not executed, or nobody can know.
-  if (other.done) return other.answered ? ORDER.free : ORDER.overtaken;
-  return other.lane === null ? ORDER.free : ORDER.wait;
+function isInTheWay(
+  request: Request,
+  other: Request,
+  isLater: boolean,
+  lane: Lane<Request>,
+): boolean {
+  if (other.slot !== request.slot || (other.isRead && request.isRead)) return false;
+  if (isLater) return !other.parked && !other.done && other.lane !== null;
+  if (other.parked) return true;
+  if (other.done || other.lane === null) return false;
+  // Behind each other on one connection is in order, unless the first may be told to try again.
+  return other.lane !== lane || other.multiKey;
 }

@@ -18,7 +18,10 @@ const { values } = parseArgs({
 });
 
 const first = wholeNumber('--seed', values.seed);
-const count = wholeNumber('--seeds', values.seeds ?? (process.argv.includes('--seed') ? '1' : '1000'));
+const count = wholeNumber(
+  '--seeds',
+  values.seeds ?? (process.argv.includes('--seed') ? '1' : '1000'),
+);
 const profile = PROFILES.find((each) => each === values.profile);
 if (values.profile !== undefined && profile === undefined) {
   fail(`--profile must be one of ${PROFILES.join(', ')}`);
@@ -51,7 +54,8 @@ const startedAt = performance.now();
 for (let seed = first; seed < first + count; seed++) {
   const trace = values.verbose && count === 1 ? print : undefined;
   const result = simulate(seed, { profile, trace });
-  for (const [name, n] of Object.entries(result.counts)) totals.set(name, (totals.get(name) ?? 0) + n);
+  for (const [name, n] of Object.entries(result.counts))
+    totals.set(name, (totals.get(name) ?? 0) + n);
   if (values.verbose) print(describe(result));
   if (result.failures.length > 0) {
     const only = profile === undefined ? '' : ` --profile ${profile}`;
@@ -64,7 +68,8 @@ for (let seed = first; seed < first + count; seed++) {
   }
 }
 print(`total: ${[...totals].map(([name, n]) => `${name} ${n}`).join(', ')}`);
-for (const [name, seeds] of failed) print(`${name}: ${seeds.length} failed: ${seeds.slice(0, 20).join(' ')}`);
+for (const [name, seeds] of failed)
+  print(`${name}: ${seeds.length} failed: ${seeds.slice(0, 20).join(' ')}`);
 const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
 print(`${count} seeds in ${seconds} s, ${[...failed.values()].flat().length} failed`);
 process.exitCode = failed.size > 0 ? 1 : 0;

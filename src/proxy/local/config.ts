@@ -32,11 +32,26 @@ const FROM_NODES: readonly (readonly [name: string, field: string, fallback: str
   ['maxmemory-policy', 'maxmemory_policy', 'noeviction'],
 ];
 
+/** Redis' names for settings that have another name here. */
+const ALIASES: readonly (readonly [name: string, ours: string])[] = [
+  ['proto-max-bulk-len', 'limits.maxBulkBytes'],
+];
+
 const NODE_SETTINGS: ReadonlySet<string> = new Set(FROM_NODES.map(([name]) => name));
+
+/** Settings by lower-case name. */
+type Settings = ReadonlyMap<string, Setting>;
+
+interface Setting {
+  /** As it is written in the configuration. */
+  readonly name: string;
+  readonly value: string;
+}
 
 interface Wanted {
   /** The name as it is shown: as the client wrote it where it wrote it out. */
   readonly shown: string;
+  /** Lower case. */
   readonly name: string;
 }
 
@@ -50,16 +65,21 @@ function get({ args, services }: LocalCall, reply: ReplyWriter): void | Promise<
   return withNodeSettings(services, known).then((all) => writeSettings(wanted, all, reply));
 }
 
-/** Lower-case names, in the order of the alphabet. */
-function knownSettings(services: LocalServices): Map<string, string> {
+/** In the order of the alphabet. */
+function knownSettings({ settings: { visible } }: LocalServices): Map<string, Setting> {
   const all = new Map(FIXED);
   for (const [name, , fallback] of FROM_NODES) all.set(name, fallback);
-  for (const [name, value] of services.settings.visible) all.set(name.toLowerCase(), value);
-  return new Map([...all].sort(([a], [b]) => (a < b ? -1 : 1)));
+  for (const [name, ours] of ALIASES) {
+    const value = visible.get(ours);
+    if (value !== undefined) all.set(name, value);
+  }
+  for (const [name, value] of visible) all.set(name, value);
+  const known = [...all].map(([name, value]) => [name.toLowerCase(), { name, value }] as const);
+  return new Map(known.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** A name that several patterns match is answered once. */
-function findWanted(args: readonly Buffer[], known: ReadonlyMap<string, string>): Wanted[] {
+function findWanted(args: readonly Buffer[], known: Settings): Wanted[] {
   const wanted = new Map<string, Wanted>();
   for (let i = 2; i < args.length; i++) {
     const pattern = text(args, i);
@@ -68,36 +88,29 @@ function findWanted(args: readonly Buffer[], known: ReadonlyMap<string, string>)
       if (known.has(name) && !wanted.has(name)) wanted.set(name, { shown: pattern, name });
       continue;
     }
-    for (const name of known.keys()) {
+    for (const [name, { name: shown }] of known) {
       if (wanted.has(name) || !globMatches(pattern, name, { ignoreCase: true })) continue;
-      wanted.set(name, { shown: name, name });
+      wanted.set(name, { shown, name });
     }
   }
   return [...wanted.values()];
 }
 
-async function withNodeSettings(
-  services: LocalServices,
-  known: ReadonlyMap<string, string>,
-): Promise<ReadonlyMap<string, string>> {
+async function withNodeSettings(services: LocalServices, known: Settings): Promise<Settings> {
   const { sections } = await nodesFacts(services);
   const all = new Map(known);
   for (const [name, field] of FROM_NODES) {
     const value = sections.get('memory')?.get(field);
-    if (value !== undefined) all.set(name, value);
+    if (value !== undefined) all.set(name, { name, value });
   }
   return all;
 }
 
-function writeSettings(
-  wanted: readonly Wanted[],
-  values: ReadonlyMap<string, string>,
-  reply: ReplyWriter,
-): void {
+function writeSettings(wanted: readonly Wanted[], known: Settings, reply: ReplyWriter): void {
   reply.map(wanted.length);
   for (const { shown, name } of wanted) {
     reply.bulk(shown);
-    reply.bulk(values.get(name) ?? '');
+    reply.bulk(known.get(name)?.value ?? '');
   }
 }
 
@@ -127,8 +140,8 @@ function set({ args, services }: LocalCall, reply: ReplyWriter): void {
   }
   for (let i = 2; i < args.length; i += 2) {
     const name = word(args, i);
-    if (!NODE_SETTINGS.has(name) && known.get(name) === args[i + 1]?.toString()) continue;
-    reply.error(setFailed(text(args, i), whyFixed(name, services)));
+    if (!NODE_SETTINGS.has(name) && known.get(name)?.value === args[i + 1]?.toString()) continue;
+    reply.error(setFailed(text(args, i), whyFixed(name)));
     return;
   }
   reply.simple('OK');
@@ -138,13 +151,13 @@ function setFailed(name: string, why: string): string {
   return `ERR CONFIG SET failed (possibly related to argument '${name}') - ${why}`;
 }
 
-function whyFixed(name: string, services: LocalServices): string {
+function whyFixed(name: string): string {
   if (NODE_SETTINGS.has(name)) {
     return "it is a setting of the cluster's nodes, which slotgate does not change";
   }
-  return services.settings.visible.has(name)
-    ? 'it cannot change while slotgate runs; set it in the configuration and restart'
-    : 'it has only this value in slotgate';
+  return FIXED.some(([fixed]) => fixed === name)
+    ? 'it has only this value in slotgate'
+    : 'it cannot change while slotgate runs; set it in the configuration and restart';
 }
 
 async function resetStat({ services }: LocalCall, reply: ReplyWriter): Promise<void> {

@@ -160,9 +160,10 @@ export class SimClient implements Peer {
       this.waiting.push(command);
       let bytes = text.length;
       const isPlain = command.args.every((arg) => /^[\w:{}-]+$/.test(arg));
-      text += isPlain && random.chance(0.03)
-        ? `${command.args.join(' ')}\r\n`
-        : encodeCommand(command.args);
+      text +=
+        isPlain && random.chance(0.03)
+          ? `${command.args.join(' ')}\r\n`
+          : encodeCommand(command.args);
       bytes = text.length - bytes;
       this.#host.oracle.asked(bytes);
       if (random.chance(0.01)) text += random.pick(['\r\n', '*0\r\n', '*-1\r\n']);
@@ -233,10 +234,14 @@ export class SimClient implements Peer {
     const command = this.waiting.shift();
     const { oracle, clock } = this.#host;
     if (command === undefined) {
-      oracle.fail(`client ${this.index} got a reply that it did not ask for: ${JSON.stringify(raw)}`);
+      oracle.fail(
+        `client ${this.index} got a reply that it did not ask for: ${JSON.stringify(raw)}`,
+      );
       return;
     }
-    this.#host.trace(() => `client ${this.index}: u${command.uid} ${command.args[0]} gets ${show(raw)}`);
+    this.#host.trace(
+      () => `client ${this.index}: u${command.uid} ${command.args[0]} gets ${show(raw)}`,
+    );
     oracle.answered(command, raw);
     const took = clock.now - command.sentAt;
     if (took > this.traits.patienceMs) {

@@ -11,6 +11,8 @@ import type { Value } from './oracle.ts';
 
 export interface ClusterShape {
   readonly primaries: number;
+  /** Primaries that own no slot at first, as when a cluster is to grow. */
+  readonly emptyPrimaries: number;
   readonly replicas: number;
   /** Ms that a replica is behind its primary; 0 = an acknowledged write is on all replicas. */
   readonly replicationLagMs: number;
@@ -42,13 +44,15 @@ export class SimCluster {
   constructor(shape: ClusterShape, host: NodeHost, network: FakeNetwork) {
     this.#shape = shape;
     this.#host = host;
-    const { primaries, replicas } = shape;
+    const { primaries, replicas, emptyPrimaries } = shape;
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
       this.owner[slot] = Math.floor((slot * primaries) / SLOT_COUNT);
     }
-    for (let i = 0; i < primaries * (1 + replicas); i++) {
+    const replicated = primaries * (1 + replicas);
+    for (let i = 0; i < replicated + emptyPrimaries; i++) {
       const node = new SimNode(i, this.owner.slice(), host);
-      if (i >= primaries) node.primary = this.nodes[i % primaries] as SimNode;
+      const isReplica = i >= primaries && i < replicated;
+      if (isReplica) node.primary = this.nodes[i % primaries] as SimNode;
       this.nodes.push(node);
       this.configEpochs.push(i < primaries ? i + 1 : 0);
       network.listeners.set(node.port, node);

@@ -107,7 +107,9 @@ export class SimControl implements ControlLink<Snapshot> {
     );
     const shards = primaries
       .map((node) => ({ node, first: owner.indexOf(node.index) }))
-      .map((each) => (each.first >= 0 || each.node.importing.size === 0 ? each : { ...each, first: SLOT_COUNT }))
+      .map((each) =>
+        each.first >= 0 || each.node.importing.size === 0 ? each : { ...each, first: SLOT_COUNT },
+      )
       .filter(({ node, first }) => first >= 0 && (node.isAlive || !this.#traits.hidesDead))
       .sort((one, other) => one.first - other.first)
       .map(({ node }) => node);

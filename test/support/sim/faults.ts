@@ -11,12 +11,20 @@ import type { FaultKind, Scenario } from './scenario.ts';
 
 const REFUSALS = [
   'CLUSTERDOWN The cluster is down',
-  'MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to \'no\'.',
+  "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
   "READONLY You can't write against a read only replica.",
   'LOADING Redis is loading the dataset in memory',
 ];
 /** None of these can begin a reply, or goes on as one. */
-const GARBAGE = ['\0', 'HTTP/1.1 400 Bad Request\r\n', '$-5\r\n', '$12x\r\n', '*3\n\n', '\r\n', '@\r\n'];
+const GARBAGE = [
+  '\0',
+  'HTTP/1.1 400 Bad Request\r\n',
+  '$-5\r\n',
+  '$12x\r\n',
+  '*3\n\n',
+  '\r\n',
+  '@\r\n',
+];
 
 export interface FaultHost {
   readonly clock: EventQueue;
@@ -99,7 +107,9 @@ export class Faults {
     const { random, cluster, scenario } = this.#host;
     const slot = keySlot(random.pick(scenario.workload.tags));
     const from = cluster.nodes[cluster.owner[slot] as number] as SimNode;
-    const well = cluster.primaries.filter((node) => node.isAlive && !node.isHung && !node.isLoading);
+    const well = cluster.primaries.filter(
+      (node) => node.isAlive && !node.isHung && !node.isLoading,
+    );
     const targets = well.filter((node) => node !== from);
     if (!well.includes(from) || targets.length === 0) return;
     this.#begin();

@@ -80,7 +80,11 @@ export class FakeNetwork implements Transport {
   }
 
   /** A client's connection, established at once. */
-  openClient(peer: Peer, traits: LinkTraits, accept: (stream: ByteStream) => StreamHandler): Connection {
+  openClient(
+    peer: Peer,
+    traits: LinkTraits,
+    accept: (stream: ByteStream) => StreamHandler,
+  ): Connection {
     const connection = this.#connection('client', traits);
     connection.peer = peer;
     connection.state = 'open';
@@ -155,7 +159,8 @@ export class Connection implements ByteStream {
   write(slab: Slab, start: number, end: number): boolean {
     const { random } = this.#network.host;
     if (this.#writing !== null) this.#fail('a second write while one is under way');
-    if (end < start || end > slab.length) this.#fail(`write of [${start}, ${end}) is out of bounds`);
+    if (end < start || end > slab.length)
+      this.#fail(`write of [${start}, ${end}) is out of bounds`);
     if (this.state === 'connecting') this.#fail('write before the connection stands');
     if (this.state === 'closed') return true;
     if (this.#ended) this.#fail('write after end');

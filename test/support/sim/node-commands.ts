@@ -21,9 +21,7 @@ interface Spec {
   readonly run: (args: readonly string[], keyspace: Keyspace, protocol: number) => string;
 }
 
-const WRONGTYPE = reply.error(
-  'WRONGTYPE Operation against a key holding the wrong kind of value',
-);
+const WRONGTYPE = reply.error('WRONGTYPE Operation against a key holding the wrong kind of value');
 
 function text(value: Value): string {
   return typeof value === 'string' ? value : '';
@@ -186,7 +184,9 @@ const SPECS: Readonly<Record<string, Spec>> = {
     isWrite: false,
     run: ([, pattern], keyspace) => {
       const prefix = (pattern as string).replace('*', '');
-      return reply.array([...keyspace.keys()].filter((key) => key.startsWith(prefix)).map(reply.bulk));
+      return reply.array(
+        [...keyspace.keys()].filter((key) => key.startsWith(prefix)).map(reply.bulk),
+      );
     },
   },
 };

@@ -196,9 +196,7 @@ export class SimNode implements Listener, Keyspace {
       return `ASK ${slot} ${target.name}`;
     }
     if (asking && this.importing.has(slot)) {
-      return isMany && missing > 0
-        ? 'TRYAGAIN Multiple keys request during rehashing of slot'
-        : '';
+      return isMany && missing > 0 ? 'TRYAGAIN Multiple keys request during rehashing of slot' : '';
     }
     if (owner === this.index) {
       if (this.primary === null) return '';
@@ -282,7 +280,9 @@ export class NodeConnection implements Peer {
       const args = this.#next();
       if (args === null) break;
       const text = this.node.execute(args, this);
-      this.#host.trace(() => `${this.node.name} ${this.connection.name} ${brief(args)} → ${brief([text])}`);
+      this.#host.trace(
+        () => `${this.node.name} ${this.connection.name} ${brief(args)} → ${brief([text])}`,
+      );
       this.#host.oracle.gave(text);
       out += text;
       if (this.#isPastHandshake(args) && this.#host.random.chance(0.01)) out += PUSH;
@@ -316,5 +316,7 @@ export class NodeConnection implements Peer {
 const PUSH = '>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nx\r\n';
 
 function brief(args: readonly string[]): string {
-  return args.map((arg) => JSON.stringify(arg.length > 40 ? `${arg.slice(0, 40)}…` : arg)).join(' ');
+  return args
+    .map((arg) => JSON.stringify(arg.length > 40 ? `${arg.slice(0, 40)}…` : arg))
+    .join(' ');
 }

@@ -293,15 +293,14 @@ export class Oracle {
     for (const [key, list] of byKey) this.#checkOrder(key, list);
   }
 
-  /** A later command of the session on that slot must have been served while this one waited. */
+  /** A later command of the session on one of its keys must have been served while this one waited. */
   #checkOvertaken(command: ClientCommand, commands: readonly ClientCommand[]): void {
-    const slots = new Set(command.keys.map((key) => keySlot(key)));
     const overtook = commands.some(
       (other) =>
         other.seq > command.seq &&
         other.sentAt <= command.answeredAt &&
-        (other.outcome === 'ok' || other.outcome === 'lost' || isNodesError(other.raw)) &&
-        (other.isFanout || other.keys.some((key) => slots.has(keySlot(key)))),
+        (other.outcome === 'ok' || other.outcome === 'lost' || wasTaken(other.raw)) &&
+        (other.isFanout || other.keys.some((key) => command.keys.includes(key))),
     );
     if (!overtook) this.fail(`${describe(command)} was refused as overtaken, but nothing did`);
   }
@@ -333,10 +332,7 @@ export class Oracle {
   #checkRead(command: ClientCommand, key: string, after: number, before: number): void {
     const fits = command.executions.some(
       (each) =>
-        each.key === key &&
-        each.order > after &&
-        each.order < before &&
-        each.reply === command.raw,
+        each.key === key && each.order > after && each.order < before && each.reply === command.raw,
     );
     if (!fits) {
       this.fail(`${describe(command)} was not served between its session's writes of ${key}`);
@@ -361,9 +357,9 @@ export function hadValue(key: string): ClientCommand['check'] {
   };
 }
 
-/** A node took the command, though it did nothing. */
-function isNodesError(raw: string): boolean {
-  return /^-(ERR unknown command|WRONGTYPE)/.test(raw);
+/** An error of a command that a node took nevertheless, or took in part. */
+function wasTaken(raw: string): boolean {
+  return /^-(ERR unknown command|WRONGTYPE)|[1-9]\d* of \d+ parts were applied/.test(raw);
 }
 
 export function describe(command: ClientCommand | null): string {

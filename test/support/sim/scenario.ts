@@ -77,7 +77,10 @@ export function scenarioOf(seed: number, random: Prng, only: Profile | null): Sc
   const shape = shapeOf(profile, random);
   const password = random.chance(0.2) ? PASSWORD : '';
   const settings = settingsOf(profile, random, password);
-  const tags = Array.from({ length: random.between(3, 14) }, (_, i) => `t${i + random.int(500) * 20}`);
+  const tags = Array.from(
+    { length: random.between(3, 14) },
+    (_, i) => `t${i + random.int(500) * 20}`,
+  );
   const bigValueBytes = random.pick([2000, 20_000, 90_000]);
   const has = (kind: FaultKind): boolean => faults.includes(kind);
   return {
@@ -120,9 +123,11 @@ export function scenarioOf(seed: number, random: Prng, only: Profile | null): Sc
 }
 
 function shapeOf(profile: Profile, random: Prng): ClusterShape {
-  const isFailover = profile === 'failover' || profile === 'lost-writes' || profile === 'everything';
+  const isFailover =
+    profile === 'failover' || profile === 'lost-writes' || profile === 'everything';
   return {
     primaries: random.between(3, 5),
+    emptyPrimaries: profile === 'reshard' || profile === 'everything' ? random.int(2) : 0,
     replicas: isFailover ? random.between(1, 2) : profile === 'hang' ? random.int(2) : 0,
     replicationLagMs: profile === 'lost-writes' ? random.range(1, 30) : 0,
     fullCoverage: profile !== 'hang' && random.chance(0.4),
@@ -183,14 +188,16 @@ function startOf(profile: Profile, random: Prng, index: number): number {
 
 function settingsOf(profile: Profile, random: Prng, password: string): ProxySettings {
   const slow = profile === 'slow-readers' || profile === 'everything';
+  // A full lane is served again by the next tick only, which these profiles would take for a fault.
+  const isTimed = profile === 'hang' || profile === 'outage';
   const replyHighWater = slow ? random.pick([2000, 16_000]) : random.pick([16_000, 1 << 20]);
   return {
     lanes: {
       credentials: { username: '', password },
       connectTimeoutMs: random.range(100, 400),
       bigReplyBytes: random.pick([1000, 20_000, 1 << 20]),
-      laneMaxRequests: profile === 'hang' ? 10_000 : random.pick([8, 100, 10_000]),
-      laneMaxBytes: profile === 'hang' ? 1 << 20 : random.pick([2000, 1 << 20]),
+      laneMaxRequests: isTimed ? 10_000 : random.pick([8, 100, 10_000]),
+      laneMaxBytes: isTimed ? 1 << 20 : random.pick([2000, 1 << 20]),
     },
     hold: {
       timeoutMs: profile === 'outage' ? random.range(100, 500) : 20_000,

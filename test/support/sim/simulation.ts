@@ -1,5 +1,6 @@
 /** One run: the whole data path between simulated clients and a simulated cluster, from one seed. */
 
+import { keySlot } from '../../../src/commands/slot.ts';
 import { CommandTable } from '../../../src/commands/table.ts';
 import type { Session } from '../../../src/downstream/session.ts';
 import { RESULT, SCALAR } from '../../../src/metrics/definitions.ts';
@@ -18,7 +19,6 @@ import { Prng } from './prng.ts';
 import { type Profile, type Scenario, scenarioOf } from './scenario.ts';
 import { PoolTracker } from './tracker.ts';
 import { Workload } from './workload.ts';
-import { keySlot } from '../../../src/commands/slot.ts';
 
 const TABLE = CommandTable.builtin();
 /** After the last fault everything must be answered within this, ms of simulated time. */
@@ -214,7 +214,9 @@ class Simulation {
     const { heldDrained, heldExpired, heldEvicted, heldNow } = SCALAR;
     const parts = [heldDrained, heldExpired, heldEvicted, heldNow].map(value);
     if (held !== parts.reduce((sum, each) => sum + each, 0)) {
-      oracle.fail(`${held} requests held, but drained, expired, evicted and now: ${parts.join(', ')}`);
+      oracle.fail(
+        `${held} requests held, but drained, expired, evicted and now: ${parts.join(', ')}`,
+      );
     }
     if (value(heldNow) !== 0) oracle.fail(`heldNow is ${value(heldNow)} in the end`);
     if (value(SCALAR.connectionsNow) !== 0) oracle.fail('connectionsNow is not 0 in the end');

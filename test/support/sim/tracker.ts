@@ -3,7 +3,7 @@
  * overwritten (so that whoever still reads it reads nonsense), and in the end nothing is missing.
  */
 
-import { type Slab, SlabPool } from '../../../src/lib/slab.ts';
+import type { Slab, SlabPool } from '../../../src/lib/slab.ts';
 import type { DataPath } from '../../../src/proxy/data-path.ts';
 import type { Request } from '../../../src/proxy/request.ts';
 
@@ -37,7 +37,8 @@ export class PoolTracker {
         request.reset = () => {
           const isLent = this.requests.delete(request) || this.#heartbeats.delete(request);
           if (!isLent) this.#fail('a request was recycled twice');
-          if (isQueued(proxy, request)) this.#fail('a request was recycled while a lane owed its reply');
+          if (isQueued(proxy, request))
+            this.#fail('a request was recycled while a lane owed its reply');
           reset();
         };
       }

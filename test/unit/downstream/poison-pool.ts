@@ -3,10 +3,11 @@
  * shows, and is looked at when it is lent again, so that writing it shows too.
  */
 
-import { LARGE_SLAB, type Slab, SlabPool, SMALL_SLAB } from '../../../src/lib/slab.ts';
+import { LARGE_SLAB, type Slab, SlabPool, SMALL_SLAB, TINY_SLAB } from '../../../src/lib/slab.ts';
 
 const POISON = 0xdb;
 const POISONED = {
+  [TINY_SLAB]: Buffer.alloc(TINY_SLAB, POISON),
   [SMALL_SLAB]: Buffer.alloc(SMALL_SLAB, POISON),
   [LARGE_SLAB]: Buffer.alloc(LARGE_SLAB, POISON),
 } as Readonly<Record<number, Buffer>>;

@@ -173,6 +173,17 @@ describe('ReplyStore', () => {
     expect(bytesOf(stuck)?.equals(big)).toBe(true);
   });
 
+  it('adds to a reply in a shared slab without taking in its neighbours', () => {
+    const store = new ReplyStore(new PoisonPool());
+    const first = newSlot();
+    store.store(first, Buffer.from('first'), 0, 5);
+    // The last of these does not fit any more: the slab is closed with some room left in it.
+    const others = Array.from({ length: 5 }, newSlot);
+    for (const slot of others) store.store(slot, numberedBytes(0, 4000), 0, 4000);
+    store.extend(first, Buffer.from(' and more'), 0, 9);
+    expect(bytesOf(first)?.toString()).toBe('first and more');
+  });
+
   it('copies a reply of many parts a few times only', () => {
     const pool = new PoisonPool();
     const store = new ReplyStore(pool);

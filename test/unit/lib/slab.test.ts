@@ -6,6 +6,7 @@ import {
   type Slab,
   SlabPool,
   SMALL_SLAB,
+  TINY_SLAB,
 } from '../../../src/lib/slab.ts';
 
 const GUARD = 0xa5;
@@ -62,15 +63,11 @@ describe('copyBytes', () => {
 describe('SlabPool', () => {
   it('lends the smallest size that fits', () => {
     const pool = new SlabPool();
-    const sizes = [0, 1, SMALL_SLAB, SMALL_SLAB + 1, LARGE_SLAB, LARGE_SLAB + 1];
-    expect(sizes.map((size) => pool.take(size).length)).toEqual([
-      SMALL_SLAB,
-      SMALL_SLAB,
-      SMALL_SLAB,
-      LARGE_SLAB,
-      LARGE_SLAB,
-      LARGE_SLAB + 1,
-    ]);
+    const lengthOf = (size: number) => pool.take(size).length;
+    expect([0, 1, TINY_SLAB].map(lengthOf)).toEqual([TINY_SLAB, TINY_SLAB, TINY_SLAB]);
+    expect([TINY_SLAB + 1, SMALL_SLAB].map(lengthOf)).toEqual([SMALL_SLAB, SMALL_SLAB]);
+    expect([SMALL_SLAB + 1, LARGE_SLAB].map(lengthOf)).toEqual([LARGE_SLAB, LARGE_SLAB]);
+    expect(lengthOf(LARGE_SLAB + 1)).toBe(LARGE_SLAB + 1);
   });
 
   it('lends again what was given back, and never one slab twice', () => {

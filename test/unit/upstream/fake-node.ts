@@ -11,7 +11,7 @@ import {
 } from '../../../src/transport/transport.ts';
 import { Handshake } from '../../../src/upstream/handshake.ts';
 import { Lane, type LaneEntry, type LaneEvents } from '../../../src/upstream/lane.ts';
-import { PoisonPool } from '../downstream/poison-pool.ts';
+import { numberedBytes, PoisonPool } from '../downstream/poison-pool.ts';
 
 const READ_BUFFER = createSlab(HEADROOM + READ_SIZE);
 const POISON = 0xee;
@@ -242,4 +242,10 @@ export class Bench {
     this.lane.flush();
     return entries;
   }
+}
+
+/** A bulk reply of `size` bytes that tell their place. */
+export function bulk(size: number, from = 0): Buffer {
+  const head = Buffer.from(`$${size}\r\n`);
+  return Buffer.concat([head, numberedBytes(from, size), Buffer.from('\r\n')]);
 }

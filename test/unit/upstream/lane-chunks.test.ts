@@ -291,6 +291,21 @@ describe('a lane over a pool that poisons what it gets back', () => {
     expect(bench.pool.lent.size).toBe(1);
   });
 
+  it('lets a chunk go that was answered before its write was done', () => {
+    const bench = Bench.ready();
+    bench.node.isFull = true;
+    const first = bench.enqueue('first', { bytes: numberedBytes(0, 40_000) });
+    bench.lane.flush();
+    bench.node.sip(40_000);
+    bench.node.say('+1\r\n');
+    bench.lane.release(first);
+    bench.enqueue('second', { bytes: numberedBytes(0, 40_000) });
+    expect(bench.pool.lent.size).toBe(2);
+    bench.node.isFull = false;
+    bench.node.drain();
+    expect(bench.pool.lent.size).toBe(1);
+  });
+
   it('keeps a chunk that is answered while it is still being written', () => {
     const bench = Bench.ready();
     bench.node.isFull = true;

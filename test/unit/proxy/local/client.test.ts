@@ -114,7 +114,7 @@ describe('CLIENT LIST', () => {
   it('ID: in the order asked for, twice what is asked twice, nothing for an unknown one', async () => {
     const { run } = rig();
     const list = await run('CLIENT', 'LIST', 'ID', '65', '9', '3', '65');
-    expect(list).toBe('$22\r\nid=65 c\nid=3 a\nid=65 c\n\r\n');
+    expect(list).toBe('$23\r\nid=65 c\nid=3 a\nid=65 c\n\r\n');
     expect(asked.pop()).toEqual({ ids: [65, 9, 3, 65] });
   });
 

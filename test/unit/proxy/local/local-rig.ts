@@ -51,6 +51,7 @@ const OWNER: SessionOwner = {
   onDelivered: () => {},
   onSessionDirty: () => {},
   onSessionRunnable: () => {},
+  now: () => 0,
   onSessionDrained: () => {},
   onSessionClosed: () => {},
 };

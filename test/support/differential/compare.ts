@@ -1,0 +1,95 @@
+/** The ways in which two replies may differ and still be the same. */
+import type { Reply } from './reply.ts';
+
+export type Comparison =
+  /** Aggregates of the same elements in any order. */
+  | 'elements'
+  /** As elements, of pairs: a map, or in RESP2 a flat array. */
+  | 'pairs'
+  /** A cursor, which must be equal, and elements in any order. */
+  | 'scan'
+  | 'scanPairs'
+  /** Same types and numbers of elements, two levels deep. */
+  | 'shape'
+  /** A string of the same length. */
+  | 'length'
+  /** Integers a minute apart at most; negative ones equal. */
+  | 'seconds'
+  | 'milliseconds'
+  /** Equal but for times and idle times in the replies about streams' groups. */
+  | 'times'
+  /** Both no error. */
+  | 'noError';
+
+const SLACK_SECONDS = 60;
+const SLACK_MS = SLACK_SECONDS * 1000;
+
+/** Errors must be equal in any case; only called for replies that are not equal bytes. */
+export function areAlike(how: Comparison, one: Reply, two: Reply): boolean {
+  if (isError(one) || isError(two)) return false;
+  return COMPARE[how](one, two);
+}
+
+function isError({ type }: Reply): boolean {
+  return type === '-' || type === '!';
+}
+
+const COMPARE: Readonly<Record<Comparison, (one: Reply, two: Reply) => boolean>> = {
+  elements: (one, two) => sameItems(one, two, 1),
+  pairs: (one, two) => sameItems(one, two, 2),
+  scan: (one, two) => sameScan(one, two, 1),
+  scanPairs: (one, two) => sameScan(one, two, 2),
+  shape: (one, two) => sameShape(one, two, 2),
+  length: (one, two) => one.type === two.type && one.text?.length === two.text?.length,
+  seconds: (one, two) => areNear(one, two, SLACK_SECONDS),
+  milliseconds: (one, two) => areNear(one, two, SLACK_MS),
+  times: (one, two) => sameButTimes(one, two, false),
+  noError: () => true,
+};
+
+function sameItems(one: Reply, two: Reply, step: 1 | 2): boolean {
+  if (one.type !== two.type || one.isNull !== two.isNull) return false;
+  const sorted = ({ items }: Reply): string =>
+    items
+      .flatMap(({ raw }, i) => (i % step === 0 ? [raw + (step === 2 ? items[i + 1]?.raw : '')] : []))
+      .sort()
+      .join('');
+  return one.items.length === two.items.length && sorted(one) === sorted(two);
+}
+
+function sameScan(one: Reply, two: Reply, step: 1 | 2): boolean {
+  const [cursor, elements] = one.items;
+  const [otherCursor, otherElements] = two.items;
+  if (elements === undefined || otherElements === undefined) return false;
+  return cursor?.raw === otherCursor?.raw && sameItems(elements, otherElements, step);
+}
+
+function sameShape(one: Reply, two: Reply, depth: number): boolean {
+  if (one.type !== two.type || one.isNull !== two.isNull) return false;
+  if (one.items.length !== two.items.length) return false;
+  if (depth === 0) return true;
+  return one.items.every((item, i) => sameShape(item, two.items[i] as Reply, depth - 1));
+}
+
+function areNear(one: Reply, two: Reply, slack: number): boolean {
+  if (one.type !== ':' || two.type !== ':') return false;
+  const [a, b] = [Number(one.text), Number(two.text)];
+  return a >= 0 && b >= 0 && Math.abs(a - b) <= slack;
+}
+
+const TIME_FIELDS: readonly (string | null)[] = ['idle', 'seen-time'];
+
+function sameButTimes(one: Reply, two: Reply, isTime: boolean): boolean {
+  if (one.raw === two.raw || (isTime && areNear(one, two, SLACK_MS))) return true;
+  if (one.type !== two.type || one.isNull !== two.isNull || one.text !== two.text) return false;
+  if (one.items.length !== two.items.length || one.items.length === 0) return false;
+  return one.items.every((item, i) =>
+    sameButTimes(item, two.items[i] as Reply, isTimeAt(one.items, i)),
+  );
+}
+
+/** Behind a field's name, or the last but one of a pending entry: [id, consumer,] time, deliveries. */
+function isTimeAt(items: readonly Reply[], index: number): boolean {
+  if (index > 0 && TIME_FIELDS.includes((items[index - 1] as Reply).text)) return true;
+  return /^\d+-\d+$/.test(items[0]?.text ?? '') && index === items.length - 2;
+}

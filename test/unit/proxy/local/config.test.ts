@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest';
+import { createRig, type RigOptions } from './local-rig.ts';
+
+const settings = {
+  visible: new Map([
+    ['maxclients', '10000'],
+    ['timeout', '0'],
+    ['hold.timeoutMs', '10000'],
+    ['limits.maxBulkBytes', '536870912'],
+  ]),
+};
+
+function rig(options: RigOptions = {}) {
+  return createRig({ settings, ...options });
+}
+
+/** Names and values in turn. */
+function texts(reply: string): string[] {
+  const lines = reply.split('\r\n').slice(1, -1);
+  return lines.filter((_, i) => i % 2 === 1);
+}
+
+describe('CONFIG GET', () => {
+  it.each([
+    [['save'], ['save', '']],
+    [['appendonly'], ['appendonly', 'no']],
+    [['timeout'], ['timeout', '0']],
+    [['databases'], ['databases', '1']],
+    [['HOLD.timeoutms'], ['HOLD.timeoutms', '10000']],
+    [['hold.*'], ['hold.timeoutMs', '10000']],
+    [['proto-max-bulk-len'], ['proto-max-bulk-len', '536870912']],
+    [['SAVE'], ['SAVE', '']],
+    [
+      ['save', 's?ve', 'SAVE'],
+      ['save', ''],
+    ],
+    [['*-read-only'], ['replica-read-only', 'yes', 'slave-read-only', 'yes']],
+    [
+      ['nothere', 'TIME*'],
+      ['timeout', '0'],
+    ],
+    [['nothere'], []],
+    [['requirepass'], []],
+  ])('%j', async (patterns, expected) => {
+    const reply = await rig().run('CONFIG', 'GET', ...patterns);
+    expect(texts(reply)).toEqual(expected);
+    expect(reply.startsWith(`*${expected.length}\r\n`)).toBe(true);
+  });
+
+  it('is a map in RESP3', async () => {
+    const { session, run } = rig();
+    session.protocol = 3;
+    expect(await run('CONFIG', 'GET', 'save', 'timeout')).toBe(
+      '%2\r\n$4\r\nsave\r\n$0\r\n\r\n$7\r\ntimeout\r\n$1\r\n0\r\n',
+    );
+  });
+
+  it("tells the nodes' memory settings, asked only when wanted", async () => {
+    let asked = 0;
+    const { run } = rig({
+      control: {
+        'nodes.info': () => {
+          asked++;
+          return {
+            sections: { memory: { maxmemory: '3000', maxmemory_policy: 'allkeys-lru' } },
+          };
+        },
+      },
+    });
+    expect(texts(await run('CONFIG', 'GET', 'maxmemory*'))).toEqual([
+      'maxmemory',
+      '3000',
+      'maxmemory-policy',
+      'allkeys-lru',
+    ]);
+    await run('CONFIG', 'GET', 'save', 'appendonly');
+    expect(asked).toBe(1);
+  });
+
+  it('answers without them too', async () => {
+    const reply = await rig().run('CONFIG', 'GET', '*');
+    expect(texts(reply)).toEqual(
+      expect.arrayContaining(['maxmemory', 'maxmemory-policy', 'noeviction', 'save', 'maxclients']),
+    );
+  });
+});
+
+describe('CONFIG SET', () => {
+  const failed = (name: string, why: string) =>
+    `-ERR CONFIG SET failed (possibly related to argument '${name}') - ${why}\r\n`;
+
+  it.each([
+    [['timeout', '0'], '+OK\r\n'],
+    [['save', '', 'APPENDONLY', 'no'], '+OK\r\n'],
+    [['a', 'b'], "-ERR Unknown option or number of arguments for CONFIG SET - 'a'\r\n"],
+    [['a', 'b', 'c'], '-ERR syntax error\r\n'],
+    [['save', '', 'Save', ''], failed('Save', 'duplicate parameter')],
+    [
+      ['save', 'x', 'b', '1'],
+      "-ERR Unknown option or number of arguments for CONFIG SET - 'b'\r\n",
+    ],
+    [['databases', '16'], failed('databases', 'it has only this value in slotgate')],
+    [
+      ['save', '', 'timeout', '5'],
+      failed(
+        'timeout',
+        'it cannot change while slotgate runs; set it in the configuration and restart',
+      ),
+    ],
+    [
+      ['HOLD.TIMEOUTMS', '5'],
+      failed(
+        'HOLD.TIMEOUTMS',
+        'it cannot change while slotgate runs; set it in the configuration and restart',
+      ),
+    ],
+    [
+      ['maxmemory', '100mb'],
+      failed('maxmemory', "it is a setting of the cluster's nodes, which slotgate does not change"),
+    ],
+  ])('%j', async (args, expected) => {
+    expect(await rig().run('CONFIG', 'SET', ...args)).toBe(expected);
+  });
+});
+
+describe('CONFIG RESETSTAT', () => {
+  it('is done by control', async () => {
+    const done = rig({ control: { 'stats.reset': () => ({}) } });
+    expect(await done.run('CONFIG', 'RESETSTAT')).toBe('+OK\r\n');
+    const partly = rig({ control: { 'stats.reset': () => ({ error: 'n:1 NOPERM no' }) } });
+    expect(await partly.run('CONFIG', 'RESETSTAT')).toBe(
+      '-ERR CONFIG RESETSTAT failed: n:1 NOPERM no\r\n',
+    );
+    expect(await rig().run('CONFIG', 'RESETSTAT')).toBe(
+      '-ERR CONFIG RESETSTAT failed: control does not answer\r\n',
+    );
+  });
+});
