@@ -117,13 +117,14 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
     commands: `
       asking echo info lastsave lolwut ping quit readonly readwrite reset role select time
       acl|whoami module|list
-      client|getname client|id client|info client|kill client|list client|no-evict client|no-touch
+      client|getname client|getredir client|id client|info client|kill client|list client|no-evict client|no-touch
       client|setinfo client|setname
+      cluster|count-failure-reports cluster|links cluster|replicas cluster|slaves
       cluster|countkeysinslot cluster|getkeysinslot cluster|info cluster|keyslot cluster|myid
       cluster|myshardid cluster|nodes cluster|shards cluster|slots
       command command|count command|docs command|getkeys command|getkeysandflags command|info
       command|list
-      config|get`,
+      config|get config|resetstat config|set`,
   },
   // Redis would run these inside EXEC: replies change their form, or vanish, half way through it.
   { outside: 'local', inMulti: 'refuse', commands: 'auth client|reply hello' },
@@ -157,7 +158,7 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
     inMulti: 'refuse',
     commands: `
       monitor psubscribe punsubscribe ssubscribe subscribe sunsubscribe unsubscribe
-      client|caching client|capa client|getredir client|maint_notifications client|tracking
+      client|caching client|capa client|maint_notifications client|tracking
       client|trackinginfo`,
   },
   // What needs all workers or all nodes and its own way of merging.
@@ -168,10 +169,8 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
       acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save
       acl|setuser acl|users
       client|pause client|unblock client|unpause
-      cluster|count-failure-reports cluster|getslotmigrations cluster|links cluster|replicas
-      cluster|slaves cluster|slot-stats
+      cluster|getslotmigrations cluster|slot-stats
       commandlog|get commandlog|help commandlog|len commandlog|reset
-      config|resetstat config|set
       function|delete function|dump function|flush function|kill function|list function|load
       function|restore function|stats
       himport|discard himport|discardall himport|prepare himport|set

@@ -11,6 +11,7 @@ import type { RequestFrame } from '../resp/request-framer.ts';
 import type { Routing } from '../route/routing.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import type { Runtime, Transport } from '../transport/transport.ts';
+import type { Lane } from '../upstream/lane.ts';
 import type { LaneSet } from './lane-set.ts';
 import type { Request, RequestPool } from './request.ts';
 import type { Retries } from './retries.ts';
@@ -50,6 +51,8 @@ export interface ProxyCore {
     end: number,
   ): boolean;
   mayUseSlot(session: Session, slot: number, multiKey: boolean): boolean;
+  /** May the node turn this command away and still serve what comes behind it? */
+  mayBeRefused(lane: Lane<Request>, request: Request): boolean;
   newRequest(session: Session, id: number, slot: number): Request;
   deliver(request: Request, buf: Slab, start: number, end: number, isError: boolean): void;
   answerError(request: Request, text: string): void;

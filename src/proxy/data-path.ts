@@ -21,7 +21,7 @@ import { NO_NODE, Routing } from '../route/routing.ts';
 import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../route/slot-of-keys.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import type { ByteStream, Runtime, Transport } from '../transport/transport.ts';
-import type { Lane, LaneEvents } from '../upstream/lane.ts';
+import { DOUBT, type Lane, type LaneEvents } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import { asLine, NOAUTH, uncertain } from './error-replies.ts';
 import { Fanout } from './fanout.ts';
@@ -30,7 +30,7 @@ import type { LocalServices } from './local/context.ts';
 import { LocalCommands } from './local-commands.ts';
 import { Redirects } from './redirects.ts';
 import { type Gathering, type Request, RequestPool } from './request.ts';
-import { Retries } from './retries.ts';
+import { isInDoubt, Retries } from './retries.ts';
 import type { ProxySettings } from './settings.ts';
 import { SharedKeys } from './shared-keys.ts';
 import { SlowReaders } from './slow-readers.ts';
@@ -94,6 +94,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly #locals: LocalCommands;
   /** The table's verdicts, with what the operator denies marked as such. */
   #kinds: Uint8Array;
+  readonly #commandId: number;
   readonly slowReaders: SlowReaders;
   readonly #upkeep: Upkeep;
   #clientCounter = 0;
@@ -104,6 +105,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.settings = settings;
     this.table = deps.table;
     this.#kinds = kindsWith(deps.table, settings.denied);
+    this.#commandId = deps.table.byName('command');
     this.metrics = deps.metrics;
     this.runtime = deps.runtime;
     this.transport = deps.transport;
@@ -224,6 +226,10 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       case KIND.container:
         return this.#dispatchContainer(session, id, buf, start, end);
       case KIND.local:
+        // COMMAND is legal alone, and a container when something follows.
+        if (id === this.#commandId && frame.argc > 1) {
+          return this.#dispatchContainer(session, id, buf, start, end);
+        }
         return this.#locals.dispatch(session, id, buf, start, end);
       case KIND.route:
         return this.#routeByKeys(session, id, buf, start, end);
@@ -299,8 +305,9 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     request.multiKey = multiKey;
     request.lane = lane;
     lane.enqueue(request, buf, start, end, false, this.time);
-    if (multiKey && routing.motionCount !== 0 && routing.motion[slot] !== 0) {
-      // In a slot in motion a multi-key command travels alone: its TRYAGAIN must be retryable.
+    const travelsAlone = multiKey && routing.motionCount !== 0 && routing.motion[slot] !== 0;
+    // In a slot in motion a multi-key command travels alone: its TRYAGAIN must be retryable.
+    if (travelsAlone || (lane.doubt !== 0 && this.mayBeRefused(lane, request))) {
       session.gate |= GATE.barrier;
     }
     return true;
@@ -382,6 +389,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     const isError = buf[typeAt] === 45;
     if (isError && this.#redirects.onError(request, buf, typeAt, end)) return;
     const lane = request.lane as Lane<Request>;
+    if (lane.doubt !== 0) this.#settleDoubt(lane, request);
     this.retries.onServed(request);
     lane.release(request);
     request.lane = null;
@@ -400,6 +408,17 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     }
     if (isError) this.metrics.countErrorReply(buf, typeAt + 1, end);
     this.deliver(request, buf, start, end, isError);
+  }
+
+  /** The node has served this command: it is ready for others of its kind. */
+  #settleDoubt(lane: Lane<Request>, request: Request): void {
+    if (this.table.keyRule[request.command] === KEY_RULE.none) return;
+    lane.doubt &= request.isRead ? ~DOUBT.reads : 0;
+  }
+
+  /** A command without keys is served in any state of the cluster. */
+  mayBeRefused(lane: Lane<Request>, request: Request): boolean {
+    return isInDoubt(lane, request) && this.table.keyRule[request.command] !== KEY_RULE.none;
   }
 
   /** Counts and hands over the whole reply of a request that is in its session's order. */
@@ -422,6 +441,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   ): void {
     const session = request.session;
     if (last) {
+      if (lane.doubt !== 0) this.#settleDoubt(lane, request);
       this.retries.onServed(request);
       lane.release(request);
       request.lane = null;

@@ -81,7 +81,12 @@ export function timedOut(address: string, isRead: boolean): string {
   return isRead ? `ERR ${text}` : `UNCERTAIN ${text}; the command may or may not have been applied`;
 }
 
-/** The RESP error for a text without '-' and CRLF; line breaks inside cannot break the protocol. */
+/**
+ * The RESP error for a text without '-' and CRLF. One character is one byte (latin1): a text may quote
+ * a client's bytes. Line ends inside become spaces, one for one as Redis does.
+ */
 export function asLine(text: string): Slab {
-  return Buffer.from(`-${text.replace(/[\r\n]+/g, ' ')}\r\n`);
+  // A character above U+00FF must not turn into a line end when its upper bits are cut off.
+  const bytes = text.replace(/[\r\n]/g, ' ').replace(/[\u0100-\uffff]/g, '?');
+  return Buffer.from(`-${bytes}\r\n`, 'latin1');
 }

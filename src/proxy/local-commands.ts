@@ -97,9 +97,13 @@ export class LocalCommands {
     const { args } = this.#proxy.frame;
     const at = args[4] as number;
     const text = buf.toString('latin1', at, at + (args[5] as number));
-    const slot = /^\d{1,5}$/.test(text) ? Number(text) : SLOT_COUNT;
-    if (slot >= SLOT_COUNT) {
-      return this.#proxy.reject(session, id, 'ERR Invalid slot');
+    const slot = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(slot >= 0 && slot < SLOT_COUNT)) {
+      const isNumber = !Number.isNaN(slot);
+      const isCount = (this.#proxy.table.names[id] as string).endsWith('countkeysinslot');
+      const range = isCount ? 'ERR Invalid slot' : 'ERR Invalid slot or number of keys';
+      const other = 'ERR value is not an integer or out of range';
+      return this.#proxy.reject(session, id, isNumber ? range : other);
     }
     return this.#proxy.send(session, id, slot, false, buf, start, end);
   }
@@ -132,7 +136,8 @@ export class LocalCommands {
   refuseSubcommand(session: Session, id: number, buf: Slab, frame: RequestFrame): boolean {
     const at = frame.args[2] as number;
     const length = Math.min(frame.args[3] as number, SHOWN_BYTES);
-    const sub = buf.toString('latin1', at, at + length);
+    // Up to a NUL, as Redis' own formatting does.
+    const [sub = ''] = buf.toString('latin1', at, at + length).split('\0', 1);
     const name = (this.#proxy.table.names[id] as string).toUpperCase();
     return this.#proxy.reject(session, id, `ERR unknown subcommand '${sub}'. Try ${name} HELP.`);
   }

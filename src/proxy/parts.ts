@@ -1,6 +1,6 @@
 /** Sends one command as parts to several shards, all or none. Shared by splits and fan-outs. */
 
-import type { Session } from '../downstream/session.ts';
+import { GATE, type Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
 import { NO_NODE } from '../route/routing.ts';
 import type { Lane } from '../upstream/lane.ts';
@@ -63,5 +63,9 @@ export function sendPart(
   gathering.outstanding++;
   request.lane = part.lane;
   part.lane.enqueue(request, part.slab, part.start, part.end, false, proxy.time);
+  // Nothing of the session may overtake it if the node turns it away.
+  if (parent.session !== null && proxy.mayBeRefused(part.lane, request)) {
+    parent.session.gate |= GATE.barrier;
+  }
   return request;
 }

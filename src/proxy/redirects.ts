@@ -7,11 +7,11 @@ import { GATE } from '../downstream/session.ts';
 import type { SharedChunk, Slab } from '../lib/slab.ts';
 import { SCALAR, type Scalar } from '../metrics/definitions.ts';
 import { NO_NODE } from '../route/routing.ts';
-import type { Lane } from '../upstream/lane.ts';
+import { DOUBT, type Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import { classifyError, parseRedirect, REDIRECT } from './error-replies.ts';
 import type { Request } from './request.ts';
-import { topOf } from './retries.ts';
+import { isInDoubt, topOf } from './retries.ts';
 
 /** Pause before a command that was told "try again" or "not ready" goes to the node once more. */
 const RETRY_PAUSE_MS = 10;
@@ -54,7 +54,10 @@ export class Redirects {
       this.#follow(request, kind, line, address);
     } else {
       if (kind === REDIRECT.tryagain) proxy.routing.setInMotion(request.slot, proxy.time);
-      else proxy.link.hint({ reason: 'state', node: address });
+      else {
+        lane.doubt |= request.isRead ? DOUBT.reads | DOUBT.writes : DOUBT.writes;
+        proxy.link.hint({ reason: 'state', node: address });
+      }
       proxy.retries.park(request, line, this.#pause(request));
     }
     proxy.turn.later(proxy.retries);
@@ -121,8 +124,9 @@ export class Redirects {
     lane.enqueue(request, chunk.slab, offset, offset + length, asking, proxy.time);
     former.releaseChunk(chunk);
     const session = topOf(request).session;
-    if (session !== null && request.multiKey && proxy.routing.motion[request.slot] !== 0) {
-      // It may be told to try again: what follows it must not overtake it.
+    const mayFailAgain = request.multiKey && proxy.routing.motion[request.slot] !== 0;
+    // It may be told to try again: what follows it must not overtake it.
+    if (session !== null && (mayFailAgain || isInDoubt(lane, request))) {
       session.gate |= GATE.barrier;
     }
   }

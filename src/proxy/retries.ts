@@ -20,7 +20,7 @@ import type { Session } from '../downstream/session.ts';
 import { GATE } from '../downstream/session.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
-import type { Lane } from '../upstream/lane.ts';
+import { DOUBT, type Lane } from '../upstream/lane.ts';
 import { OVERTAKEN } from './error-replies.ts';
 import type { Request } from './request.ts';
 import type { HoldSettings } from './settings.ts';
@@ -256,6 +256,11 @@ export class Retries {
   }
 }
 
+/** May the node turn `request` away and still serve what comes behind it? */
+export function isInDoubt(lane: Lane<Request>, request: Request): boolean {
+  return (lane.doubt & (request.isRead ? DOUBT.reads : DOUBT.writes)) !== 0;
+}
+
 export function topOf(request: Request): Request {
   return request.parent ?? request;
 }
@@ -294,5 +299,5 @@ function isInTheWay(
   if (other.parked) return true;
   if (other.done || other.lane === null) return false;
   // Behind each other on one connection is in order, unless the first may be told to try again.
-  return other.lane !== lane || other.multiKey;
+  return other.lane !== lane || other.multiKey || isInDoubt(lane, other);
 }

@@ -25,6 +25,13 @@ import type { Handshake } from './handshake.ts';
 
 export const LANE = { connecting: 0, handshake: 1, ready: 2, closed: 3 } as const;
 
+/**
+ * A node that is not ready (LOADING, CLUSTERDOWN …) may change its mind between two commands, and
+ * serves reads before writes (cluster-allow-reads-when-down). While in doubt about a command, its
+ * session sends nothing that could overtake it.
+ */
+export const DOUBT = { reads: 1, writes: 2 } as const;
+
 /** What a queue entry must have; the proxy's request is one. */
 export interface LaneEntry<E> {
   nextInLane: E | null;
@@ -87,6 +94,8 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   /** No new commands: it drains, then serves again as a spare or closes. */
   detached = false;
   paused = false;
+  /** {@link DOUBT} bits: what its node has not served yet, or turned away since. */
+  doubt: number = DOUBT.reads | DOUBT.writes;
   /** The handshake succeeded once. */
   wasReady = false;
   /** Monotonic ms. */

@@ -147,9 +147,11 @@ describe('a primary with a replica', () => {
     expectNothingShown(split);
     expect(split.losses.count).toBeLessThanOrEqual(LOST_MAX);
 
-    const metrics = await Metrics.read(proxy.httpUrl);
-    expect(metrics.sum('slotgate_held_requests_total')).toBeGreaterThan(0);
-    expect(metrics.sum('slotgate_holding_requests')).toBe(0);
+    await until('the metrics show the hold and its end', async () => {
+      const metrics = await Metrics.read(proxy.httpUrl);
+      const held = metrics.sum('slotgate_held_requests_total');
+      return held > 0 && metrics.sum('slotgate_holding_requests') === 0;
+    });
   });
 
   it('the dead node comes back as a replica: nobody sees that either', async () => {

@@ -138,15 +138,24 @@ function inOrder(clients: readonly unknown[], ids: readonly number[] | undefined
   return ids.flatMap((wanted) => byId.get(wanted) ?? []);
 }
 
-async function kill({ session, args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
-  if (args.length === 3) {
-    // The old form names an address, spares nobody, and counts nothing.
-    const outcome = await killAll(services, { address: text(args, 2) }, session.id);
-    if (typeof outcome === 'string') reply.error(outcome);
-    else if (outcome === 0) reply.error('ERR No such client');
-    else reply.simple('OK');
-    return;
-  }
+/** What the client sent after it waits for the reply: one that kills itself does nothing more. */
+async function kill(call: LocalCall, reply: ReplyWriter): Promise<void> {
+  call.session.gate |= GATE.barrier;
+  if (call.args.length === 3) await killByAddress(call, reply);
+  else await killByFilter(call, reply);
+}
+
+/** The old form names an address, spares nobody, and counts nothing. */
+async function killByAddress(call: LocalCall, reply: ReplyWriter): Promise<void> {
+  const { session, args, services } = call;
+  const outcome = await killAll(services, { address: text(args, 2) }, session.id);
+  if (typeof outcome === 'string') reply.error(outcome);
+  else if (outcome === 0) reply.error('ERR No such client');
+  else reply.simple('OK');
+}
+
+async function killByFilter(call: LocalCall, reply: ReplyWriter): Promise<void> {
+  const { session, args, services } = call;
   const filter = parseKillFilter(args, session.id);
   if (typeof filter === 'string') {
     reply.error(filter);

@@ -67,7 +67,9 @@ const ODD_VALUES = [
   '\xff\xfe\x80',
   '"quoted" \'text\'',
 ].map((text) => Buffer.from(text, 'latin1'));
-const SET_MEMBERS = ['\r\n', '{}', '\xff\x80', ' ', 'a b', '$3'].map((t) => Buffer.from(t, 'latin1'));
+const SET_MEMBERS = ['\r\n', '{}', '\xff\x80', ' ', 'a b', '$3'].map((t) =>
+  Buffer.from(t, 'latin1'),
+);
 
 /** Keys that share a tag. */
 export interface Group {
@@ -134,7 +136,8 @@ export class Chooser {
 
   #grouped(tag: string, type: KeyType): Buffer {
     const index = this.prng.int(NAMES_PER_TYPE);
-    const name = index === 0 ? `{${tag}}${type}` : index === 1 ? `${type}{${tag}}\r\n` : `{${tag}}{${type}}\0`;
+    const name =
+      index === 0 ? `{${tag}}${type}` : index === 1 ? `${type}{${tag}}\r\n` : `{${tag}}{${type}}\0`;
     return Buffer.from(name, 'latin1');
   }
 
@@ -189,7 +192,8 @@ export class Chooser {
   int(): Arg {
     const { prng } = this;
     const kind = prng.int(40);
-    if (kind === 0) return prng.pick(['9223372036854775807', '-9223372036854775808', '+1', '01', '']);
+    if (kind === 0)
+      return prng.pick(['9223372036854775807', '-9223372036854775808', '+1', '01', '']);
     if (kind === 1) return prng.pick(['x', '1.5', '1e3', ' 1', '9223372036854775808']);
     return kind < 30 ? prng.between(-5, 20) : prng.between(-300, 3000);
   }
@@ -207,7 +211,7 @@ export class Chooser {
     const kind = prng.int(20);
     if (kind === 0) return prng.pick(['inf', '-inf', '+inf', 'nan', 'abc', '', '1e400', '0x10']);
     if (kind < 10) return prng.between(-20, 50);
-    if (kind < 18) return (prng.range(-100, 100)).toFixed(prng.int(6));
+    if (kind < 18) return prng.range(-100, 100).toFixed(prng.int(6));
     return prng.pick(['1e10', '-1.5e-7', '3.0', '17179869184.25', '.5', '-0']);
   }
 
@@ -231,7 +235,9 @@ export class Chooser {
 
   /** An absolute time in seconds: a century ahead, or long past. */
   farSeconds(): number {
-    return this.prng.chance(0.2) ? this.prng.between(0, 1e9) : Math.floor(this.prng.range(4e9, 9e9));
+    return this.prng.chance(0.2)
+      ? this.prng.between(0, 1e9)
+      : Math.floor(this.prng.range(4e9, 9e9));
   }
 
   /** Never met again, and greater than all before. */

@@ -51,7 +51,9 @@ function sameItems(one: Reply, two: Reply, step: 1 | 2): boolean {
   if (one.type !== two.type || one.isNull !== two.isNull) return false;
   const sorted = ({ items }: Reply): string =>
     items
-      .flatMap(({ raw }, i) => (i % step === 0 ? [raw + (step === 2 ? items[i + 1]?.raw : '')] : []))
+      .flatMap(({ raw }, i) =>
+        i % step === 0 ? [raw + (step === 2 ? items[i + 1]?.raw : '')] : [],
+      )
       .sort()
       .join('');
   return one.items.length === two.items.length && sorted(one) === sorted(two);

@@ -56,7 +56,7 @@ function endOfLine(bytes: Buffer, from: number, to: number): number {
 }
 
 function headerLength(bytes: Buffer, at: number, lineEnd: number): number {
-  const text = bytes.latin1Slice(at + 1, lineEnd);
+  const text = bytes.toString('latin1', at + 1, lineEnd);
   if (!/^(0|[1-9]\d*|-1)$/.test(text)) throw new NoReplyError(`no length: ${JSON.stringify(text)}`);
   return Number(text);
 }
@@ -71,7 +71,7 @@ export function parseReply(bytes: Buffer, from: number, to: number): Reply {
 function parseAt(bytes: Buffer, from: number, to: number): { reply: Reply; end: number } {
   const lineEnd = endOfLine(bytes, from, to);
   const type = String.fromCharCode(bytes[from] as number);
-  const line = bytes.latin1Slice(from + 1, lineEnd);
+  const line = bytes.toString('latin1', from + 1, lineEnd);
   let end = lineEnd + 2;
   const isNull = type === '_' || (line === '-1' && '$*'.includes(type));
   let text: string | null = isNull || AGGREGATES.includes(type) ? null : line;
@@ -84,8 +84,8 @@ function parseAt(bytes: Buffer, from: number, to: number): { reply: Reply; end: 
       end = item.end;
     }
   } else if (!isNull && BLOBS.includes(type)) {
-    text = bytes.latin1Slice(end, end + Number(line));
+    text = bytes.toString('latin1', end, end + Number(line));
     end += Number(line) + 2;
   }
-  return { reply: { type, text, items, isNull, raw: bytes.latin1Slice(from, end) }, end };
+  return { reply: { type, text, items, isNull, raw: bytes.toString('latin1', from, end) }, end };
 }

@@ -1,60 +1,58 @@
 /** A redis-server by itself, the yardstick of the differential run. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connectResp } from '../../../src/lib/resp-client.ts';
-import { Guardian } from '../../../src/local/guardian.ts';
+import type { RespClient } from '../../../src/lib/resp-client.ts';
+import { Guardian, TEMPORARY_MARK } from '../../../src/local/guardian.ts';
+import { NodeProcess } from '../../../src/local/node-process.ts';
 import { freePorts, LOOPBACK } from '../../../src/local/ports.ts';
 import { findRedisServer } from '../../../src/local/redis-binary.ts';
-import { until } from '../cluster.ts';
 
 export interface SingleServer {
   readonly host: string;
   readonly port: number;
+  readonly version: string;
+  connect(): Promise<RespClient>;
   close(): Promise<void>;
 }
 
-/** @param settings further lines of redis.conf */
+/**
+ * Starts it as the nodes of a cluster are started, but for being none.
+ * @param settings further lines of redis.conf
+ */
 export async function startSingleServer(
   settings: Readonly<Record<string, string>>,
 ): Promise<SingleServer> {
   const server = findRedisServer();
   if (server === undefined) throw new Error('no redis-server found');
-  const [port] = await freePorts(1);
+  const [port = 0] = await freePorts(1);
   const folder = mkdtempSync(join(tmpdir(), 'slotgate-single-'));
+  writeFileSync(join(folder, TEMPORARY_MARK), '');
   const guardian = new Guardian(folder, () => undefined);
-  const own = { bind: LOOPBACK, port: String(port), dir: folder, save: '', appendonly: 'no' };
-  const options = Object.entries({ ...own, ...settings }).flatMap(([name, value]) => [
-    `--${name}`,
-    value,
-  ]);
-  const child = spawn(server.path, options, { argv0: server.argv0, cwd: folder, stdio: 'ignore' });
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  if (child.pid !== undefined) guardian.watch(child.pid);
+  const node = new NodeProcess(
+    {
+      server,
+      folder,
+      port,
+      nodeTimeoutMs: 15_000,
+      persistent: false,
+      extraConfig: { ...settings, 'cluster-enabled': 'no' },
+    },
+    guardian,
+    () => undefined,
+  );
   const close = async (): Promise<void> => {
-    child.kill('SIGKILL');
-    await exited;
+    await node.stop(0);
     rmSync(folder, { recursive: true, force: true });
     await guardian.release();
   };
+  node.start();
   try {
-    await until('the single server answers', () => answers(child, port as number));
+    (await node.ready()).close();
   } catch (error) {
     await close();
     throw error;
   }
-  return { host: LOOPBACK, port: port as number, close };
-}
-
-async function answers(child: ChildProcess, port: number): Promise<boolean> {
-  if (child.exitCode !== null) throw new Error(`redis-server ended with code ${child.exitCode}`);
-  try {
-    const client = await connectResp({ host: LOOPBACK, port });
-    client.close();
-    return true;
-  } catch {
-    // Not listening yet.
-    return false;
-  }
+  const connect = (): Promise<RespClient> => node.connect();
+  return { host: LOOPBACK, port, version: server.version, connect, close };
 }

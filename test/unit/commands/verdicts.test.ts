@@ -126,7 +126,7 @@ describe('verdicts', () => {
     ['cluster|slots', 'local', 'local'],
     ['cluster|setslot', 'refused', 'refuse'],
     ['config|get', 'local', 'local'],
-    ['config|set', 'later', 'refuse'],
+    ['config|set', 'local', 'local'],
     ['config|rewrite', 'refused', 'refuse'],
     ['shutdown', 'refused', 'refuse'],
     ['blpop', 'later', 'node'],

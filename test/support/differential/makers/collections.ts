@@ -3,7 +3,10 @@ import type { Maker, Makers } from './maker.ts';
 
 const oneList: Maker = (c) => [c.key('list')];
 const pushes: Maker = (c) => [c.key('list'), ...c.times(1, 6, () => c.value())];
-const pops: Maker = (c) => [c.key('list'), ...c.maybe(0.5, () => [c.pick([0, 1, 2, 5, 100, -1, 'x'])])];
+const pops: Maker = (c) => [
+  c.key('list'),
+  ...c.maybe(0.5, () => [c.pick([0, 1, 2, 5, 100, -1, 'x'])]),
+];
 
 const LISTS: Makers = {
   lindex: (c) => [c.key('list'), c.index()],
@@ -61,7 +64,13 @@ const SETS: Makers = {
   spop: (c) => [c.key('set'), ...c.maybe(0.6, () => [c.pick([0, 1, 3, 1000, -1])])],
   srandmember: (c) => [c.key('set'), ...c.maybe(0.6, () => [c.pick([0, 1, 3, 1000, -3, 'x'])])],
   srem: (c) => [c.key('set'), ...c.times(1, 3, () => c.setMember())],
-  sscan: (c) => [c.key('set'), 0, 'COUNT', 100_000, ...c.maybe(0.3, () => ['MATCH', c.pick(['m*', '[0-9]*', '*'])])],
+  sscan: (c) => [
+    c.key('set'),
+    0,
+    'COUNT',
+    100_000,
+    ...c.maybe(0.3, () => ['MATCH', c.pick(['m*', '[0-9]*', '*'])]),
+  ],
   sunion: someSets,
   sunionstore: setsAndTarget,
 };
@@ -89,7 +98,13 @@ const HASHES: Makers = {
     c.key('hash'),
     ...c.maybe(0.6, () => [c.pick([0, 1, 3, 1000, -3]), ...c.maybe(0.4, () => ['WITHVALUES'])]),
   ],
-  hscan: (c) => [c.key('hash'), 0, 'COUNT', 100_000, ...c.maybe(0.3, () => ['MATCH', c.pick(['m*', 'n?', '*'])])],
+  hscan: (c) => [
+    c.key('hash'),
+    0,
+    'COUNT',
+    100_000,
+    ...c.maybe(0.3, () => ['MATCH', c.pick(['m*', 'n?', '*'])]),
+  ],
   hset: fieldValues,
   hsetnx: (c) => [c.key('hash'), c.member(), c.value()],
   hstrlen: oneField,

@@ -25,7 +25,8 @@ function expiring(far: (c: Chooser) => number): Maker {
 /** On lists and sorted sets the order "BY nosort" is defined, on sets it is not. */
 function sortArgs(c: Chooser): readonly Arg[] {
   const type = c.pick(['list', 'list', 'set', 'zset'] as const);
-  if (c.prng.chance(0.15)) return [c.key(type), c.word('BY'), 'nosort', ...c.maybe(0.3, () => ['DESC'])];
+  if (c.prng.chance(0.15))
+    return [c.key(type), c.word('BY'), 'nosort', ...c.maybe(0.3, () => ['DESC'])];
   return [
     c.key(type),
     ...c.maybe(0.3, () => [c.word('LIMIT'), c.index(), c.index()]),
@@ -88,7 +89,13 @@ export function restoreMaker(payloads: readonly Payload[]): Maker {
 function pattern(c: Chooser): string {
   const { own, prng } = c;
   if (prng.chance(0.5)) return `{${c.group().tag.replace(/[*?[\]\\]/g, '?')}}*`;
-  return prng.pick([`${own}:*`, `*${own}:*string*`, `${own}:{*`, `[c]${own.slice(1)}:*`, `${own}:nothing`]);
+  return prng.pick([
+    `${own}:*`,
+    `*${own}:*string*`,
+    `${own}:{*`,
+    `[c]${own.slice(1)}:*`,
+    `${own}:nothing`,
+  ]);
 }
 
 export const KEYSPACE_MAKERS: Makers = {
@@ -99,7 +106,14 @@ export const KEYSPACE_MAKERS: Makers = {
   scan: (c) => {
     const match = Buffer.from(`{${c.group().tag}}*`, 'latin1');
     return c.prng.chance(0.8)
-      ? [0, 'MATCH', match, 'COUNT', 1_000_000, ...c.maybe(0.3, () => ['TYPE', c.pick(['string', 'zset', 'none'])])]
+      ? [
+          0,
+          'MATCH',
+          match,
+          'COUNT',
+          1_000_000,
+          ...c.maybe(0.3, () => ['TYPE', c.pick(['string', 'zset', 'none'])]),
+        ]
       : [c.pick([0, 0, 'x', '-1']), 'COUNT', c.count()];
   },
 };

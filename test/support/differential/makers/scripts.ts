@@ -18,7 +18,11 @@ export const SCRIPTS: readonly Script[] = [
     keys: ['string'],
     args: oneArg,
   },
-  { body: "return {KEYS[1], ARGV[1], 1, 2.9, true, {1, {2, 'x'}}}", keys: ['string'], args: oneArg },
+  {
+    body: "return {KEYS[1], ARGV[1], 1, 2.9, true, {1, {2, 'x'}}}",
+    keys: ['string'],
+    args: oneArg,
+  },
   { body: 'return {1, false, 3}', keys: [] },
   { body: 'return nil', keys: ['string'] },
   { body: "return redis.pcall('INCR', KEYS[1])", keys: ['number'] },
@@ -91,7 +95,8 @@ function run(c: Chooser, first: (body: string) => Arg): readonly Arg[] {
 const whole = (body: string): Arg => body;
 
 function runLoaded(c: Chooser): readonly Arg[] {
-  if (c.prng.chance(0.1)) return [c.pick(['f'.repeat(40), 'nosha', '']), ...inputs(c, ['string'], [])];
+  if (c.prng.chance(0.1))
+    return [c.pick(['f'.repeat(40), 'nosha', '']), ...inputs(c, ['string'], [])];
   const script = c.pick(SCRIPTS.filter(({ body }) => LOADABLE.includes(body)));
   const sha = sha1(script.body);
   const shown = c.prng.chance(0.2) ? sha.toUpperCase() : sha;
@@ -109,6 +114,7 @@ export const SCRIPT_MAKERS: Makers = {
   evalsha_ro: runLoaded,
   fcall: callFunction,
   fcall_ro: callFunction,
-  'script|exists': (c) => c.times(1, 4, () => c.pick([sha1(c.pick(LOADABLE)), 'f'.repeat(40), 'x'])),
+  'script|exists': (c) =>
+    c.times(1, 4, () => c.pick([sha1(c.pick(LOADABLE)), 'f'.repeat(40), 'x'])),
   'script|load': (c) => [c.pick(LOADABLE)],
 };

@@ -33,7 +33,6 @@ export const SERVER_MAKERS: Makers = {
       ['ZUNIONSTORE', 'd', 2, 'a', 'b', 'WEIGHTS', 1, 2],
       ['XREAD', 'COUNT', 1, 'STREAMS', 'a', 'b', '0', '0'],
       ['SORT', 'a', 'STORE', 'b'],
-      ['PING'],
       ['NOSUCH', 'a'],
     ]),
   echo: (c) => [c.value()],

@@ -49,7 +49,13 @@ function rangeBy(c: Chooser): readonly Arg[] {
   return [bound(), bound(), by, ...reverse, ...limit(c)];
 }
 
-const byScore: Maker = (c) => [c.key('zset'), c.scoreBound(), c.scoreBound(), ...withScores(c), ...limit(c)];
+const byScore: Maker = (c) => [
+  c.key('zset'),
+  c.scoreBound(),
+  c.scoreBound(),
+  ...withScores(c),
+  ...limit(c),
+];
 const byLex: Maker = (c) => [c.key('zset'), c.lexBound(), c.lexBound(), ...limit(c)];
 
 const ZSETS: Makers = {
@@ -99,7 +105,13 @@ const ZSETS: Makers = {
   zrevrangebylex: byLex,
   zrevrangebyscore: byScore,
   zrevrank: rankOf,
-  zscan: (c) => [c.key('zset'), 0, 'COUNT', 100_000, ...c.maybe(0.3, () => ['MATCH', c.pick(['m*', '[0-9]*', '*'])])],
+  zscan: (c) => [
+    c.key('zset'),
+    0,
+    'COUNT',
+    100_000,
+    ...c.maybe(0.3, () => ['MATCH', c.pick(['m*', '[0-9]*', '*'])]),
+  ],
   zscore: oneMember,
   zunion: (c) => combine(c, { stores: false, weighs: true }),
   zunionstore: (c) => combine(c, { stores: true, weighs: true }),

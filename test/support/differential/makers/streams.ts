@@ -19,7 +19,12 @@ function consumer(c: Chooser): string {
 function trimming(c: Chooser): readonly Arg[] {
   const count = c.maybe(0.2, () => ['LIMIT', c.pick([0, 1, 100])]);
   return c.prng.chance(0.6)
-    ? [c.word('MAXLEN'), ...c.maybe(0.6, () => [c.pick(['~', '='])]), c.pick([0, 5, 20, 60, -1]), ...count]
+    ? [
+        c.word('MAXLEN'),
+        ...c.maybe(0.6, () => [c.pick(['~', '='])]),
+        c.pick([0, 5, 20, 60, -1]),
+        ...count,
+      ]
     : [c.word('MINID'), ...c.maybe(0.6, () => [c.pick(['~', '='])]), c.streamId(), ...count];
 }
 
@@ -95,7 +100,10 @@ export const STREAM_MAKERS: Makers = {
     group(c),
     ...c.maybe(0.6, () => [
       ...c.maybe(0.2, () => [c.word('IDLE'), idleLimit(c)]),
-      ...c.pick([['-', '+'], [c.streamId(), c.streamId()]]),
+      ...c.pick([
+        ['-', '+'],
+        [c.streamId(), c.streamId()],
+      ]),
       c.prng.between(0, 9),
       ...c.maybe(0.4, () => [consumer(c)]),
     ]),
@@ -103,7 +111,12 @@ export const STREAM_MAKERS: Makers = {
   xrange: range,
   xread: (c) => {
     const keys = c.group().keys('stream', 1, 3);
-    return [...readCount(c), c.word('STREAMS'), ...keys, ...keys.map(() => c.pick(['0', '$', c.streamId()]))];
+    return [
+      ...readCount(c),
+      c.word('STREAMS'),
+      ...keys,
+      ...keys.map(() => c.pick(['0', '$', c.streamId()])),
+    ];
   },
   xreadgroup: (c) => {
     const keys = c.group().keys('stream', 1, 2);

@@ -29,7 +29,10 @@ const STRINGS: Makers = {
   decrby: (c) => [c.key('number'), c.int()],
   get: oneString,
   getdel: oneString,
-  getex: (c) => [c.key('string'), ...c.maybe(0.7, () => (c.prng.chance(0.3) ? ['PERSIST'] : expiry(c)))],
+  getex: (c) => [
+    c.key('string'),
+    ...c.maybe(0.7, () => (c.prng.chance(0.3) ? ['PERSIST'] : expiry(c))),
+  ],
   getrange: (c) => [c.key('string'), c.index(), c.int()],
   getset: (c) => [c.key('string'), c.value()],
   incr: oneNumber,
@@ -37,7 +40,13 @@ const STRINGS: Makers = {
   incrbyfloat: (c) => [c.key('number'), c.float()],
   lcs: (c) => {
     const group = c.group();
-    const options = c.pick([[], ['LEN'], ['IDX'], ['IDX', 'WITHMATCHLEN'], ['IDX', 'MINMATCHLEN', 2]]);
+    const options = c.pick([
+      [],
+      ['LEN'],
+      ['IDX'],
+      ['IDX', 'WITHMATCHLEN'],
+      ['IDX', 'MINMATCHLEN', 2],
+    ]);
     return [group.key('number'), group.key('number'), ...options];
   },
   msetnx: (c) => {
@@ -105,16 +114,15 @@ function splitKeys(c: Chooser, high: number): Buffer[] {
 const SPLIT: Makers = {
   del: (c) => splitKeys(c, 3),
   exists: (c) => splitKeys(c, 12),
-  mget: (c) => [
-    ...splitKeys(c, 16),
-    ...c.maybe(0.01, () => c.times(1, 3, () => c.bigKey())),
-  ],
+  mget: (c) => [...splitKeys(c, 16), ...c.maybe(0.01, () => c.times(1, 3, () => c.bigKey()))],
   mset: (c) =>
-    c.times(1, c.prng.chance(0.01) ? 200 : 8, () => {
-      const type = c.pick(['string', 'number', 'bitmap'] as const);
-      const key = c.prng.chance(0.5) ? c.group().key(type) : c.loose(type);
-      return [key, c.value()];
-    }).flat(),
+    c
+      .times(1, c.prng.chance(0.01) ? 200 : 8, () => {
+        const type = c.pick(['string', 'number', 'bitmap'] as const);
+        const key = c.prng.chance(0.5) ? c.group().key(type) : c.loose(type);
+        return [key, c.value()];
+      })
+      .flat(),
   touch: (c) => splitKeys(c, 12),
   unlink: (c) => splitKeys(c, 3),
 };

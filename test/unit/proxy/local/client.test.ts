@@ -198,6 +198,12 @@ describe('CLIENT KILL', () => {
     expect(asked).toEqual([]);
   });
 
+  it('keeps back what the client sent after it, until all is answered', async () => {
+    const { run, session } = rig(1);
+    await run('CLIENT', 'KILL', 'ID', '7');
+    expect(session.gate).toBe(GATE.barrier);
+  });
+
   it('says when it could not ask everybody', async () => {
     expect(await rig(2, 1).run('CLIENT', 'KILL', 'TYPE', 'normal')).toBe(
       "-ERR 1 of slotgate's workers did not answer in time; try again (2 clients were killed)\r\n",

@@ -1,0 +1,81 @@
+/** The two sides of a differential run: slotgate over a cluster, and a single server set up alike. */
+import { connectResp, type RespClient } from '../../../src/lib/resp-client.ts';
+import { onNode } from '../cluster.ts';
+import { startProxy, type TestProxy } from '../proxy.ts';
+import type { Makers } from './makers/maker.ts';
+import { FUNCTION_LIBRARY, LOADABLE } from './makers/scripts.ts';
+import { makePayloads } from './payloads.ts';
+import { type SingleServer, startSingleServer } from './single-server.ts';
+import { allMakers } from './workload.ts';
+
+/** Small, so that values change their encoding often; the same on all servers. */
+const ENCODING_LIMITS = {
+  'hash-max-listpack-entries': '8',
+  'set-max-intset-entries': '16',
+  'zset-max-listpack-entries': '12',
+  'list-max-listpack-size': '10',
+  'stream-node-max-entries': '10',
+  'hll-sparse-max-bytes': '600',
+};
+
+export interface Setting {
+  readonly proxy: TestProxy;
+  readonly single: SingleServer;
+  readonly makers: Makers;
+  close(): Promise<void>;
+}
+
+export interface SettingOptions {
+  readonly shards?: number;
+  /** How the proxy drives its sockets, see the configuration. */
+  readonly transport?: 'auto' | 'public';
+}
+
+export async function startSetting(options: SettingOptions = {}): Promise<Setting> {
+  const single = await startSingleServer(ENCODING_LIMITS);
+  try {
+    const proxy = await startProxy({
+      shards: options.shards ?? 3,
+      // On a busy machine nobody must be voted dead nor given up in the middle of 8 MB.
+      cluster: { extraConfig: ENCODING_LIMITS, nodeTimeoutMs: 30_000 },
+      config: {
+        cluster: { commandTimeoutMs: '100s' },
+        transport: options.transport ?? 'auto',
+      },
+    });
+    const close = async (): Promise<void> => {
+      await proxy.close();
+      await single.close();
+    };
+    try {
+      return { proxy, single, makers: await prepare(proxy, single), close };
+    } catch (error) {
+      await proxy.close();
+      throw error;
+    }
+  } catch (error) {
+    await single.close();
+    throw error;
+  }
+}
+
+/** Scripts and functions are there from the start: EVALSHA does not depend on who ran EVAL where. */
+async function prepare(proxy: TestProxy, single: SingleServer): Promise<Makers> {
+  const loadFunctions = (client: RespClient): Promise<unknown> =>
+    client.call('FUNCTION', 'LOAD', FUNCTION_LIBRARY);
+  for (const node of proxy.cluster.nodes) await onNode(proxy.cluster, node, loadFunctions);
+  const { host, port } = single;
+  const client = await connectResp({ host, port, returnBuffers: true });
+  const through = await connectResp({ host: proxy.host, port: proxy.port });
+  try {
+    await loadFunctions(client);
+    for (const body of LOADABLE) {
+      await client.call('SCRIPT', 'LOAD', body);
+      await through.call('SCRIPT', 'LOAD', body);
+    }
+    return allMakers(await makePayloads(client));
+  } finally {
+    client.close();
+    through.close();
+  }
+}
