@@ -31,3 +31,26 @@ export function parseCount(buf: Uint8Array, start: number, length: number): numb
   }
   return length > 1 && buf[start] === 0x30 ? -1 : value;
 }
+
+/** As C's atoi reads a count: what begins as a number is one, all else is 0; wraps at 32 bits. */
+export function parseLikeAtoi(buf: Uint8Array, start: number, length: number): number {
+  const end = start + length;
+  let at = start;
+  while (at < end && isSpace(buf[at] as number)) at++;
+  const isNegative = buf[at] === 0x2d && at < end;
+  if (at < end && (isNegative || buf[at] === 0x2b)) at++;
+  const first = at;
+  let value = 0;
+  for (; at < end; at++) {
+    const digit = (buf[at] as number) - 0x30;
+    if (digit < 0 || digit > 9) break;
+    // From 2^63 on strtol gives the largest or least long, of which atoi keeps the lower half.
+    if (at - first >= 18) return isNegative ? 0 : -1;
+    value = (Math.imul(value, 10) + digit) | 0;
+  }
+  return isNegative ? -value | 0 : value;
+}
+
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
+}

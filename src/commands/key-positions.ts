@@ -7,7 +7,7 @@
  * i's payload in `buf`, `argOffsets[2 * i + 1]` its length. Argument 0 is the command's name. There
  * may be 1,048,576 of them: everything here is linear and iterative.
  */
-import { equalsWord, parseCount } from './ascii.ts';
+import { equalsWord, parseCount, parseLikeAtoi } from './ascii.ts';
 import { type CompiledSpec, KEY_RULE, MOVABLE } from './key-rules.ts';
 import { type CommandTable, FLAG } from './table.ts';
 
@@ -285,9 +285,15 @@ function specFill(
   if (spec.keynum) {
     const at = begin + spec.a;
     if (at >= argc) return -1;
-    const count = parseCount(buf, argOffsets[2 * at] as number, argOffsets[2 * at + 1] as number);
+    const start = argOffsets[2 * at] as number;
+    const length = argOffsets[2 * at + 1] as number;
     const first = begin + spec.c;
-    if (count < 0 || first + (count - 1) * spec.keyStep >= argc) return -1;
+    let count = parseCount(buf, start, length);
+    if (count < 0 || first + (count - 1) * spec.keyStep >= argc) {
+      // Servers then read it leniently: `EVAL script 1.5 key` is for key's slot, though an error.
+      count = parseLikeAtoi(buf, start, length);
+      if (count < 1 || first + (count - 1) * spec.keyStep >= argc) return -1;
+    }
     return fill(out, total, first, spec.keyStep, count);
   }
   let last = begin + spec.a;

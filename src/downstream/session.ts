@@ -79,7 +79,11 @@ export interface SessionLimits {
   readonly maxRequestBytes: number;
   readonly maxInflight: number;
   readonly replyHighWater: number;
+  readonly replyHardLimit: number;
 }
+
+/** Commands that a new client may have in flight, before anything is known of its replies. */
+const FIRST_WINDOW = 64;
 
 export class Session implements StreamHandler {
   readonly id: number;
@@ -87,6 +91,11 @@ export class Session implements StreamHandler {
   gate = 0;
   /** Slots in the reply order. */
   pending = 0;
+  /**
+   * How many slots there may be. It grows with each answer, and shrinks to what replies as large as
+   * the last one may take: what is in flight cannot be stopped when its client does not read.
+   */
+  window: number;
   head: ReplySlot | null = null;
   /** Routing epoch of the oldest command in flight. */
   routeEpoch = 0;
@@ -124,6 +133,8 @@ export class Session implements StreamHandler {
   /** Place in the worker's table, for constant-time removal. */
   tableIndex = -1;
   #tail: ReplySlot | null = null;
+  /** Of the reply that is being delivered in parts. */
+  #partBytes = 0;
   #need = 0;
   #readPaused = false;
   #ended = false;
@@ -135,6 +146,7 @@ export class Session implements StreamHandler {
     this.#owner = owner;
     this.out = new OutQueue(owner.pool);
     this.backlog = new Backlog(owner.pool);
+    this.window = Math.min(FIRST_WINDOW, owner.limits.maxInflight);
     this.openedAt = now;
     this.lastActiveAt = now;
     this.lastDrainAt = now;
@@ -249,7 +261,7 @@ export class Session implements StreamHandler {
     if (this.#tail === null) this.head = slot;
     else this.#tail.nextInSession = slot;
     this.#tail = slot;
-    if (++this.pending >= this.#owner.limits.maxInflight) this.gate |= GATE.pipeline;
+    if (++this.pending >= this.window) this.gate |= GATE.pipeline;
   }
 
   /** The whole reply of `slot`, which is in this session's order and not done. */
@@ -262,6 +274,7 @@ export class Session implements StreamHandler {
     if (!slot.silent) this.#append(buf, start, end);
     this.#popHead(slot);
     if (this.head?.done) this.#flushDone();
+    this.#moveWindow(end - start);
     this.#afterDelivery();
   }
 
@@ -274,10 +287,25 @@ export class Session implements StreamHandler {
     }
     if (slot.stored !== null) this.#appendStored(slot);
     if (!slot.silent) this.#append(buf, start, end);
+    this.#partBytes += end - start;
     if (!last) return;
     this.#popHead(slot);
     if (this.head?.done) this.#flushDone();
+    this.#moveWindow(this.#partBytes);
+    this.#partBytes = 0;
     this.#afterDelivery();
+  }
+
+  #moveWindow(replyBytes: number): void {
+    const { limits } = this.#owner;
+    if (this.window < limits.maxInflight) this.window++;
+    if (replyBytes * this.window > limits.replyHardLimit) this.expectReplies(replyBytes);
+  }
+
+  /** Replies of this size are on their way: no more of them than the hard limit allows. */
+  expectReplies(bytes: number): void {
+    const fitting = Math.floor(this.#owner.limits.replyHardLimit / bytes);
+    this.window = Math.max(1, Math.min(this.window, fitting));
   }
 
   #append(buf: Slab, start: number, end: number): void {
@@ -314,7 +342,7 @@ export class Session implements StreamHandler {
   #afterDelivery(): void {
     const gate = this.gate;
     if (gate === 0) return;
-    if ((gate & GATE.pipeline) !== 0 && this.pending <= this.#owner.limits.maxInflight / 2) {
+    if ((gate & GATE.pipeline) !== 0 && this.pending <= this.window / 2) {
       this.open(GATE.pipeline);
     }
     if (this.pending === 0) {

@@ -124,6 +124,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       maxRequestBytes: settings.maxRequestBytes,
       maxInflight: settings.maxInflightPerSession,
       replyHighWater: settings.replyHighWater,
+      replyHardLimit: settings.replyHardLimit,
     };
     this.turn = new Turn(deps.runtime);
     this.lanes = new LaneSet(settings.lanes, {
@@ -381,8 +382,9 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
 
   // ------------------------------------------------------------------ replies
 
-  onLaneRead(): void {
+  onLaneRead(lane: Lane<Request>): void {
     this.time = this.runtime.now();
+    lane.readAt = this.time;
   }
 
   onReply(request: Request, buf: Slab, start: number, end: number, typeAt: number): void {

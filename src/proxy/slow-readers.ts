@@ -5,6 +5,10 @@
  * node use another lane and the old one answers what it owes. Only a detached lane is ever paused,
  * and only while the session at its head holds more than `limits.replyHardLimit`; a client that
  * reads nothing for `limits.slowReaderSeconds` above that limit is cut.
+ *
+ * A pause would also hold up the clients whose commands were queued before the lane was detached.
+ * While such wait, the slow one's replies are taken in as far as `limits.sharedReplyBudget` goes,
+ * and a client that reads nothing is cut much sooner.
  */
 
 import type { Session } from '../downstream/session.ts';
@@ -12,6 +16,10 @@ import { SCALAR } from '../metrics/definitions.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import type { Request } from './request.ts';
+import { topOf } from './retries.ts';
+
+/** How long a client may read nothing above the hard limit while others wait behind its replies. */
+const IN_THE_WAY_MS = 250;
 
 export class SlowReaders {
   /** Paused lane → the session that must read first. */
@@ -22,7 +30,8 @@ export class SlowReaders {
     this.#proxy = proxy;
   }
 
-  onBigReply(lane: Lane<Request>, _request: Request, _bytes: number): void {
+  onBigReply(lane: Lane<Request>, request: Request, bytes: number): void {
+    topOf(request).session?.expectReplies(bytes);
     this.#detach(lane);
   }
 
@@ -40,9 +49,21 @@ export class SlowReaders {
   onPart(lane: Lane<Request>, session: Session): void {
     if (session.closed || session.out.size <= this.#proxy.settings.replyHardLimit) return;
     if (lane.paused || !this.#detach(lane)) return;
+    if (othersWait(lane, session)) {
+      if (this.#isInTheWay(session)) this.#cut(session);
+      return;
+    }
     lane.pause();
     this.#paused.set(lane, session);
     this.#proxy.metrics.increment(SCALAR.slowReaderPauses);
+  }
+
+  #isInTheWay(session: Session): boolean {
+    const proxy = this.#proxy;
+    return (
+      proxy.time - session.lastDrainAt > IN_THE_WAY_MS ||
+      session.out.size > proxy.settings.sharedReplyBudget
+    );
   }
 
   onDrained(session: Session): void {
@@ -81,4 +102,13 @@ export class SlowReaders {
     this.#proxy.metrics.increment(SCALAR.slowReaderCuts);
     session.stream.destroy();
   }
+}
+
+/** Does anybody but `session` wait for an answer on this lane? */
+function othersWait(lane: Lane<Request>, session: Session): boolean {
+  for (let at = lane.head; at !== null; at = at.nextInLane) {
+    const top = topOf(at);
+    if (top.session !== null && top.session !== session && !top.answered) return true;
+  }
+  return false;
 }

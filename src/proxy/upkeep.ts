@@ -15,8 +15,14 @@ import { topOf } from './retries.ts';
 
 const TICK_MS = 25;
 const SLOW_TICK_MS = 1000;
-/** Heartbeats without an answer before a fresh connection is asked whether the node lives. */
+/** Heartbeats without a byte arriving before a fresh connection is asked whether the node lives. */
 const SILENT_HEARTBEATS = 2;
+/** The same while the heartbeat waits behind a big command that the kernel has not taken yet. */
+const SILENT_WRITE_MS = 30_000;
+/** An answer to the fresh connection that took longer says nothing: the node was busy. */
+const PROMPT_MS = 500;
+/** What a node that was busy until now has written to the lane gets this long to arrive. */
+const GRACE_MS = 100;
 const PING = encodeRequest(['PING']);
 /** A session that was told to close and whose client does not is closed hard after this. */
 const LINGER_MS = 2000;
@@ -26,6 +32,8 @@ export class Upkeep {
   readonly #stops: (() => void)[];
   readonly #beatAt = new WeakMap<Lane<Request>, number>();
   readonly #probing = new Set<Lane<Request>>();
+  /** When a fresh connection was answered at once while the lane was silent. */
+  readonly #provenAt = new WeakMap<Lane<Request>, number>();
 
   constructor(proxy: ProxyCore) {
     this.#proxy = proxy;
@@ -79,7 +87,7 @@ export class Upkeep {
     const last = this.#beatAt.get(lane) ?? lane.openedAt;
     const waited = proxy.time - last;
     if (lane.heartbeat !== null) {
-      if (waited > every * SILENT_HEARTBEATS) this.#probe(lane, upstream);
+      this.#watch(lane, lane.heartbeat, upstream);
       return;
     }
     if (waited < every) return;
@@ -99,17 +107,33 @@ export class Upkeep {
 
   /**
    * Silence alone does not tell a dead connection from a busy node (a slow script). Only when a
-   * fresh connection is answered at once is the old one given up.
+   * fresh connection is answered at once, and the old one stays silent, is it given up.
    */
+  #watch(lane: Lane<Request>, heartbeat: Request, upstream: Upstream): void {
+    const { time, settings } = this.#proxy;
+    const provenAt = this.#provenAt.get(lane) ?? 0;
+    if (provenAt > lane.readAt) {
+      if (time - provenAt >= GRACE_MS) lane.destroy('ESILENT');
+      return;
+    }
+    const since = Math.max(this.#beatAt.get(lane) ?? 0, lane.readAt);
+    const patience = lane.wasSent(heartbeat)
+      ? settings.heartbeatMs * SILENT_HEARTBEATS
+      : SILENT_WRITE_MS;
+    if (time - since > patience) this.#probe(lane, upstream);
+  }
+
   #probe(lane: Lane<Request>, upstream: Upstream): void {
     if (this.#probing.has(lane)) return;
     this.#probing.add(lane);
-    const { transport, settings } = this.#proxy;
+    const { transport, settings, runtime } = this.#proxy;
+    const startedAt = runtime.now();
     const handler: ClientStreamHandler = {
       onConnect: () => void stream.write(PING, 0, PING.length),
       onData: () => {
         stream.destroy();
-        if (lane.heartbeat !== null) lane.destroy('ESILENT');
+        const now = runtime.now();
+        if (now - startedAt <= PROMPT_MS) this.#provenAt.set(lane, now);
       },
       onDrain() {},
       onEnd: () => stream.destroy(),

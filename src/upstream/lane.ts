@@ -47,7 +47,7 @@ export interface LaneEntry<E> {
 
 export interface LaneEvents<E extends LaneEntry<E>> {
   /** Bytes have arrived: the one clock read for all replies in them. */
-  onLaneRead(): void;
+  onLaneRead(lane: Lane<E>): void;
   /** One whole reply for `entry`, which has left the queue. `typeAt`: its type byte, past attributes. */
   onReply(entry: E, buf: Slab, start: number, end: number, typeAt: number): void;
   /** A piece of a reply too big to keep in one piece; `last` ends it and the entry has left. */
@@ -100,6 +100,8 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   wasReady = false;
   /** Monotonic ms. */
   openedAt = 0;
+  /** Monotonic ms at which bytes arrived last; its owner keeps it. */
+  readAt = 0;
   /** Entry whose reply tells that the stream is still aligned, see Heartbeat. */
   heartbeat: E | null = null;
   heartbeatNonce = '';
@@ -265,7 +267,7 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   }
 
   onData(buf: Slab, readStart: number, end: number): void {
-    this.#events.onLaneRead();
+    this.#events.onLaneRead(this);
     let p = readStart;
     if (this.#keptLength > 0) {
       p -= this.#keptLength;
@@ -310,7 +312,8 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
       entry.swallow--;
       return;
     }
-    if (entry === this.heartbeat) {
+    const { heartbeat } = this;
+    if (heartbeat !== null && (entry === heartbeat || this.#isNonce(buf, start, end))) {
       this.#onHeartbeat(entry, buf, start, end);
       return;
     }
@@ -329,10 +332,24 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
     return entry.chunk === null || entry.chunk.sent > entry.offset;
   }
 
+  /** Our nonce as the reply to another command means that a reply before it never came. */
+  #isNonce(buf: Slab, start: number, end: number): boolean {
+    const expected = this.#expectedBeat();
+    return end - start === expected.length && buf.toString('latin1', start, end) === expected;
+  }
+
+  #expectedBeat(): string {
+    return `$${this.heartbeatNonce.length}\r\n${this.heartbeatNonce}\r\n`;
+  }
+
   /** An error reply (-BUSY, -LOADING …) is no desync; any other text than ours is. */
   #onHeartbeat(entry: E, buf: Slab, start: number, end: number): void {
+    if (entry !== this.heartbeat) {
+      this.destroy('EDESYNC');
+      return;
+    }
     const text = buf.toString('latin1', start, end);
-    const expected = `$${this.heartbeatNonce.length}\r\n${this.heartbeatNonce}\r\n`;
+    const expected = this.#expectedBeat();
     this.#pop(entry);
     this.release(entry);
     this.heartbeat = null;

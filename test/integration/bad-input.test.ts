@@ -34,7 +34,11 @@ beforeAll(async () => {
   await until('the proxy is ready', () => proxy.isReady());
   for (const { port } of [proxy, redis]) {
     const client = await connectResp({ host: '127.0.0.1', port });
-    for (const [key, size] of [['bad:64', 64], ['bad:1k', KB], ['bad:1m', MB]] as const) {
+    for (const [key, size] of [
+      ['bad:64', 64],
+      ['bad:1k', KB],
+      ['bad:1m', MB],
+    ] as const) {
       await client.call('SET', key, 'x'.repeat(size));
     }
     for (let i = 0; i < 16; i++) await client.call('SET', `bystander:${i}`, 'x'.repeat(64));
@@ -65,7 +69,11 @@ describe('bytes that are no commands', () => {
     ['no $ where one belongs', '*1\r\nPING\r\n', "-ERR Protocol error: expected '$', got 'P'\r\n"],
     ['unbalanced quotes', 'set a "b\r\n', '-ERR Protocol error: unbalanced quotes in request\r\n'],
     ['HTTP POST', 'POST / HTTP/1.1\r\nHost: example.org\r\n\r\n', ''],
-    ['what came before the error is answered', `${PING}*x\r\n${PING}`, '+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n'],
+    [
+      'what came before the error is answered',
+      `${PING}*x\r\n${PING}`,
+      '+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n',
+    ],
   ];
 
   test.each(asRedis)('%s', async (_name, payload, said) => {
@@ -82,7 +90,10 @@ describe('bytes that are no commands', () => {
   });
 
   test('a TLS hello is waited on as an unfinished line, and ended with its client', async () => {
-    const hello = Buffer.concat([Buffer.from('1603010200010001fc0303', 'hex'), Buffer.alloc(506, 7)]);
+    const hello = Buffer.concat([
+      Buffer.from('1603010200010001fc0303', 'hex'),
+      Buffer.alloc(506, 7),
+    ]);
     expect(await transcript(proxy, hello, { fin: true })).toEqual({ said: '', errorCode: '' });
     expect(await transcript(redis, hello, { fin: true })).toEqual({ said: '', errorCode: '' });
   });
@@ -254,9 +265,9 @@ async function ordinaryTraffic(): Promise<void> {
     );
     await Promise.all(calls);
   }
-  const big = clients.slice(0, 20).flatMap((client) =>
-    Array.from({ length: 5 }, () => client.call('GET', 'bad:1m')),
-  );
+  const big = clients
+    .slice(0, 20)
+    .flatMap((client) => Array.from({ length: 5 }, () => client.call('GET', 'bad:1m')));
   await Promise.all(big);
   for (const client of clients) client.close();
 }

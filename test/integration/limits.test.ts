@@ -46,19 +46,71 @@ describe('requirepass', () => {
 
   /** Conversations that go as with Redis, to the byte. */
   const asRedis: readonly (readonly [name: string, payload: string, said: RegExp])[] = [
-    ['nothing goes before AUTH', `GET a\r\n${PING}ECHO x\r\nCOMMAND\r\n${QUIT}`, /^(-NOAUTH Authentication required\.\r\n){4}\+OK\r\n$/],
-    ['a wrong password opens nothing', `AUTH bad\r\nGET a\r\n${QUIT}`, /^-WRONGPASS [^\r]*\r\n-NOAUTH [^\r]*\r\n\+OK\r\n$/],
-    ['a wrong user neither', `AUTH root "${PASSWORD}"\r\nGET a\r\n${QUIT}`, /^-WRONGPASS [^\r]*\r\n-NOAUTH [^\r]*\r\n\+OK\r\n$/],
-    ['the right one does', `AUTH "${PASSWORD}"\r\nGET nokey\r\n${QUIT}`, /^\+OK\r\n\$-1\r\n\+OK\r\n$/],
-    ['also with the user named', `AUTH default "${PASSWORD}"\r\nGET nokey\r\n${QUIT}`, /^\+OK\r\n\$-1\r\n\+OK\r\n$/],
-    ['a failed AUTH does not log out', `AUTH "${PASSWORD}"\r\nAUTH bad\r\nGET nokey\r\n${QUIT}`, /^\+OK\r\n-WRONGPASS [^\r]*\r\n\$-1\r\n\+OK\r\n$/],
-    ['RESET logs out', `AUTH "${PASSWORD}"\r\nRESET\r\nGET a\r\n${QUIT}`, /^\+OK\r\n\+RESET\r\n-NOAUTH [^\r]*\r\n\+OK\r\n$/],
-    ['HELLO without AUTH', `HELLO 3\r\nGET a\r\n${QUIT}`, /^-NOAUTH HELLO must [^\r]*\r\n-NOAUTH Auth[^\r]*\r\n\+OK\r\n$/],
-    ['HELLO with a wrong password', `HELLO 3 AUTH default bad\r\nGET a\r\n${QUIT}`, /^-WRONGPASS [^\r]*\r\n-NOAUTH [^\r]*\r\n\+OK\r\n$/],
-    ['too many arguments before AUTH', `*11\r\n${'$1\r\na\r\n'.repeat(11)}`, /^-ERR Protocol error: unauthenticated multibulk length\r\n$/],
-    ['a long argument before AUTH', `*2\r\n$3\r\nGET\r\n$16385\r\n`, /^-ERR Protocol error: unauthenticated bulk length\r\n$/],
-    ['as much as is allowed before AUTH', `*10\r\n$3\r\nDEL\r\n${`$16384\r\n${'k'.repeat(16384)}\r\n`.repeat(9)}${QUIT}`, /^-NOAUTH [^\r]*\r\n\+OK\r\n$/],
-    ['and more of it after', `AUTH "${PASSWORD}"\r\n*2\r\n$6\r\nEXISTS\r\n$20000\r\n${'k'.repeat(20000)}\r\n${QUIT}`, /^\+OK\r\n:0\r\n\+OK\r\n$/],
+    [
+      'nothing goes before AUTH',
+      `GET a\r\n${PING}ECHO x\r\nCOMMAND\r\n${QUIT}`,
+      /^(-NOAUTH Authentication required\.\r\n){4}\+OK\r\n$/,
+    ],
+    [
+      'a wrong password opens nothing',
+      `AUTH bad\r\nGET a\r\n${QUIT}`,
+      /^-WRONGPASS [^\r]*\r\n-NOAUTH [^\r]*\r\n\+OK\r\n$/,
+    ],
+    [
+      'a wrong user neither',
+      `AUTH root "${PASSWORD}"\r\nGET a\r\n${QUIT}`,
+      /^-WRONGPASS [^\r]*\r\n-NOAUTH [^\r]*\r\n\+OK\r\n$/,
+    ],
+    [
+      'the right one does',
+      `AUTH "${PASSWORD}"\r\nGET nokey\r\n${QUIT}`,
+      /^\+OK\r\n\$-1\r\n\+OK\r\n$/,
+    ],
+    [
+      'also with the user named',
+      `AUTH default "${PASSWORD}"\r\nGET nokey\r\n${QUIT}`,
+      /^\+OK\r\n\$-1\r\n\+OK\r\n$/,
+    ],
+    [
+      'a failed AUTH does not log out',
+      `AUTH "${PASSWORD}"\r\nAUTH bad\r\nGET nokey\r\n${QUIT}`,
+      /^\+OK\r\n-WRONGPASS [^\r]*\r\n\$-1\r\n\+OK\r\n$/,
+    ],
+    [
+      'RESET logs out',
+      `AUTH "${PASSWORD}"\r\nRESET\r\nGET a\r\n${QUIT}`,
+      /^\+OK\r\n\+RESET\r\n-NOAUTH [^\r]*\r\n\+OK\r\n$/,
+    ],
+    [
+      'HELLO without AUTH',
+      `HELLO 3\r\nGET a\r\n${QUIT}`,
+      /^-NOAUTH HELLO must [^\r]*\r\n-NOAUTH Auth[^\r]*\r\n\+OK\r\n$/,
+    ],
+    [
+      'HELLO with a wrong password',
+      `HELLO 3 AUTH default bad\r\nGET a\r\n${QUIT}`,
+      /^-WRONGPASS [^\r]*\r\n-NOAUTH [^\r]*\r\n\+OK\r\n$/,
+    ],
+    [
+      'too many arguments before AUTH',
+      `*11\r\n${'$1\r\na\r\n'.repeat(11)}`,
+      /^-ERR Protocol error: unauthenticated multibulk length\r\n$/,
+    ],
+    [
+      'a long argument before AUTH',
+      `*2\r\n$3\r\nGET\r\n$16385\r\n`,
+      /^-ERR Protocol error: unauthenticated bulk length\r\n$/,
+    ],
+    [
+      'as much as is allowed before AUTH',
+      `*10\r\n$3\r\nDEL\r\n${`$16384\r\n${'k'.repeat(16384)}\r\n`.repeat(9)}${QUIT}`,
+      /^-NOAUTH [^\r]*\r\n\+OK\r\n$/,
+    ],
+    [
+      'and more of it after',
+      `AUTH "${PASSWORD}"\r\n*2\r\n$6\r\nEXISTS\r\n$20000\r\n${'k'.repeat(20000)}\r\n${QUIT}`,
+      /^\+OK\r\n:0\r\n\+OK\r\n$/,
+    ],
   ];
 
   test('every conversation goes as with Redis', async () => {
@@ -74,8 +126,14 @@ describe('requirepass', () => {
   test('the password is told to nobody', async () => {
     const proxy = await proxyWith({ requirepass: PASSWORD });
     const client = await connect(proxy, PASSWORD);
-    for (const command of [['CONFIG', 'GET', '*'], ['INFO'], ['CLIENT', 'LIST']] as const) {
-      expect(JSON.stringify(await client.call(...command))).not.toContain(PASSWORD);
+    for (const command of [
+      ['CONFIG', 'GET', '*'],
+      ['INFO', 'all'],
+      ['CLIENT', 'LIST'],
+    ] as const) {
+      expect(JSON.stringify(await client.call(command[0], ...command.slice(1)))).not.toContain(
+        PASSWORD,
+      );
     }
     client.close();
     const metrics = await (await fetch(`${proxy.httpUrl}/metrics`)).text();
@@ -179,7 +237,7 @@ describe('big values and slow readers', () => {
   beforeAll(async () => {
     proxy = await startProxyProcess({
       cluster: { seeds: [...cluster().seeds] },
-      limits: { replyHardLimit, slowReaderSeconds: 2 },
+      limits: { replyHardLimit, slowReaderSeconds: 1 },
     });
     await until('the proxy is ready', () => proxy.isReady());
     const client = await connect(proxy);
@@ -197,13 +255,18 @@ describe('big values and slow readers', () => {
 
   async function expectBystanderWell(worstMs: number): Promise<void> {
     await until('what it asked is answered', async () => (await bystander.mark()).pending < 20);
-    const summary = await bystander.mark('all'); console.log(JSON.stringify(summary)); const { errors, firstError, maxMs } = summary;
+    const { errors, firstError, maxMs } = await bystander.mark('all');
     expect({ errors, firstError }).toEqual({ errors: 0, firstError: '' });
     expect(maxMs).toBeLessThan(worstMs);
   }
 
   test('64 MB are set and read back to the byte while others are served', async () => {
-    const client = await connectResp({ host: '127.0.0.1', port: proxy.port, returnBuffers: true, timeoutMs: 30_000 });
+    const client = await connectResp({
+      host: '127.0.0.1',
+      port: proxy.port,
+      returnBuffers: true,
+      timeoutMs: 30_000,
+    });
     const value = randomBytes(64 * MB);
     await bystander.mark('all');
     expect(String(await client.call('SET', 'big:64m', value))).toBe('OK');
@@ -230,8 +293,8 @@ describe('big values and slow readers', () => {
       peak = Math.max(peak, proxy.residentBytes);
       return (await counter(proxy.httpUrl, 'slotgate_downstream_slow_reader_cuts_total')) > cuts;
     });
-    // Its replies, as much again on their way, and what the allocator has not given back.
-    expect(peak - before).toBeLessThan(3 * replyHardLimit + 32 * MB);
+    // 64 commands of a new client may be in flight before the size of their replies is known.
+    expect(peak - before).toBeLessThan(64 * MB + replyHardLimit + 32 * MB);
     client.socket.resume();
     await client.isClosed();
     expect(client.received).toBeLessThan(100 * MB);
@@ -258,10 +321,10 @@ describe('big values and slow readers', () => {
       await delay(5);
       client.socket.pause();
       // It takes longer than slowReaderSeconds for all of them, and never as long for one.
-      await delay(35);
+      await delay(60);
     }
     expect(client.received).toBe(count * reply.length);
-    expect(performance.now() - before).toBeGreaterThan(2000);
+    expect(performance.now() - before).toBeGreaterThan(1500);
     const expected = createHash('sha256');
     for (let i = 0; i < count; i++) expected.update(reply);
     expect(seen.digest('hex')).toBe(expected.digest('hex'));

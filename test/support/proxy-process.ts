@@ -145,7 +145,17 @@ export async function startProxyProcess(config: ConfigInput): Promise<ProxyProce
   writeFileSync(configFile, stringify(whole), { mode: 0o600 });
   const child = spawn(
     process.execPath,
-    ['--expose-gc', '--import', 'tsx', '--import', MEMORY_PROBE, SLOTGATE, 'serve', '-c', configFile],
+    [
+      '--expose-gc',
+      '--import',
+      'tsx',
+      '--import',
+      MEMORY_PROBE,
+      SLOTGATE,
+      'serve',
+      '-c',
+      configFile,
+    ],
     { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
   );
   let output = '';

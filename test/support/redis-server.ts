@@ -20,10 +20,16 @@ export async function startRedis(
 ): Promise<PlainRedis> {
   const server = ensureRedisServer(() => undefined);
   const [port = 0] = await freePorts(1);
-  const own = { bind: LOOPBACK, port: String(port), save: '', appendonly: 'no', ...settings };
+  const own: Readonly<Record<string, string>> = {
+    bind: LOOPBACK,
+    port: String(port),
+    save: '',
+    appendonly: 'no',
+    ...settings,
+  };
   const args = Object.entries(own).flatMap(([name, value]) => [`--${name}`, value]);
   const child = spawn(server.path, args, { argv0: server.argv0, stdio: 'ignore' });
-  const password = own.requirepass as string | undefined;
+  const password = own.requirepass;
   const connect = (): Promise<RespClient> => connectResp({ host: LOOPBACK, port, password });
   const stop = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;

@@ -116,13 +116,25 @@ export class Chooser {
 
   /** A key of any type, tagged or not: for commands that are split over slots. */
   anyKey(): Buffer {
-    const type = this.anyType();
     if (this.prng.chance(0.02) && this.own === 'c0') return Buffer.alloc(0);
+    if (this.prng.chance(0.02)) return this.lexKeys(1)[0] as Buffer;
+    const type = this.anyType();
     return this.prng.chance(0.5) ? this.group().key(type) : this.loose(type);
   }
 
   anyType(): KeyType {
     return this.prng.pick(KEY_TYPES);
+  }
+
+  /**
+   * Sorted sets whose scores are all 0: commands by lexicographic range are defined for such alone.
+   * No other type's commands write to them. Both or all share a tag.
+   */
+  lexKeys(count: number): Buffer[] {
+    const tag = this.prng.pick(this.#tags);
+    return Array.from({ length: count }, () =>
+      Buffer.from(`lex${this.prng.int(NAMES_PER_TYPE)}{${tag}}`, 'latin1'),
+    );
   }
 
   /** The only names that hold values of megabytes. */

@@ -49,7 +49,7 @@ const INLINE_BYTES_MAX = 4000;
 
 /** Bending these could make chance or a near deadline of them, or ask for billions of elements. */
 const NEVER_BENT = new Set(
-  'spop xadd xclaim xautoclaim xpending srandmember hrandfield zrandmember scan sscan hscan zscan keys command|getkeys'.split(
+  'spop xadd xclaim xautoclaim xpending srandmember hrandfield zrandmember scan sscan hscan zscan keys zadd command|getkeys'.split(
     ' ',
   ),
 );

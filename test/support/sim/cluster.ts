@@ -18,6 +18,8 @@ export interface ClusterShape {
   readonly replicationLagMs: number;
   /** A dead primary makes all others refuse their slots too. */
   readonly fullCoverage: boolean;
+  /** Between two keys of a slot that moves, at most, ms. */
+  readonly moveMs: number;
 }
 
 /** How long news may take from node to node, ms. */
@@ -130,7 +132,7 @@ export class SimCluster {
     to.store(key, value);
     for (const replica of this.replicasOf(from)) replica.store(key, null);
     for (const replica of this.replicasOf(to)) replica.store(key, value);
-    clock.after(random.range(0.1, 8), () => this.#moveKeys(slot, from, to, done));
+    clock.after(random.range(0.1, this.#shape.moveMs), () => this.#moveKeys(slot, from, to, done));
   }
 
   #finishMove(slot: number, from: SimNode, to: SimNode, done: () => void): void {

@@ -12,6 +12,7 @@ import {
 } from '../../../src/topology/snapshot.ts';
 import type { SimCluster } from './cluster.ts';
 import type { EventQueue } from './event-queue.ts';
+import type { Oracle } from './oracle.ts';
 import type { Prng } from './prng.ts';
 
 export interface ControlTraits {
@@ -47,8 +48,16 @@ export class SimControl implements ControlLink<Snapshot> {
   readonly #random: Prng;
   readonly #cluster: SimCluster;
   readonly #traits: ControlTraits;
+  readonly #oracle: Oracle;
 
-  constructor(clock: EventQueue, random: Prng, cluster: SimCluster, traits: ControlTraits) {
+  constructor(
+    clock: EventQueue,
+    random: Prng,
+    cluster: SimCluster,
+    oracle: Oracle,
+    traits: ControlTraits,
+  ) {
+    this.#oracle = oracle;
     this.#clock = clock;
     this.#random = random;
     this.#cluster = cluster;
@@ -147,12 +156,28 @@ export class SimControl implements ControlLink<Snapshot> {
     return motion;
   }
 
+  #noteMotion(motion: Uint8Array): void {
+    const { motionShownSince } = this.#oracle;
+    const shown = (slot: number): boolean =>
+      ((motion[slot >> 3] as number) >> (slot & 7)) % 2 === 1;
+    for (const slot of [...motionShownSince.keys()]) {
+      if (!shown(slot)) motionShownSince.delete(slot);
+    }
+    motion.forEach((bits, index) => {
+      if (bits === 0) return;
+      for (let slot = index * 8; slot < index * 8 + 8; slot++) {
+        if (shown(slot) && !motionShownSince.has(slot)) motionShownSince.set(slot, this.#clock.now);
+      }
+    });
+  }
+
   #publish(picture: Picture, startedAt: number): void {
     const before = this.published;
     if (before !== null && startedAt < before.polledAt) return;
     const isSame = picture === this.#publishedPicture;
     const epoch = before === null ? 1 : before.epoch + (isSame ? 0 : 1);
     this.#publishedPicture = picture;
+    this.#noteMotion(picture.motion);
     this.published = { ...picture, epoch, polledAt: startedAt };
     this.#listener(this.published);
   }

@@ -180,7 +180,7 @@ export class Faults {
     node.isHung = true;
     this.#host.trace(() => `${node.name} hangs`);
     if (random.chance(0.4)) clock.after(random.range(30, 150), () => cluster.promote(node));
-    clock.after(random.range(160, 1500), () => {
+    clock.after(random.range(200, 1500), () => {
       cluster.resync(node);
       node.resume();
       this.#isNodeDown = false;
@@ -202,8 +202,9 @@ export class Faults {
     const { random, oracle } = this.#host;
     const fitting = this.#connections().filter(({ connection, isIdle }) => {
       const lane = connection.handler;
-      if (!(lane instanceof Lane) || !isIdle || lane.state !== LANE.ready) return false;
-      return lane.count === 0 || (lane.head === lane.heartbeat && lane.head !== null);
+      if (!(lane instanceof Lane) || lane.state !== LANE.ready) return false;
+      if (lane.count === 0) return isIdle;
+      return lane.head === lane.heartbeat && connection.unread === 0;
     });
     if (fitting.length === 0) return;
     const { connection } = random.pick(fitting);

@@ -174,7 +174,7 @@ export class Connection implements ByteStream {
     this.#up.push(Buffer.from(slab.subarray(start, start + room)));
     const copy = Buffer.from(slab.subarray(start, end));
     this.#writing = { slab, copy, start, taken: room };
-    this.#network.host.clock.after(random.range(0.05, 2), () => this.#onRoom());
+    this.#network.host.clock.after(random.range(0.05, this.traits.drainMs), () => this.#onRoom());
     return false;
   }
 

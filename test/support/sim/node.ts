@@ -131,11 +131,16 @@ export class SimNode implements Listener, Keyspace {
     if (spec === undefined) return reply.error(`ERR unknown command '${args[0]}'`);
     const keys = keysOf(args, spec);
     const away = this.#turnsAway(keys, spec.isWrite, asking);
-    if (away !== '') return reply.error(away);
+    const on = connection.connection.name;
+    if (away !== '') {
+      const uid = uidOf(args, keys[0] as string);
+      if (uid > 0) this.#host.oracle.refused(uid, on);
+      return reply.error(away);
+    }
     const text = spec.run(args, this, connection.protocol);
     for (const key of new Set(keys)) {
       const uid = uidOf(args, key);
-      if (uid > 0 && text[0] !== '-') this.#host.oracle.executed(uid, key, text);
+      if (uid > 0 && text[0] !== '-') this.#host.oracle.executed(uid, key, text, on);
     }
     return text;
   }

@@ -16,6 +16,8 @@ export interface Execution {
   /** Grows with every execution on any node. */
   readonly order: number;
   readonly reply: string;
+  /** Connection it came on. */
+  readonly on: string;
 }
 
 export type Outcome = 'pending' | 'ok' | 'uncertain' | 'error' | 'lost';
@@ -39,6 +41,8 @@ export interface ClientCommand {
   outcome: Outcome;
   raw: string;
   readonly executions: Execution[];
+  /** Connections on which a node turned it away, once for each time. */
+  readonly refusedOn: string[];
   /** What is wrong with a reply, '' for nothing. */
   readonly check: (raw: string, oracle: Oracle, command: ClientCommand) => string;
 }
@@ -55,6 +59,8 @@ export interface Excuses {
   readonly timeouts: boolean;
   /** Reads may lose more than two connections in a row. */
   readonly manyDeaths: boolean;
+  /** Times that a command with one key may be turned away; 0 where nodes refuse for other reasons. */
+  readonly redirectsMax: number;
   /** Sent writes are repeated on purpose. */
   readonly repeatsWrites: boolean;
   readonly holdTimeoutMs: number;
@@ -80,6 +86,8 @@ export class Oracle {
   readonly commands = new Map<number, ClientCommand>();
   readonly counts = { answered: 0, uncertain: 0, overtaken: 0, expired: 0, lost: 0, errors: 0 };
   readonly excuses: Excuses;
+  /** Slots that the newest picture shows in motion → since when pictures have done so. */
+  readonly motionShownSince = new Map<number, number>();
   /** Bytes. */
   biggestReply = 0;
   biggestRequest = 0;
@@ -115,7 +123,18 @@ export class Oracle {
     this.biggestRequest = Math.max(this.biggestRequest, bytes);
   }
 
-  executed(uid: number, key: string, text: string): void {
+  /** A node sent a command away or told it to wait. */
+  refused(uid: number, on: string): void {
+    const command = this.commands.get(uid);
+    if (command === undefined) return;
+    command.refusedOn.push(on);
+    const isOnlyMoved = this.excuses.redirectsMax > 0 && command.keys.length === 1;
+    if (isOnlyMoved && command.refusedOn.length > this.excuses.redirectsMax) {
+      this.fail(`${describe(command)} was turned away ${command.refusedOn.length} times`);
+    }
+  }
+
+  executed(uid: number, key: string, text: string, on: string): void {
     const command = this.commands.get(uid);
     if (command === undefined) {
       this.fail(`a node executed command u${uid}, which no client sent`);
@@ -124,7 +143,7 @@ export class Oracle {
     if (!command.keys.includes(key)) {
       this.fail(`command u${uid} was executed on key ${key}, which it did not name`);
     }
-    command.executions.push({ key, order: ++this.#order, reply: text });
+    command.executions.push({ key, order: ++this.#order, reply: text, on });
   }
 
   wrote(key: string, value: Value): void {
@@ -211,7 +230,10 @@ export class Oracle {
     }
     if (text.startsWith(OVERTAKEN)) {
       counts.overtaken++;
-      return excuses.overtaken ? '' : 'overtaken though no node turned anything away';
+      if (!excuses.overtaken) return 'overtaken though no node turned anything away';
+      return this.#wasKnownToMove(command)
+        ? 'its slot was known to move, it must travel alone'
+        : '';
     }
     if (/^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN|READONLY)$/.test(word)) {
       counts.expired++;
@@ -222,10 +244,20 @@ export class Oracle {
     if (text.startsWith('ERR No answer from')) {
       return excuses.timeouts && !command.isWrite ? '' : 'a time-out that nothing explains';
     }
-    if (/^ERR .* was lost while it served this command/.test(text)) {
+    if (/^ERR .* was lost while it served this command .*, [3-9] times in all$/.test(text)) {
       return excuses.manyDeaths && !command.isWrite ? '' : 'given up without three deaths';
     }
     return wrong;
+  }
+
+  /** Several keys in a slot that control had shown in motion before the command came, until now. */
+  #wasKnownToMove(command: ClientCommand): boolean {
+    const [first, second] = command.keys;
+    if (first === undefined || second === undefined) return false;
+    const slot = keySlot(first);
+    if (command.keys.some((key) => keySlot(key) !== slot)) return false;
+    const since = this.motionShownSince.get(slot);
+    return since !== undefined && since < command.sentAt;
   }
 
   #holdMayHaveEnded(command: ClientCommand): boolean {
@@ -300,7 +332,8 @@ export class Oracle {
         other.seq > command.seq &&
         other.sentAt <= command.answeredAt &&
         (other.outcome === 'ok' || other.outcome === 'lost' || wasTaken(other.raw)) &&
-        (other.isFanout || other.keys.some((key) => command.keys.includes(key))),
+        (other.isFanout || other.keys.some((key) => command.keys.includes(key))) &&
+        mayHaveBeenBehind(command, other),
     );
     if (!overtook) this.fail(`${describe(command)} was refused as overtaken, but nothing did`);
   }
@@ -355,6 +388,15 @@ export function hadValue(key: string): ClientCommand['check'] {
     });
     return held ? '' : `${key} never had that value meanwhile`;
   };
+}
+
+/**
+ * A command is overtaken only by one that was sent behind it on the same connection, before its
+ * refusal was known. Where nodes cannot tell whose command it was, nothing is known.
+ */
+function mayHaveBeenBehind(command: ClientCommand, other: ClientCommand): boolean {
+  if (!command.isTagged || !other.isTagged || command.refusedOn.length === 0) return true;
+  return other.executions.some((each) => command.refusedOn.includes(each.on));
 }
 
 /** An error of a command that a node took nevertheless, or took in part. */

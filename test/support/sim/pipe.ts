@@ -14,6 +14,8 @@ export interface LinkTraits {
   readonly partialWrites: number;
   /** Bytes in flight per direction before the proxy's writes must wait. */
   readonly capacity: number;
+  /** Until the kernel looks again at a write that it took in part, at most, ms. */
+  readonly drainMs: number;
 }
 
 export interface PipeEnd {

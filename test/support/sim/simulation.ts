@@ -86,7 +86,13 @@ class Simulation {
       this.network,
     );
     this.cluster = cluster;
-    const control = new SimControl(clock, this.random.fork(), cluster, scenario.control);
+    const control = new SimControl(
+      clock,
+      this.random.fork(),
+      cluster,
+      this.oracle,
+      scenario.control,
+    );
     this.proxy = new DataPath({
       settings: scenario.settings,
       table: TABLE,
@@ -162,7 +168,7 @@ class Simulation {
     let deadline = Number.POSITIVE_INFINITY;
     const isOver = (): boolean => this.#faults.isOver && this.clients.every((each) => each.isDone);
     while (oracle.failures.length === 0 && !isOver()) {
-      if (!clock.turn(this.scenario.turnMs)) break;
+      if (!this.#turn()) break;
       if (deadline === Number.POSITIVE_INFINITY && this.#faults.isOver) {
         deadline = clock.now + PATIENCE_MS;
       }
@@ -182,6 +188,15 @@ class Simulation {
     };
   }
 
+  #turn(): boolean {
+    try {
+      return this.clock.turn(this.scenario.turnMs);
+    } catch (error) {
+      this.oracle.fail(`thrown: ${error instanceof Error ? error.stack : String(error)}`);
+      return false;
+    }
+  }
+
   #stuck(): string {
     const waiting = this.clients.filter((client) => !client.isDone).map((client) => client.state());
     return `not all is over ${PATIENCE_MS} ms after the last fault: ${waiting.join('; ')}`;
@@ -191,7 +206,7 @@ class Simulation {
   #rest(): void {
     const { clock, oracle, proxy } = this;
     const until = clock.now + REST_MS;
-    while (clock.now < until && oracle.failures.length === 0) clock.turn(this.scenario.turnMs);
+    while (clock.now < until && oracle.failures.length === 0) this.#turn();
     if (proxy.sessions.length > 0) oracle.fail(`${proxy.sessions.length} sessions are left`);
     if (!proxy.retries.isIdle) oracle.fail('something is still held or parked');
     for (const lane of proxy.lanes.owners.keys()) {

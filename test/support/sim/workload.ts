@@ -25,6 +25,8 @@ export interface WorkloadTraits {
   readonly bigValueBytes: number;
   readonly bigValues: number;
   readonly fanouts: boolean;
+  /** Mostly several keys at once, and mostly of one slot. */
+  readonly multiKey: boolean;
 }
 
 /** What a command is besides whose it is. */
@@ -69,8 +71,8 @@ export class Workload {
       [8, (author, uid) => this.#append(author, uid)],
       [7, (author, uid) => this.#listTail(author, uid)],
       [7, (author) => this.#increment(author)],
-      [6, (author) => this.#mget(author)],
-      [5, (author, uid) => this.#mset(author, uid)],
+      [traits.multiKey ? 16 : 6, (author) => this.#mget(author)],
+      [traits.multiKey ? 30 : 5, (author, uid) => this.#mset(author, uid)],
       [3, (author) => this.#count(author, 'EXISTS')],
       [3, (author) => this.#count(author, 'DEL')],
       [2, (author, uid) => this.#msetnx(author, uid)],
@@ -127,6 +129,7 @@ export class Workload {
       outcome: 'pending',
       raw: '',
       executions: [],
+      refusedOn: [],
     };
     this.#oracle.commands.set(uid, command);
     return command;
@@ -226,7 +229,7 @@ export class Workload {
     const random = this.#random;
     const count = random.between(1, random.chance(0.1) ? 24 : 5);
     const keys = Array.from({ length: count }, () => this.#key(author, family));
-    if (random.chance(0.3)) {
+    if (random.chance(this.#traits.multiKey ? 0.8 : 0.3)) {
       // All in one slot: sent as one command.
       const [first] = keys as [string];
       const tag = first.slice(0, first.indexOf('}') + 1);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { equalsWord, parseCount } from '../../../src/commands/ascii.ts';
+import { equalsWord, parseCount, parseLikeAtoi } from '../../../src/commands/ascii.ts';
 
 function equals(text: string, word: string): boolean {
   const buf = Buffer.from(`>${text}<`, 'latin1');
@@ -41,4 +41,23 @@ describe('parseCount', () => {
       expect(count(text)).toBe(-1);
     },
   );
+});
+
+describe('parseLikeAtoi', () => {
+  test.each([
+    ['12', 12],
+    ['1.5', 1],
+    ['007', 7],
+    [' \t+2x', 2],
+    ['-3', -3],
+    ['', 0],
+    ['x', 0],
+    ['- 1', 0],
+    ['4294967297', 1],
+    ['2147483648', -2147483648],
+    ['99999999999999999999', -1],
+    ['-99999999999999999999', 0],
+  ])('%j is %d', (text, value) => {
+    expect(parseLikeAtoi(Buffer.from(`9${text}9`), 1, text.length)).toBe(value);
+  });
 });

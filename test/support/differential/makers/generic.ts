@@ -114,7 +114,7 @@ export const KEYSPACE_MAKERS: Makers = {
           1_000_000,
           ...c.maybe(0.3, () => ['TYPE', c.pick(['string', 'zset', 'none'])]),
         ]
-      : [c.pick([0, 0, 'x', '-1']), 'COUNT', c.count()];
+      : [c.pick([0, 0, 'x']), 'COUNT', c.count()];
   },
 };
 

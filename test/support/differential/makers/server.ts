@@ -7,7 +7,6 @@ const HELP: Makers = Object.fromEntries(
   [
     'acl',
     'client',
-    'cluster',
     'command',
     'config',
     'function',

@@ -40,13 +40,12 @@ function combine(c: Chooser, options: { stores: boolean; weighs: boolean }): rea
   ];
 }
 
-function rangeBy(c: Chooser): readonly Arg[] {
-  const by = c.word('', 'BYSCORE', 'BYLEX');
+/** Start and stop with the options of ZRANGE that go with them; by lex only on keys for that. */
+function rangeBy(c: Chooser, isLex: boolean): readonly Arg[] {
   const reverse = c.maybe(0.3, () => [c.word('REV')]);
-  if (by === '') return [c.index(), c.int(), ...reverse];
-  const isScore = by.toUpperCase() === 'BYSCORE';
-  const bound = (): Arg => (isScore ? c.scoreBound() : c.lexBound());
-  return [bound(), bound(), by, ...reverse, ...limit(c)];
+  if (isLex) return [c.lexBound(), c.lexBound(), c.word('BYLEX'), ...reverse, ...limit(c)];
+  if (c.prng.chance(0.4)) return [c.index(), c.int(), ...reverse];
+  return [c.scoreBound(), c.scoreBound(), c.word('BYSCORE'), ...reverse, ...limit(c)];
 }
 
 const byScore: Maker = (c) => [
@@ -56,18 +55,22 @@ const byScore: Maker = (c) => [
   ...withScores(c),
   ...limit(c),
 ];
-const byLex: Maker = (c) => [c.key('zset'), c.lexBound(), c.lexBound(), ...limit(c)];
+const byLex: Maker = (c) => [...c.lexKeys(1), c.lexBound(), c.lexBound(), ...limit(c)];
 
-const ZSETS: Makers = {
-  zadd: (c) => [
+function zadd(c: Chooser): readonly Arg[] {
+  if (c.prng.chance(0.3)) return [...c.lexKeys(1), ...c.times(1, 6, () => [0, c.member()]).flat()];
+  const pairs = (): readonly Arg[] => c.times(1, 5, () => [c.float(), c.member()]).flat();
+  return [
     c.key('zset'),
     ...c.maybe(0.2, () => [c.word('NX', 'XX')]),
     ...c.maybe(0.2, () => [c.word('GT', 'LT')]),
     ...c.maybe(0.2, () => [c.word('CH')]),
-    ...(c.prng.chance(0.1)
-      ? [c.word('INCR'), c.float(), c.member()]
-      : c.times(1, 5, () => [c.float(), c.member()]).flat()),
-  ],
+    ...(c.prng.chance(0.1) ? [c.word('INCR'), c.float(), c.member()] : pairs()),
+  ];
+}
+
+const ZSETS: Makers = {
+  zadd,
   zcard: oneZset,
   zcount: (c) => [c.key('zset'), c.scoreBound(), c.scoreBound()],
   zdiff: (c) => combine(c, { stores: false, weighs: false }),
@@ -79,7 +82,7 @@ const ZSETS: Makers = {
     return [args.length, ...args, ...c.maybe(0.4, () => [c.word('LIMIT'), c.pick([0, 1, 5, -1])])];
   },
   zinterstore: (c) => combine(c, { stores: true, weighs: true }),
-  zlexcount: (c) => [c.key('zset'), c.lexBound(), c.lexBound()],
+  zlexcount: (c) => [...c.lexKeys(1), c.lexBound(), c.lexBound()],
   zmpop: (c) => {
     const keys = c.group().keys('zset', 1, 3);
     const count = c.maybe(0.5, () => [c.word('COUNT'), c.pick([1, 2, 10, 0])]);
@@ -92,13 +95,19 @@ const ZSETS: Makers = {
     c.key('zset'),
     ...c.maybe(0.6, () => [c.pick([0, 1, 3, 1000, -3]), ...withScores(c)]),
   ],
-  zrange: (c) => [c.key('zset'), ...rangeBy(c), ...withScores(c)],
+  zrange: (c) =>
+    c.prng.chance(0.25)
+      ? [...c.lexKeys(1), ...rangeBy(c, true), ...withScores(c)]
+      : [c.key('zset'), ...rangeBy(c, false), ...withScores(c)],
   zrangebylex: byLex,
   zrangebyscore: byScore,
-  zrangestore: (c) => [...c.group().keys('zset', 2, 2), ...rangeBy(c)],
+  zrangestore: (c) =>
+    c.prng.chance(0.25)
+      ? [...c.lexKeys(2), ...rangeBy(c, true)]
+      : [...c.group().keys('zset', 2, 2), ...rangeBy(c, false)],
   zrank: rankOf,
   zrem: (c) => [c.key('zset'), ...c.times(1, 3, () => c.member())],
-  zremrangebylex: (c) => [c.key('zset'), c.lexBound(), c.lexBound()],
+  zremrangebylex: (c) => [...c.lexKeys(1), c.lexBound(), c.lexBound()],
   zremrangebyrank: (c) => [c.key('zset'), c.index(), c.index()],
   zremrangebyscore: (c) => [c.key('zset'), c.scoreBound(), c.scoreBound()],
   zrevrange: (c) => [c.key('zset'), c.index(), c.int(), ...withScores(c)],

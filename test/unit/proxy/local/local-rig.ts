@@ -44,6 +44,7 @@ const OWNER: SessionOwner = {
     maxRequestBytes: 1 << 20,
     maxInflight: 100,
     replyHighWater: 1 << 20,
+    replyHardLimit: 1e9,
   },
   onSessionRead: () => {},
   onCommand: refuse,
