@@ -31,9 +31,9 @@ export const LOG_LEVELS = [
 const http = section(
   {
     bind: field(leaf.bindAddress(), '127.0.0.1', 'Address of the HTTP listener.'),
-    port: field(leaf.port(), 8379, 'Port of the HTTP listener: metrics, health, API.'),
+    port: field(leaf.port(), 8379, 'Port of the HTTP listener: metrics and health.'),
   },
-  'HTTP: /metrics, /livez, /healthz, /readyz and the API.',
+  'HTTP: /metrics, /livez, /healthz and /readyz.',
 );
 
 const cluster = section(
@@ -57,7 +57,7 @@ const cluster = section(
     commandTimeoutMs: field(
       leaf.duration({ min: 10, max: HOUR_MS }),
       '5s',
-      'How long a node may take to answer a command. Blocking commands wait as long as they ask.',
+      'How long a node may take to answer a command.',
     ),
     refreshIntervalMs: field(
       leaf.duration({ min: 100, max: 600_000 }),

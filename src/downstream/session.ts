@@ -133,6 +133,8 @@ export class Session implements StreamHandler {
   /** Place in the worker's table, for constant-time removal. */
   tableIndex = -1;
   #tail: ReplySlot | null = null;
+  /** Of replies that wait for an earlier one. */
+  #storedBytes = 0;
   /** Of the reply that is being delivered in parts. */
   #partBytes = 0;
   #need = 0;
@@ -267,7 +269,10 @@ export class Session implements StreamHandler {
   /** The whole reply of `slot`, which is in this session's order and not done. */
   deliver(slot: ReplySlot, buf: Slab, start: number, end: number): void {
     if (this.head !== slot) {
-      if (!slot.silent) this.#owner.store.store(slot, buf, start, end);
+      if (!slot.silent) {
+        this.#owner.store.store(slot, buf, start, end);
+        this.#countStored(end - start);
+      }
       slot.done = true;
       return;
     }
@@ -281,7 +286,10 @@ export class Session implements StreamHandler {
   /** A part of the reply of `slot`; `last` ends it. */
   deliverPart(slot: ReplySlot, buf: Slab, start: number, end: number, last: boolean): void {
     if (this.head !== slot) {
-      if (!slot.silent) this.#owner.store.extend(slot, buf, start, end);
+      if (!slot.silent) {
+        this.#owner.store.extend(slot, buf, start, end);
+        this.#countStored(end - start);
+      }
       slot.done = last;
       return;
     }
@@ -294,6 +302,19 @@ export class Session implements StreamHandler {
     this.#moveWindow(this.#partBytes);
     this.#partBytes = 0;
     this.#afterDelivery();
+  }
+
+  /** Replies behind one that is late take memory as those do that the client does not read. */
+  #countStored(bytes: number): void {
+    this.#storedBytes += bytes;
+    if (this.#storedBytes > this.#owner.limits.replyHighWater) this.gate |= GATE.output;
+  }
+
+  /** Forgets what has arrived of a reply that the client will not get. */
+  dropStored(slot: ReplySlot): void {
+    if (slot.stored === null) return;
+    this.#storedBytes -= slot.storedEnd - slot.storedStart;
+    this.#owner.store.release(slot);
   }
 
   #moveWindow(replyBytes: number): void {
@@ -320,6 +341,7 @@ export class Session implements StreamHandler {
   #appendStored(slot: ReplySlot): void {
     const chunk = slot.stored;
     if (chunk === null) return;
+    this.#storedBytes -= slot.storedEnd - slot.storedStart;
     this.#append(chunk.slab, slot.storedStart, slot.storedEnd);
     this.#owner.store.release(slot);
   }

@@ -11,8 +11,7 @@ export type HintReason =
   | 'moved' // a MOVED reply named an owner other than ours
   | 'unknown-node' // a redirect named a node that no snapshot has shown yet
   | 'refused' // a node refused or reset a connection
-  | 'state' // CLUSTERDOWN, READONLY, MASTERDOWN, LOADING
-  | 'no-owner'; // a command for a slot that nobody serves
+  | 'state'; // CLUSTERDOWN, READONLY, MASTERDOWN, LOADING
 
 export interface Hint {
   readonly reason: HintReason;

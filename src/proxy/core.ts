@@ -33,6 +33,7 @@ export interface ProxyCore {
   readonly turn: Turn;
   readonly lanes: LaneSet;
   readonly retries: Retries;
+  readonly splits: { trim(): void };
   readonly slowReaders: { check(now: number): void };
   readonly sessions: readonly Session[];
   readonly keys: KeyPositions;

@@ -89,7 +89,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   draining = false;
   readonly #redirects: Redirects;
   readonly #sharedKeys = new SharedKeys();
-  readonly #splitter: Splitter;
+  readonly splits: Splitter;
   readonly #fanout: Fanout;
   readonly #locals: LocalCommands;
   /** The table's verdicts, with what the operator denies marked as such. */
@@ -145,7 +145,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       recycle: (request) => this.dropFromLane(request),
     });
     this.#redirects = new Redirects(this);
-    this.#splitter = new Splitter(this);
+    this.splits = new Splitter(this);
     this.#fanout = new Fanout(this);
     this.#locals = new LocalCommands(this, this.#services());
     this.slowReaders = new SlowReaders(this);
@@ -219,7 +219,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       case KIND.mget:
       case KIND.mset:
       case KIND.count:
-        return this.#splitter.dispatch(session, id, buf, start, end);
+        return this.splits.dispatch(session, id, buf, start, end);
       case KIND.anyPrimary:
         return this.send(session, id, this.anySlot(), false, buf, start, end);
       case KIND.fanout:
@@ -531,7 +531,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       return;
     }
     request.answered = true;
-    this.store.release(request);
+    session.dropStored(request);
     this.metrics.countErrorReply(line, 1, line.length);
     this.deliver(request, line, 0, line.length, true);
   }
@@ -652,7 +652,9 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       );
       return;
     }
-    this.store.release(request); // A reply that had begun to arrive and was not passed on.
+    // A reply that had begun to arrive and was not passed on.
+    if (request.session === null) this.store.release(request);
+    else request.session.dropStored(request);
     request.formerLane = lane;
     this.retries.park(request, this.#redirects.awayText(request.slot, address, code), 0);
   }

@@ -154,6 +154,7 @@ export class Upkeep {
     const proxy = this.#proxy;
     const now = proxy.time;
     proxy.slowReaders.check(now);
+    proxy.splits.trim();
     const idle = proxy.settings.idleTimeout * 1000;
     for (const session of [...proxy.sessions]) {
       const quiet = now - Math.max(session.lastActiveAt, session.lastDrainAt);
