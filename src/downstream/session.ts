@@ -115,6 +115,8 @@ export class Session implements StreamHandler {
   commands = 0;
   bytesIn = 0;
   bytesOut = 0;
+  /** How much of `bytesOut` the metrics have. */
+  bytesOutCounted = 0;
   /** Monotonic ms. */
   readonly openedAt: number;
   lastActiveAt: number;

@@ -73,6 +73,13 @@ export class SlabPool {
     return createSlab(size);
   }
 
+  /** Leaves what is not lent to the collector. */
+  trim(): void {
+    this.#tiny.length = 0;
+    this.#small.length = 0;
+    this.#large.length = 0;
+  }
+
   give(slab: Slab): void {
     if (slab.length === SMALL_SLAB) {
       if (this.#small.length < this.#keepSmall) this.#small.push(slab);

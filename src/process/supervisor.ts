@@ -6,8 +6,9 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import cluster, { type Worker as ClusterWorker } from 'node:cluster';
+import { type AddressInfo, createServer } from 'node:net';
 import type { Config } from '../config/schema.ts';
-import { PROXY_ERROR_CODES, ProxyError, type ProxyErrorCode } from '../lib/errors.ts';
+import { listenError, PROXY_ERROR_CODES, ProxyError, type ProxyErrorCode } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Running } from '../lib/running.ts';
 import type { ChildStart, ChildToSupervisor, SupervisorToChild } from './child.ts';
@@ -66,11 +67,12 @@ export class Supervisor {
       this.#listening = resolve;
     });
     try {
+      // Workers share one listener per address and port, so all must be told the same.
+      if (this.#port === 0) this.#port = await kernelsChoice(this.#config.bind[0] as string);
       this.#forkControl(entry);
       const httpUrl = await Promise.race([http, failed]);
       this.#forkWorker(1);
       const address = await Promise.race([listening, failed]);
-      this.#port = address.port;
       for (let slot = 2; slot <= this.#count; slot++) this.#forkWorker(slot);
       this.#isUp = true;
       return this.#running(`${address.host}:${address.port}`, httpUrl);
@@ -120,7 +122,10 @@ export class Supervisor {
       if (this.#control === control) this.#control = null;
       if (this.#stopping) return;
       const reason = signal ?? `code ${code}`;
-      if (!this.#isUp) return;
+      if (!this.#isUp) {
+        this.#failAfter(child, `control ended at its start (${reason})`);
+        return;
+      }
       this.#log.error({ pid: child.pid, reason }, 'control died; workers serve on, restarting it');
       this.#later(0, control.startedAt, () => this.#forkControl(entry));
     });
@@ -137,8 +142,12 @@ export class Supervisor {
     worker.once('exit', (code, signal) => {
       if (this.#workers.get(slot) === worker) this.#workers.delete(slot);
       this.#toControl({ kind: 'gone', worker: worker.id });
-      if (this.#stopping || !this.#isUp) return;
+      if (this.#stopping) return;
       const reason = signal ?? `code ${code}`;
+      if (!this.#isUp) {
+        this.#failAfter(worker.process, `a worker ended at its start (${reason})`);
+        return;
+      }
       this.#log.error(
         { worker: slot, pid: worker.process.pid, reason },
         'worker died, replacing it',
@@ -205,6 +214,13 @@ export class Supervisor {
     if (this.#isUp) this.#log.error({ code: message.code }, message.text);
   }
 
+  /** The start has failed, unless the child's own last words say why. */
+  #failAfter(child: ChildProcess, text: string): void {
+    const fail = (): void => this.#fail({ code: 'process-died', text });
+    if (child.connected) child.once('disconnect', fail);
+    else fail();
+  }
+
   /** Drains the workers, then ends control; kills what does not end in time. */
   async #stop(): Promise<void> {
     this.#stopping = true;
@@ -235,6 +251,20 @@ function endChild(child: ChildProcess, limitMs: number): Promise<void> {
 
 function codeOf(code: string): ProxyErrorCode {
   return PROXY_ERROR_CODES.find((known) => known === code) ?? 'process-died';
+}
+
+/** A port that is free now, for a configuration that leaves it to the kernel. */
+async function kernelsChoice(host: string): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) =>
+      reject(listenError(error, { address: `${host}:0`, option: '--bind' })),
+    );
+    server.listen({ host, port: 0 }, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return port;
 }
 
 /** Compiled files run as .js, under tsx as .ts. */

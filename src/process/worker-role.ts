@@ -16,6 +16,7 @@ import type { Snapshot } from '../topology/snapshot.ts';
 import { nodeRuntime } from '../transport/node-runtime.ts';
 import { TcpTransport } from '../transport/tcp.ts';
 import type { ControlToWorker } from './messages.ts';
+import { collectWhenIdle } from './idle-collector.ts';
 import { proxySettings } from './proxy-settings.ts';
 
 export interface WorkerOptions {
@@ -37,6 +38,7 @@ export class Worker {
   readonly #transport: TcpTransport;
   readonly #sampler: ProcessSampler;
   readonly #calls: ReadonlyMap<string, (argument: unknown) => unknown>;
+  readonly #stopCollecting: () => void;
   #listeners: Listener[] = [];
 
   constructor(options: WorkerOptions) {
@@ -55,6 +57,17 @@ export class Worker {
       link,
     });
     this.#calls = workerCalls(this.proxy.services);
+    const { proxy, metrics } = this;
+    this.#stopCollecting = collectWhenIdle(
+      {
+        activity: () =>
+          (metrics.scalars[SCALAR.receivedBytes] as number) +
+          (metrics.scalars[SCALAR.connectionsOpened] as number) +
+          proxy.sessions.length,
+        trim: () => proxy.pool.trim(),
+      },
+      nodeRuntime.now,
+    );
   }
 
   /** Opens the listeners; port 0 takes the port that the first of them was given. */
@@ -117,6 +130,7 @@ export class Worker {
   async drain(timeoutMs: number): Promise<void> {
     for (const listener of this.#listeners) listener.close();
     this.#listeners = [];
+    this.#stopCollecting();
     await this.proxy.drain(timeoutMs);
     this.proxy.close();
   }

@@ -33,7 +33,11 @@ export interface ProxyCore {
   readonly turn: Turn;
   readonly lanes: LaneSet;
   readonly retries: Retries;
-  readonly splits: { trim(): void };
+  readonly splits: {
+    canSplit(request: Request): boolean;
+    sendByKey(request: Request, lane: Lane<Request>): void;
+    trim(): void;
+  };
   readonly slowReaders: { check(now: number): void };
   readonly sessions: readonly Session[];
   readonly keys: KeyPositions;

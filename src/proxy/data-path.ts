@@ -696,7 +696,13 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   }
 
   onSessionDrained(session: Session): void {
+    this.#countSent(session);
     this.slowReaders.onDrained(session);
+  }
+
+  #countSent(session: Session): void {
+    this.metrics.add(SCALAR.sentBytes, session.bytesOut - session.bytesOutCounted);
+    session.bytesOutCounted = session.bytesOut;
   }
 
   onSessionClosed(session: Session, _code: string): void {
@@ -706,7 +712,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       last.tableIndex = session.tableIndex;
     }
     this.metrics.set(SCALAR.connectionsNow, this.sessions.length);
-    this.metrics.add(SCALAR.sentBytes, session.bytesOut);
+    this.#countSent(session);
     this.retries.forget(session);
     let slot = session.head;
     session.head = null;

@@ -53,12 +53,14 @@ export class Redirects {
     if (kind === REDIRECT.moved || kind === REDIRECT.ask) {
       this.#follow(request, kind, line, address);
     } else {
-      if (kind === REDIRECT.tryagain) proxy.routing.setInMotion(request.slot, proxy.time);
-      else {
+      if (kind === REDIRECT.tryagain) {
+        proxy.routing.setInMotion(request.slot, proxy.time);
+        request.byKey = proxy.splits.canSplit(request);
+      } else {
         lane.doubt |= request.isRead ? DOUBT.reads | DOUBT.writes : DOUBT.writes;
         proxy.link.hint({ reason: 'state', node: address });
       }
-      proxy.retries.park(request, line, this.#pause(request));
+      proxy.retries.park(request, line, request.byKey ? 0 : this.#pause(request));
     }
     proxy.turn.later(proxy.retries);
     return true;
@@ -114,6 +116,10 @@ export class Redirects {
   /** Sends a parked request once more. */
   resend(request: Request, lane: Lane<Request>): void {
     const proxy = this.#proxy;
+    if (request.byKey) {
+      proxy.splits.sendByKey(request, lane);
+      return;
+    }
     const former = request.formerLane as Lane<Request>;
     const chunk = request.chunk as SharedChunk;
     const { offset, length } = request;

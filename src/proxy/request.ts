@@ -56,6 +56,8 @@ export class Request implements LaneEntry<Request>, ReplySlot {
   cause = '';
   /** Node (routing index) that ASK named for the next try, or -1. */
   askNode = -1;
+  /** Goes on as one command per key when it is sent again: a node said TRYAGAIN. */
+  byKey = false;
   /** A later command of its session on one of its keys was served while it waited. */
   overtaken = false;
   attempts = 0;
@@ -84,6 +86,7 @@ export class Request implements LaneEntry<Request>, ReplySlot {
     this.retryAt = 0;
     this.cause = '';
     this.askNode = -1;
+    this.byKey = false;
     this.overtaken = false;
     this.attempts = 0;
     this.deaths = 0;

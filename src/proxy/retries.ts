@@ -204,6 +204,8 @@ export class Retries {
     const session = sessionOf(served);
     if (session === null || session.parkedCount === 0) return;
     const top = topOf(served);
+    // The late reply to a command that had timed out: it has left the order and was before these.
+    if (top.answered || !top.inSession) return;
     for (
       let at = session.head as Request | null;
       at !== null && at !== top;

@@ -8,8 +8,10 @@
 import { slotOf } from '../commands/slot.ts';
 import { KIND } from '../commands/verdicts.ts';
 import type { Session } from '../downstream/session.ts';
-import { copyBytes, createSlab, type Slab } from '../lib/slab.ts';
+import { copyBytes, createSlab, type SharedChunk, type Slab } from '../lib/slab.ts';
+import { SCALAR } from '../metrics/definitions.ts';
 import { ReplyScanner, SCAN } from '../resp/reply-scanner.ts';
+import { frameRequest, RequestFrame } from '../resp/request-framer.ts';
 import { SLOT_COUNT } from '../topology/snapshot.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
@@ -35,6 +37,8 @@ export class Splitter {
   #keyCount = new Int32Array(64);
   readonly #lanes: Lane<Request>[] = [];
   readonly #scanner = new ReplyScanner();
+  /** Of a command that is sent again; the proxy's own may be in use. */
+  readonly #again = new RequestFrame();
 
   constructor(proxy: ProxyCore) {
     this.#proxy = proxy;
@@ -124,15 +128,11 @@ export class Splitter {
 
   #send(session: Session, id: number, buf: Slab, keys: number, step: number, parts: number): void {
     const proxy = this.#proxy;
-    const kind = proxy.table.kind[id];
-    const merge = kind === KIND.mget ? this.#mergeValues : kind === KIND.mset ? mergeOk : mergeSum;
     const parent = proxy.newRequest(session, id, -1);
-    const gathering = new Gathering(merge, !parent.isRead);
-    gathering.keys = keys;
-    if (kind === KIND.mget && parts < keys) {
+    const gathering = this.#newGathering(parent, keys);
+    if (proxy.table.kind[id] === KIND.mget && parts < keys) {
       gathering.partOfKey = Uint32Array.from(this.#partOfKey.subarray(0, keys));
     }
-    parent.gathering = gathering;
     for (let part = 0; part < parts; part++) {
       const end = this.#encodePart(buf, part, step);
       sendPart(proxy, parent, gathering, {
@@ -181,6 +181,77 @@ export class Splitter {
     return used;
   }
 
+  /** True for a command of several keys that may go on as several of one key. */
+  canSplit(request: Request): boolean {
+    const kind = this.#proxy.table.kind[request.command];
+    const isKind = kind === KIND.mget || kind === KIND.mset || kind === KIND.count;
+    return isKind && request.multiKey;
+  }
+
+  /**
+   * Sends again, as one command per key, what a node answered with TRYAGAIN: a lone command becomes
+   * the parent of its keys, a part of a split command makes room for them beside itself.
+   */
+  sendByKey(request: Request, lane: Lane<Request>): void {
+    const proxy = this.#proxy;
+    const former = request.formerLane as Lane<Request>;
+    const chunk = request.chunk as SharedChunk;
+    const { offset, length, slot } = request;
+    const frame = this.#again;
+    frameRequest(frame, chunk.slab, offset, offset + length, proxy.settings.request);
+    const step = proxy.table.kind[request.command] === KIND.mset ? 2 : 1;
+    const keys = (frame.argc - 1) / step;
+    request.byKey = false;
+    request.multiKey = false;
+    request.askNode = -1;
+    request.formerLane = null;
+    const parent = request.parent ?? request;
+    const gathering = parent.gathering ?? this.#newGathering(parent, keys);
+    const places = placesOf(request, gathering);
+    for (let key = 0; key < keys; key++) {
+      const end = this.#encodeKey(frame, chunk.slab, key, step);
+      if (key === 0 && parent !== request) {
+        request.lane = lane;
+        lane.enqueue(request, this.#scratch, 0, end, false, proxy.time);
+        continue;
+      }
+      const place = places[key];
+      if (place !== undefined) (gathering.partOfKey as Uint32Array)[place] = gathering.parts.length;
+      const slab = this.#scratch;
+      sendPart(proxy, parent, gathering, { slot, multiKey: false, lane, slab, start: 0, end });
+    }
+    if (parent === request) {
+      request.chunk = null;
+      proxy.retries.settle(request, SCALAR.heldDrained);
+    }
+    former.releaseChunk(chunk);
+  }
+
+  #newGathering(parent: Request, keys: number): Gathering {
+    const kind = this.#proxy.table.kind[parent.command];
+    const merge = kind === KIND.mget ? this.#mergeValues : kind === KIND.mset ? mergeOk : mergeSum;
+    const gathering = new Gathering(merge, !parent.isRead);
+    gathering.keys = keys;
+    parent.gathering = gathering;
+    return gathering;
+  }
+
+  /** Writes the command for one key of `frame` to the scratch slab; returns its length. */
+  #encodeKey(frame: RequestFrame, buf: Slab, key: number, step: number): number {
+    const { args } = frame;
+    const name = args[0] as number;
+    const nameLength = args[1] as number;
+    const first = (1 + key * step) << 1;
+    const last = first + ((step - 1) << 1);
+    const from = bulkHeaderStart(args[first] as number, args[first + 1] as number);
+    const to = (args[last] as number) + (args[last + 1] as number) + 2;
+    let at = this.#room(0, 64 + nameLength + to - from);
+    at = writeLength(this.#scratch, at, 42, step + 1);
+    at = writeLength(this.#scratch, at, 36, nameLength);
+    at = copyBytes(this.#scratch, at, buf, name, name + nameLength + 2);
+    return copyBytes(this.#scratch, at, buf, from, to);
+  }
+
   /** What a rare big command needed is not kept for ever. */
   trim(): void {
     if (this.#scratch.length > 1024 * 1024) this.#scratch = createSlab(64 * 1024);
@@ -214,6 +285,17 @@ const LOST: Slab = Buffer.from('-ERR a node answered MGET with fewer values than
 
 function lostElement(): { slab: Slab; start: number; end: number } {
   return { slab: LOST, start: 0, end: LOST.length };
+}
+
+/** For a part of MGET: which of all the keys are its own, in its order. */
+function placesOf(part: Request, { parts, partOfKey }: Gathering): number[] {
+  const places: number[] = [];
+  const index = parts.indexOf(part);
+  if (partOfKey === null || index < 0) return places;
+  partOfKey.forEach((owner, key) => {
+    if (owner === index) places.push(key);
+  });
+  return places;
 }
 
 const OK: Slab = Buffer.from('+OK\r\n');

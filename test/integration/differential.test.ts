@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { listMistakes } from '../support/differential/coverage.ts';
 import { runDifferential } from '../support/differential/differential.ts';
-import { startSetting } from '../support/differential/setting.ts';
+import { redirectsSeen, startSetting } from '../support/differential/setting.ts';
 
 const COMMANDS = Number(process.env.SLOTGATE_TEST_DIFF_COMMANDS ?? 200_000);
 const SEED = Number(process.env.SLOTGATE_TEST_DIFF_SEED ?? 1);
@@ -20,7 +20,8 @@ describe('random commands through slotgate and to a single server', () => {
   it(
     `get the same replies, ${COMMANDS} of them`,
     async () => {
-      const { proxy, single, makers, close } = await startSetting();
+      const setting = await startSetting();
+      const { proxy, single, makers } = setting;
       try {
         const result = await runDifferential({
           slotgate: proxy,
@@ -33,8 +34,9 @@ describe('random commands through slotgate and to a single server', () => {
         });
         expect(result.failures.join('\n\n')).toBe('');
         expect(result.coverage.gaps()).toEqual([]);
+        expect(await redirectsSeen(setting)).toEqual([]);
       } finally {
-        await close();
+        await setting.close();
       }
     },
     60_000 + COMMANDS * MS_PER_COMMAND,

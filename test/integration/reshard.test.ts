@@ -1,8 +1,8 @@
 /** Slots are moved by hand, SETSLOT and MIGRATE, under a pipelined load: clients notice nothing. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { connectResp, type RespClient } from '../../src/lib/resp-client.ts';
 import type { LocalNode } from '../../src/local/options.ts';
-import { flushCluster, ownerOf, until } from '../support/cluster.ts';
+import { flushCluster, onNode, ownerOf, until } from '../support/cluster.ts';
 import { Load, type LoadReport, MIX } from '../support/load/load.ts';
 import { Metrics } from '../support/load/metrics.ts';
 import { moveSlot, primaries, tagOfSlot } from '../support/load/slots.ts';
@@ -115,5 +115,90 @@ describe('a slot is moved by hand under load', () => {
     const report = await load.stop();
     expectClean(report);
     expect(report.overtakenMulti).toBeLessThan(report.commands / 100);
+  });
+});
+
+describe('a slot that stays half moved', () => {
+  const SLOT = 4000;
+  const TAG = tagOfSlot(SLOT);
+  const MOVED = `{${TAG}}moved`;
+  const STAYED = `{${TAG}}stayed`;
+  const ELSEWHERE = `{${tagOfSlot(9003)}}x`;
+  let from: LocalNode;
+  let to: LocalNode;
+  let other: TestProxy;
+
+  beforeEach(async () => {
+    const { cluster } = proxy;
+    from = (await ownerOf(cluster, SLOT)) as LocalNode;
+    to = (await primaries(cluster)).find((node) => node !== from) as LocalNode;
+    // It learns of the move by its own commands only.
+    other = await startProxy({
+      cluster,
+      config: { hold: { timeoutMs: '2s' }, cluster: { refreshIntervalMs: '10m' } },
+    });
+    await client.call('SET', MOVED, 'm');
+    await client.call('SET', STAYED, 's');
+    await client.call('SET', ELSEWHERE, 'x');
+    await onNode(cluster, to, (node) =>
+      node.call('CLUSTER', 'SETSLOT', SLOT, 'IMPORTING', from.id),
+    );
+    await onNode(cluster, from, async (node) => {
+      await node.call('CLUSTER', 'SETSLOT', SLOT, 'MIGRATING', to.id);
+      await node.call('MIGRATE', to.host, to.port, MOVED, 0, 1000);
+    });
+  });
+
+  afterEach(async () => {
+    await other?.close();
+    for (const [node, peer] of [
+      [from, to],
+      [to, from],
+    ] as const) {
+      await onNode(proxy.cluster, node, async (link) => {
+        if (node === from) await link.call('MIGRATE', peer.host, peer.port, STAYED, 0, 1000);
+      });
+    }
+    for (const node of [to, from]) {
+      await onNode(proxy.cluster, node, (link) =>
+        link.call('CLUSTER', 'SETSLOT', SLOT, 'NODE', to.id),
+      );
+    }
+  });
+
+  it('commands that can be split are answered at once, key by key', async () => {
+    const asker = await connectResp({ host: other.host, port: other.port, timeoutMs: 30_000 });
+    const started = performance.now();
+    const replies = await Promise.all([
+      asker.call('MGET', MOVED, STAYED),
+      asker.call('MGET', STAYED, ELSEWHERE, MOVED, STAYED, `{${TAG}}none`),
+      asker.call('MSET', STAYED, 's2', MOVED, 'm2'),
+      asker.call('EXISTS', MOVED, STAYED, `{${TAG}}none`),
+      asker.call('MSET', STAYED, 's3', ELSEWHERE, 'x3', MOVED, 'm3', `{${TAG}}new`, 'n3'),
+      asker.call('MGET', MOVED, STAYED, ELSEWHERE, `{${TAG}}new`),
+      asker.call('TOUCH', MOVED, STAYED),
+      asker.call('DEL', `{${TAG}}new`, `{${TAG}}none`),
+    ]);
+    expect(replies).toEqual([
+      ['m', 's'],
+      ['s', 'x', 'm', 's', null],
+      'OK',
+      2,
+      'OK',
+      ['m3', 's3', 'x3', 'n3'],
+      2,
+      1,
+    ]);
+    expect(performance.now() - started).toBeLessThan(1500);
+    asker.close();
+  });
+
+  it('others wait for the keys to be together, and are told to try again in the end', async () => {
+    const asker = await connectResp({ host: other.host, port: other.port, timeoutMs: 30_000 });
+    const union = asker.call('SINTER', MOVED, STAYED).then(String, String);
+    const single = await Promise.all([asker.call('GET', MOVED), asker.call('GET', ELSEWHERE)]);
+    expect(single).toEqual(['m', 'x']);
+    expect(await union).toMatch(/TRYAGAIN/);
+    asker.close();
   });
 });

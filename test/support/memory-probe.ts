@@ -1,7 +1,14 @@
 /** Preloaded into a proxy under test: on any message it collects garbage and tells its memory. */
 import { readFileSync } from 'node:fs';
 
-process.on('message', () => {
+// Children of the proxy inherit the preload, and their messages are not for us.
+if (process.env.SLOTGATE_TEST_PID === String(process.ppid)) {
+  process.on('message', answer);
+  // A proxy that ends is not to be kept by its test.
+  process.channel?.unref();
+}
+
+function answer(): void {
   // Twice: buffers are freed by the finalizers of what the first collection found.
   globalThis.gc?.();
   setImmediate(() => {
@@ -9,9 +16,7 @@ process.on('message', () => {
     const { heapUsed, heapTotal, external, arrayBuffers } = process.memoryUsage();
     process.send?.({ rss: residentBytes(), heapUsed, heapTotal, external, arrayBuffers });
   });
-});
-// A proxy that ends is not to be kept by its test.
-process.channel?.unref();
+}
 
 function residentBytes(): number {
   const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'));

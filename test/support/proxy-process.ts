@@ -156,7 +156,10 @@ export async function startProxyProcess(config: ConfigInput): Promise<ProxyProce
       '-c',
       configFile,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
+    {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env: { ...process.env, SLOTGATE_TEST_PID: String(process.pid) },
+    },
   );
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {

@@ -79,7 +79,7 @@ function areNear(one: Reply, two: Reply, slack: number): boolean {
   return a >= 0 && b >= 0 && Math.abs(a - b) <= slack;
 }
 
-const TIME_FIELDS: readonly (string | null)[] = ['idle', 'seen-time'];
+const TIME_FIELDS: readonly (string | null)[] = ['idle', 'inactive', 'seen-time', 'active-time'];
 
 function sameButTimes(one: Reply, two: Reply, isTime: boolean): boolean {
   if (one.raw === two.raw || (isTime && areNear(one, two, SLACK_MS))) return true;

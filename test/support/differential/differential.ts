@@ -117,6 +117,8 @@ class Differential {
       for await (const requests of closingCommands(pair)) {
         if (!(await this.#exchange(pair, requests, null))) return;
       }
+    } catch (error) {
+      this.#fail(pair, String(error), undefined);
     } finally {
       pair.close();
     }

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { runDifferential } from './differential.ts';
-import { startSetting } from './setting.ts';
+import { redirectsSeen, startSetting } from './setting.ts';
 
 const { values } = parseArgs({
   options: {
@@ -65,8 +65,10 @@ try {
       `${options.connections} connections in ${result.seconds.toFixed(1)} s; ` +
       `${result.excepted} alike by an exception, ${result.failures.length} different`,
   );
-  process.exitCode =
-    result.failures.length > 0 || (gaps.length > 0 && options.only === undefined) ? 1 : 0;
+  const redirects = await redirectsSeen(setting);
+  for (const redirect of redirects) print(`a command went to the wrong shard: ${redirect}`);
+  const isIncomplete = gaps.length > 0 && options.only === undefined;
+  if (result.failures.length > 0 || redirects.length > 0 || isIncomplete) process.exitCode = 1;
 } finally {
   await setting.close();
 }

@@ -59,6 +59,18 @@ export async function startSetting(options: SettingOptions = {}): Promise<Settin
   }
 }
 
+/**
+ * What slotgate counted of redirects, in words. In a cluster where nothing moves there are none: one
+ * would be followed unseen, yet means that a command was sent to the wrong shard.
+ */
+export async function redirectsSeen({ proxy }: Setting): Promise<string[]> {
+  const response = await fetch(new URL('/metrics', proxy.httpUrl));
+  const lines = (await response.text()).split('\n');
+  const counted = lines.filter((line) => line.startsWith('slotgate_redirects_total'));
+  if (counted.length === 0) throw new Error('slotgate counts no redirects');
+  return counted.filter((line) => !line.endsWith(' 0'));
+}
+
 /** Scripts and functions are there from the start: EVALSHA does not depend on who ran EVAL where. */
 async function prepare(proxy: TestProxy, single: SingleServer): Promise<Makers> {
   const loadFunctions = (client: RespClient): Promise<unknown> =>

@@ -37,7 +37,7 @@ const WEIGHTS: Readonly<Record<string, number>> = {
   ),
   restore: 2,
   xreadgroup: 3,
-  'xgroup|create': 3,
+  'xgroup|create': 6,
   'xgroup|destroy': 0.3,
   lcs: 0.3,
   keys: 0.2,
@@ -255,9 +255,22 @@ function inline({ args }: Request): Buffer[] {
   return [Buffer.from(`${args.map(quoted).join(' ')}\r\n`, 'latin1')];
 }
 
+/** In each of the ways in which an inline request can say it, by what is in it. */
 function quoted(arg: Buffer): string {
   const text = arg.toString('latin1');
   if (/^[\w:.-]+$/.test(text)) return text;
-  const escaped = [...arg].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`);
+  if (/^[ -&(-[\]-~]*$/.test(text)) return `'${text}'`;
+  const escaped = [...arg].map((byte) => ESCAPES.get(byte) ?? hex(byte));
   return `"${escaped.join('')}"`;
+}
+
+const ESCAPES = new Map([
+  [10, '\\n'],
+  [13, '\\r'],
+  [34, '\\"'],
+  [92, '\\\\'],
+]);
+
+function hex(byte: number): string {
+  return `\\x${byte.toString(16).padStart(2, '0')}`;
 }

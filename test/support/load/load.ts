@@ -61,6 +61,8 @@ export interface LoadOptions {
   readonly seed: number;
   /** Told apart from other loads over the same keys' slots. */
   readonly name: string;
+  /** Connect to this worker only; client ids tell who serves them. */
+  readonly worker?: number;
   /** Writes that were answered may be lost: a primary dies. Default false. */
   readonly mayLose?: boolean;
 }

@@ -3,6 +3,9 @@
  *
  * Replies of one connection arrive in request order, so when a read's reply arrives every earlier
  * write of that connection has been answered and no later one has: the model is exact at that moment.
+ * One exception: a read whose connection to the node was lost is sent again, and then may show a
+ * write that was sent behind it. That write's own answer must be that nobody knows (UNCERTAIN).
+ *
  * Every value names its key, so that a reply which went to the wrong client is seen as such.
  */
 
@@ -13,82 +16,95 @@ export interface Losses {
   count: number;
 }
 
-const ABSENT = 0;
+/** Before the first write. */
+const NEVER = 0;
 
 /** A string that one connection writes. */
 export class StringModel {
   readonly key: string;
   readonly #losses: Losses;
-  #sent = 0;
-  /** What the key may hold: one value after an answered write, more after an unanswered one. */
-  #possible: number[] = [ABSENT];
+  #sent = NEVER;
+  readonly #deletions = new Set<number>([NEVER]);
+  /** Writes whose effect the key may show: one after an answered write, more after others. */
+  #possible: number[] = [NEVER];
+  /** The latest write that a read has shown before its answer came. */
+  #foreseen = NEVER;
 
   constructor(key: string, losses: Losses) {
     this.key = key;
     this.#losses = losses;
   }
 
-  /** The number of the next write; `value` makes its text. */
-  next(): number {
-    return ++this.#sent;
+  /** The number of the next write. */
+  next(kind: 'set' | 'delete'): number {
+    const write = ++this.#sent;
+    if (kind === 'delete') this.#deletions.add(write);
+    return write;
   }
 
   value(write: number): string {
     return `${this.key}=${write}`;
   }
 
-  onSet(write: number): void {
+  /** '' or what is wrong with the answer that this write was applied. */
+  onApplied(write: number): string {
+    if (write <= this.#foreseen) return `${this.key}: write ${write} was seen before its time`;
     this.#possible = [write];
+    return '';
   }
 
-  /** The write may have been applied or not; 0 for a deletion. */
+  /** The write may have been applied or not. */
   onUnknown(write: number): void {
-    this.#possible.push(write);
+    if (write > this.#foreseen) this.#possible.push(write);
   }
 
   /** '' or what is wrong with the number of keys that DEL says to have removed. */
-  onDelete(removed: unknown): string {
+  onDeleted(write: number, removed: unknown): string {
     const before = this.#possible;
-    this.#possible = [ABSENT];
-    const fits = before.some((write) => (write === ABSENT ? 0 : 1) === removed);
+    const problem = this.onApplied(write);
+    if (problem !== '') return problem;
+    const fits = before.some((each) => (this.#deletions.has(each) ? 0 : 1) === removed);
     return fits || this.#losses.allowed ? '' : `DEL ${this.key} removed ${String(removed)}`;
-  }
-
-  get mayExist(): boolean {
-    return this.#possible.some((write) => write !== ABSENT);
-  }
-
-  get mustExist(): boolean {
-    return !this.#losses.allowed && !this.#possible.includes(ABSENT);
   }
 
   /** '' or what is wrong with the value that this connection reads. */
   check(reply: unknown): string {
-    const write = this.#writeOf(reply);
-    if (write === null) return `${this.key} shows ${JSON.stringify(reply)}, which is not its own`;
-    if (this.#possible.includes(write)) {
-      this.#possible = [write];
+    const shown = this.#writesShowing(reply);
+    if (shown.length === 0) {
+      return `${this.key} shows ${JSON.stringify(reply)}, which is not its own`;
+    }
+    const expected = shown.filter((write) => this.#possible.includes(write));
+    if (expected.length > 0) {
+      this.#possible = expected;
       return '';
     }
-    if (this.#losses.allowed && write < Math.max(...this.#possible)) {
+    const last = Math.max(...this.#possible);
+    const later = shown.filter((write) => write > last);
+    if (later.length > 0) {
+      this.#foreseen = Math.min(...later);
+      this.#possible = later;
+      return '';
+    }
+    if (this.#losses.allowed) {
       this.#losses.count++;
-      this.#possible = [write];
+      this.#possible = shown;
       return '';
     }
-    return `${this.key} shows write ${write}, expected ${this.#possible.join(' or ')}`;
+    return `${this.key} shows write ${shown.join(' or ')}, expected ${this.#possible.join(' or ')}`;
   }
 
   /** The same for a connection that does not write this key. */
   checkForeign(reply: unknown): string {
-    const write = this.#writeOf(reply);
-    if (write === null) return `${this.key} shows ${JSON.stringify(reply)} to another client`;
-    return write <= this.#sent ? '' : `${this.key} shows write ${write} before it was sent`;
+    if (this.#writesShowing(reply).length > 0) return '';
+    return `${this.key} shows ${JSON.stringify(reply)} to another client`;
   }
 
-  #writeOf(reply: unknown): number | null {
-    if (reply === null) return ABSENT;
-    if (typeof reply !== 'string' || !reply.startsWith(`${this.key}=`)) return null;
-    return Number(reply.slice(this.key.length + 1));
+  /** Writes sent so far that leave this value behind. */
+  #writesShowing(reply: unknown): number[] {
+    if (reply === null) return [...this.#deletions];
+    if (typeof reply !== 'string' || !reply.startsWith(`${this.key}=`)) return [];
+    const write = Number(reply.slice(this.key.length + 1));
+    return write <= this.#sent && !this.#deletions.has(write) ? [write] : [];
   }
 }
 
@@ -97,8 +113,10 @@ export class LogModel {
   readonly key: string;
   readonly writer: number;
   readonly isShared: boolean;
+  readonly #prefix: string;
   readonly #losses: Losses;
   #sent = 0;
+  #foreseen = 0;
   readonly #acked: number[] = [];
   readonly #unknown = new Set<number>();
 
@@ -107,6 +125,7 @@ export class LogModel {
     this.writer = options.writer;
     this.isShared = options.isShared;
     this.#losses = options.losses;
+    this.#prefix = `${this.key}#${this.writer}:`;
   }
 
   next(): number {
@@ -114,7 +133,7 @@ export class LogModel {
   }
 
   entry(id: number): string {
-    return `${this.key}#${this.writer}:${id}`;
+    return `${this.#prefix}${id}`;
   }
 
   onUnknown(id: number): void {
@@ -123,6 +142,7 @@ export class LogModel {
 
   /** '' or what is wrong with the length that RPUSH answered. */
   onPushed(id: number, length: unknown): string {
+    if (id <= this.#foreseen) return `${this.entry(id)} was seen before its time`;
     this.#acked.push(id);
     const least = this.#losses.allowed ? 1 : this.#acked.length;
     const most = this.#acked.length + this.#unknown.size;
@@ -135,30 +155,31 @@ export class LogModel {
   /** '' or what is wrong with the last entry as the only writer reads it. */
   checkLast(reply: unknown): string {
     const last = this.#acked.at(-1) ?? 0;
-    if (reply === null && (last === 0 || this.#losses.allowed)) return '';
+    if (reply === null) {
+      return last === 0 || this.#losses.allowed ? '' : `${this.key} is gone`;
+    }
     const id = this.#idOf(reply);
-    if (id === null) return `${this.key} ends with ${JSON.stringify(reply)}`;
-    if (id === last || (id > last && this.#unknown.has(id))) return '';
-    if (id < last && (this.#unknown.has(id) || this.#losses.allowed)) return '';
-    return `${this.key} ends with ${id}, expected ${last}`;
+    if (id === null || id > this.#sent) return `${this.key} ends with ${JSON.stringify(reply)}`;
+    if (id < last) return this.#losses.allowed ? '' : `${this.key} ends with ${id}, not ${last}`;
+    if (id > last && !this.#unknown.has(id)) this.#foreseen = id;
+    return '';
   }
 
   /** The whole list in the end: nothing twice, nothing out of order, nothing missing. */
   checkAll(entries: readonly string[]): string[] {
     const problems: string[] = [];
     const acked = new Set(this.#acked);
-    const prefix = `${this.key}#${this.writer}:`;
-    const ids = entries
-      .filter((entry) => this.isShared === false || entry.startsWith(prefix))
-      .map((entry) => this.#idOf(entry));
-    let last = 0;
+    const own = entries.filter((entry) => !this.isShared || entry.startsWith(this.#prefix));
     const seen = new Set<number>();
-    for (const id of ids) {
+    let last = 0;
+    for (const id of own.map((entry) => this.#idOf(entry))) {
       if (id === null) problems.push(`${this.key} holds a foreign entry`);
       else {
-        if (seen.has(id)) problems.push(`${prefix}${id} was applied twice`);
-        else if (id < last) problems.push(`${prefix}${id} comes after ${last}`);
-        if (!acked.has(id) && !this.#unknown.has(id)) problems.push(`${prefix}${id} was refused`);
+        if (seen.has(id)) problems.push(`${this.entry(id)} was applied twice`);
+        else if (id < last) problems.push(`${this.entry(id)} comes after ${last}`);
+        if (!acked.has(id) && !this.#unknown.has(id)) {
+          problems.push(`${this.entry(id)} was refused, yet is there`);
+        }
         seen.add(id);
         last = Math.max(last, id);
       }
@@ -166,14 +187,13 @@ export class LogModel {
     const missing = this.#acked.filter((id) => !seen.has(id));
     if (this.#losses.allowed) this.#losses.count += missing.length;
     else if (missing.length > 0) {
-      problems.push(`${prefix}${missing.slice(0, 5).join(',')} missing (${missing.length} in all)`);
+      problems.push(`${this.key} lacks ${missing.length} entries, e.g. ${this.entry(missing[0]!)}`);
     }
     return problems;
   }
 
   #idOf(reply: unknown): number | null {
-    const prefix = `${this.key}#${this.writer}:`;
-    if (typeof reply !== 'string' || !reply.startsWith(prefix)) return null;
-    return Number(reply.slice(prefix.length));
+    if (typeof reply !== 'string' || !reply.startsWith(this.#prefix)) return null;
+    return Number(reply.slice(this.#prefix.length));
   }
 }

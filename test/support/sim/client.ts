@@ -75,6 +75,11 @@ export class SimClient implements Peer {
     return this.#sent >= this.traits.commands && this.#connection === null;
   }
 
+  /** The last reply has come in part: its rest may have died with a node. */
+  get isMidReply(): boolean {
+    return this.#text.length > 0;
+  }
+
   /** For messages. */
   state(): string {
     const [first] = this.waiting;

@@ -133,7 +133,10 @@ export class Faults {
     const connections = this.#connections();
     if (connections.length === 0) return;
     this.#begin();
-    this.#host.random.pick(connections).drop();
+    const { random } = this.#host;
+    const writing = connections.filter(({ connection }) => connection.isWriting);
+    const likely = writing.length > 0 && random.chance(0.7) ? writing : connections;
+    random.pick(likely).drop();
     this.#end();
   }
 

@@ -50,17 +50,21 @@ export class FakeNetwork implements Transport {
   readonly listeners = new Map<number, Listener>();
   readonly connections = new Set<Connection>();
   readonly slab: Slab = createSlab(SLAB_BYTES);
-  readonly traitsOfLanes: LinkTraits;
+  readonly traitsOfLanes: readonly LinkTraits[];
   biggestRead = 0;
   #port = 40000;
 
-  constructor(host: NetworkHost, traitsOfLanes: LinkTraits) {
+  /** Each lane gets one of `traitsOfLanes`. */
+  constructor(host: NetworkHost, traitsOfLanes: readonly LinkTraits[]) {
     this.host = host;
     this.traitsOfLanes = traitsOfLanes;
   }
 
   connect(endpoint: Endpoint, handler: ClientStreamHandler, timeoutMs: number): ByteStream {
-    const connection = this.#connection(`node:${endpoint.port}`, this.traitsOfLanes);
+    const connection = this.#connection(
+      `node:${endpoint.port}`,
+      this.host.random.pick(this.traitsOfLanes),
+    );
     connection.handler = handler;
     const listener = this.listeners.get(endpoint.port);
     const { clock, random } = this.host;
@@ -299,6 +303,11 @@ export class Connection implements ByteStream {
   /** The proxy reads these bytes in this very moment. */
   injectNow(text: string): void {
     this.#deliver(Buffer.from(text, 'latin1'));
+  }
+
+  /** A write of the proxy has been taken in part. */
+  get isWriting(): boolean {
+    return this.#writing !== null;
   }
 
   /** Bytes that the proxy has not read yet. */

@@ -134,7 +134,7 @@ export class SimNode implements Listener, Keyspace {
     const on = connection.connection.name;
     if (away !== '') {
       const uid = uidOf(args, keys[0] as string);
-      if (uid > 0) this.#host.oracle.refused(uid, on);
+      if (uid > 0) this.#host.oracle.refused(uid, { on, word: away.split(' ', 1)[0] as string });
       return reply.error(away);
     }
     const text = spec.run(args, this, connection.protocol);

@@ -20,6 +20,11 @@ export interface Execution {
   readonly on: string;
 }
 
+export interface Refusal {
+  readonly on: string;
+  readonly word: string;
+}
+
 export type Outcome = 'pending' | 'ok' | 'uncertain' | 'error' | 'lost';
 
 export interface ClientCommand {
@@ -41,8 +46,8 @@ export interface ClientCommand {
   outcome: Outcome;
   raw: string;
   readonly executions: Execution[];
-  /** Connections on which a node turned it away, once for each time. */
-  readonly refusedOn: string[];
+  /** On which connection a node turned it away and the error's first word, once for each time. */
+  readonly refusals: Refusal[];
   /** What is wrong with a reply, '' for nothing. */
   readonly check: (raw: string, oracle: Oracle, command: ClientCommand) => string;
 }
@@ -124,13 +129,13 @@ export class Oracle {
   }
 
   /** A node sent a command away or told it to wait. */
-  refused(uid: number, on: string): void {
+  refused(uid: number, refusal: Refusal): void {
     const command = this.commands.get(uid);
     if (command === undefined) return;
-    command.refusedOn.push(on);
+    command.refusals.push(refusal);
     const isOnlyMoved = this.excuses.redirectsMax > 0 && command.keys.length === 1;
-    if (isOnlyMoved && command.refusedOn.length > this.excuses.redirectsMax) {
-      this.fail(`${describe(command)} was turned away ${command.refusedOn.length} times`);
+    if (isOnlyMoved && command.refusals.length > this.excuses.redirectsMax) {
+      this.fail(`${describe(command)} was turned away ${command.refusals.length} times`);
     }
   }
 
@@ -256,6 +261,9 @@ export class Oracle {
     if (first === undefined || second === undefined) return false;
     const slot = keySlot(first);
     if (command.keys.some((key) => keySlot(key) !== slot)) return false;
+    const [refusal, another] = command.refusals;
+    // Its first refusal told the proxy, so it has travelled alone since then.
+    if (another !== undefined && /^(ASK|TRYAGAIN)$/.test(refusal?.word ?? '')) return true;
     const since = this.motionShownSince.get(slot);
     return since !== undefined && since < command.sentAt;
   }
@@ -395,8 +403,8 @@ export function hadValue(key: string): ClientCommand['check'] {
  * refusal was known. Where nodes cannot tell whose command it was, nothing is known.
  */
 function mayHaveBeenBehind(command: ClientCommand, other: ClientCommand): boolean {
-  if (!command.isTagged || !other.isTagged || command.refusedOn.length === 0) return true;
-  return other.executions.some((each) => command.refusedOn.includes(each.on));
+  if (!command.isTagged || !other.isTagged || command.refusals.length === 0) return true;
+  return other.executions.some((each) => command.refusals.some(({ on }) => on === each.on));
 }
 
 /** An error of a command that a node took nevertheless, or took in part. */

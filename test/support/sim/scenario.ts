@@ -20,6 +20,7 @@ export const PROFILES = [
   'hang',
   'desync',
   'slow-readers',
+  'big-replies',
   'disconnects',
   'lost-writes',
   'everything',
@@ -40,6 +41,7 @@ const FAULTS: Readonly<Record<Profile, readonly FaultKind[]>> = {
   hang: ['hang'],
   desync: ['garbage', 'surplus', 'surplus'],
   'slow-readers': [],
+  'big-replies': [],
   disconnects: ['move'],
   'lost-writes': ['kill'],
   everything: ['move', 'move', 'move', 'refuse', 'reset', 'kill', 'hang', 'garbage', 'surplus'],
@@ -54,7 +56,7 @@ export interface Scenario {
   readonly clients: readonly ClientTraits[];
   /** Client that uses only shards which never hang, -1 for none. */
   readonly probe: number;
-  readonly laneLink: LinkTraits;
+  readonly laneLinks: readonly LinkTraits[];
   readonly settings: ProxySettings;
   readonly faults: readonly FaultKind[];
   /** Faults are started for so long, ms. */
@@ -77,11 +79,10 @@ export function scenarioOf(seed: number, random: Prng, only: Profile | null): Sc
   const shape = shapeOf(profile, random);
   const password = random.chance(0.2) ? PASSWORD : '';
   const settings = settingsOf(profile, random, password);
-  const tags = Array.from(
-    { length: random.between(3, 14) },
-    (_, i) => `t${i + random.int(500) * 20}`,
-  );
+  const tagCount = profile === 'reshard' ? random.between(1, 8) : random.between(3, 14);
+  const tags = Array.from({ length: tagCount }, (_, i) => `t${i + random.int(500) * 20}`);
   const bigValueBytes = random.pick([2000, 20_000, 90_000]);
+  const isHot = profile === 'reshard' && random.chance(0.5);
   const has = (kind: FaultKind): boolean => faults.includes(kind);
   return {
     seed,
@@ -97,12 +98,13 @@ export function scenarioOf(seed: number, random: Prng, only: Profile | null): Sc
       tags,
       valueBytes: random.pick([20, 80, 300]),
       bigValueBytes,
-      bigValues: random.pick([0, 0.005, 0.03]),
+      bigValues: profile === 'big-replies' ? 0.2 : random.pick([0, 0.005, 0.03]),
+      multiKey: isHot,
       fanouts: profile !== 'hang' && random.chance(0.6),
     },
     clients: clientsOf(profile, random, { tags, password }),
     probe: profile === 'hang' ? 0 : -1,
-    laneLink: linkOf(profile, random),
+    laneLinks: laneLinksOf(profile, random),
     settings,
     faults,
     faultMs: random.range(200, 1500),
@@ -111,15 +113,20 @@ export function scenarioOf(seed: number, random: Prng, only: Profile | null): Sc
       uncertain: has('kill') || has('hang') || has('reset') || has('garbage'),
       losesWrites: profile === 'lost-writes',
       overtaken: has('move') || has('refuse') || has('kill'),
-      timeouts: has('hang') || profile === 'slow-readers' || profile === 'everything',
+      timeouts: has('hang'),
+      redirectsMax: profile === 'reshard' ? 12 : 0,
       manyDeaths: has('reset') || has('garbage') || has('kill') || has('hang'),
       repeatsWrites: settings.retrySentWrites,
       holdTimeoutMs: settings.hold.timeoutMs,
     },
     turnMs: random.pick([0, 0.02, 0.3]),
-    cutsSlowReaders: profile === 'slow-readers' || profile === 'everything',
+    cutsSlowReaders: isSlow(profile),
     password,
   };
+}
+
+function isSlow(profile: Profile): boolean {
+  return profile === 'slow-readers' || profile === 'big-replies' || profile === 'everything';
 }
 
 function shapeOf(profile: Profile, random: Prng): ClusterShape {
@@ -130,6 +137,7 @@ function shapeOf(profile: Profile, random: Prng): ClusterShape {
     emptyPrimaries: profile === 'reshard' || profile === 'everything' ? random.int(2) : 0,
     replicas: isFailover ? random.between(1, 2) : profile === 'hang' ? random.int(2) : 0,
     replicationLagMs: profile === 'lost-writes' ? random.range(1, 30) : 0,
+    moveMs: profile === 'reshard' ? random.pick([2, 8, 300]) : 8,
     fullCoverage: profile !== 'hang' && random.chance(0.4),
   };
 }
@@ -140,14 +148,24 @@ function linkOf(profile: Profile, random: Prng): LinkTraits {
     [0.05, 0.4],
     [0.1, 3],
   ]);
-  if (profile === 'none') return { delayMs, slicing: 'whole', partialWrites: 0, capacity: 1 << 22 };
+  if (profile === 'none') {
+    return { delayMs, slicing: 'whole', partialWrites: 0, capacity: 1 << 22, drainMs: 2 };
+  }
   const isHard = profile === 'slicing' || profile === 'everything';
   return {
     delayMs,
     slicing: random.pick(isHard ? ['bytes', 'random'] : ['whole', 'whole', 'random']),
-    partialWrites: isHard ? 0.2 : random.pick([0, 0.02]),
+    partialWrites: isHard ? 0.2 : random.pick([0, 0.02, 0.3]),
     capacity: random.pick([3_000, 30_000, 1 << 22]),
+    drainMs: random.pick([2, 15]),
   };
+}
+
+/** Lanes of different speed make races of what must stay in order. */
+function laneLinksOf(profile: Profile, random: Prng): LinkTraits[] {
+  const link = linkOf(profile, random);
+  const isRace = profile === 'reshard' || profile === 'big-replies' || profile === 'disconnects';
+  return isRace ? [link, { ...link, delayMs: [3, 40] }] : [link];
 }
 
 interface ForClients {
@@ -158,23 +176,23 @@ interface ForClients {
 function clientsOf(profile: Profile, random: Prng, shared: ForClients): ClientTraits[] {
   const count = random.between(4, 14);
   const total = random.pick([200, 400, 400, 400, 600, 1200]);
-  const isSlow = profile === 'slow-readers' || profile === 'everything';
+  const slow = isSlow(profile);
   const leaves = profile === 'disconnects' || profile === 'everything';
   return Array.from({ length: count }, (_, index): ClientTraits => {
     const link = linkOf(profile, random);
     return {
       protocol: random.chance(0.4) ? 3 : 2,
       commands: Math.ceil(total / count),
-      window: random.pick([1, 4, 16, 60]),
+      window: slow ? random.pick([4, 60, 300]) : random.pick([1, 4, 16, 60]),
       thinkMs: random.pick([1, 8, 30]),
-      link: isSlow ? { ...link, capacity: random.pick([600, 4000]) } : link,
+      link: slow ? { ...link, capacity: random.pick([600, 4000]) } : link,
       leaves: leaves ? random.pick([0, 0.05, 0.2]) : 0,
       halfCloses: leaves ? 0.03 : 0.005,
-      naps: isSlow ? random.pick([0, 0.1]) : 0,
+      naps: slow ? random.pick([0, 0.1]) : 0,
       napMs: random.pick([30, 400, 2500]),
       password: shared.password,
       tags: shared.tags,
-      patienceMs: profile === 'hang' && index === 0 ? 60 : Number.POSITIVE_INFINITY,
+      patienceMs: profile === 'hang' && index === 0 ? 150 : Number.POSITIVE_INFINITY,
       startMs: startOf(profile, random, index),
     };
   });
@@ -186,8 +204,14 @@ function startOf(profile: Profile, random: Prng, index: number): number {
   return profile === 'outage' && random.chance(0.3) ? 7000 : 0;
 }
 
+/** Where nothing falls silent, nothing may time out, however slow the link. */
+function commandTimeoutOf(profile: Profile, random: Prng): number {
+  if (profile === 'hang') return random.range(160, 900);
+  return profile === 'everything' ? random.range(300, 900) : 20_000;
+}
+
 function settingsOf(profile: Profile, random: Prng, password: string): ProxySettings {
-  const slow = profile === 'slow-readers' || profile === 'everything';
+  const slow = isSlow(profile);
   // A full lane is served again by the next tick only, which these profiles would take for a fault.
   const isTimed = profile === 'hang' || profile === 'outage';
   const replyHighWater = slow ? random.pick([2000, 16_000]) : random.pick([16_000, 1 << 20]);
@@ -195,7 +219,7 @@ function settingsOf(profile: Profile, random: Prng, password: string): ProxySett
     lanes: {
       credentials: { username: '', password },
       connectTimeoutMs: random.range(100, 400),
-      bigReplyBytes: random.pick([1000, 20_000, 1 << 20]),
+      bigReplyBytes: profile === 'big-replies' ? 1000 : random.pick([1000, 20_000, 1 << 20]),
       laneMaxRequests: isTimed ? 10_000 : random.pick([8, 100, 10_000]),
       laneMaxBytes: isTimed ? 1 << 20 : random.pick([2000, 1 << 20]),
     },
@@ -221,15 +245,16 @@ function settingsOf(profile: Profile, random: Prng, password: string): ProxySett
       maxInlineBytes: 64 * 1024,
       unauthenticated: false,
     },
-    commandTimeoutMs: random.range(300, 900),
-    heartbeatMs: random.range(60, 400),
+    commandTimeoutMs: commandTimeoutOf(profile, random),
+    // A hung node's lanes live on where no heartbeat tells, and late replies arrive.
+    heartbeatMs: profile === 'hang' ? random.pick([150, 5000]) : random.range(60, 400),
     retrySentWrites: profile !== 'lost-writes' && random.chance(0.08),
     maxclients: 1000,
     idleTimeout: 0,
     protectedMode: false,
     maxRequestBuffer: random.pick([1000, 30_000, 1 << 20]),
     maxRequestBytes: 1 << 30,
-    maxInflightPerSession: random.pick([4, 64, 1000]),
+    maxInflightPerSession: slow ? random.pick([4, 64]) : random.pick([4, 64, 1000]),
     replyHighWater,
     replyHardLimit: replyHighWater * 4,
     slowReaderMs: 400,

@@ -58,6 +58,7 @@ class Simulation {
   readonly #trace: ((line: string) => void) | undefined;
   readonly #faults: Faults;
   #sessions = 0;
+  readonly #readers = new Map<Session, { commands: number; lastDrainAt: number }>();
 
   constructor(seed: number, options: RunOptions) {
     this.#trace = options.trace;
@@ -70,7 +71,7 @@ class Simulation {
     const fail = (text: string): void => this.oracle.fail(text);
     this.network = new FakeNetwork(
       { clock, random: this.random.fork(), fail, trace },
-      scenario.laneLink,
+      scenario.laneLinks,
     );
     const cluster: SimCluster = new SimCluster(
       scenario.shape,
@@ -149,7 +150,8 @@ class Simulation {
         workload,
         nextSession: () => ++this.#sessions,
         accept: (connection) => this.#accept(connection),
-        mayCut: () => scenario.cutsSlowReaders,
+        mayCut: ({ isMidReply }) =>
+          scenario.cutsSlowReaders || (isMidReply && scenario.excuses.uncertain),
         trace: (text) => this.trace(text),
       });
       this.clients.push(client);
@@ -264,11 +266,24 @@ class Simulation {
       if (session.backlog.size > backlogMax + network.biggestRead) {
         oracle.fail(`${session.backlog.size} bytes of requests wait, at most ${backlogMax}`);
       }
+      this.#watchReader(session);
       if (session.pending > settings.maxInflightPerSession) {
         oracle.fail(`${session.pending} commands of one session are in flight`);
       }
       if (session.pending < 0 || session.parkedCount < 0) oracle.fail('a count fell below zero');
     }
+  }
+
+  /** While a client reads nothing and more than enough waits for it, its commands wait too. */
+  #watchReader(session: Session): void {
+    const before = this.#readers.get(session);
+    const { commands, lastDrainAt } = session;
+    const isBehind = session.out.size > this.scenario.settings.replyHighWater;
+    if (isBehind && before?.lastDrainAt === lastDrainAt && commands > before.commands) {
+      this.oracle.fail('commands were taken from a client that reads nothing');
+    }
+    if (isBehind) this.#readers.set(session, { commands, lastDrainAt });
+    else this.#readers.delete(session);
   }
 
   #counts(): Record<string, number> {

@@ -76,6 +76,7 @@ export class Workload {
       [3, (author) => this.#count(author, 'EXISTS')],
       [3, (author) => this.#count(author, 'DEL')],
       [2, (author, uid) => this.#msetnx(author, uid)],
+      [traits.multiKey ? 30 : 2, (author, uid) => this.#msetnxShared(author, uid)],
       [3, (_author, uid) => this.#local(uid)],
       [2, (author) => this.#refused(author)],
       [traits.fanouts ? 1 : 0, () => this.#fanout()],
@@ -129,7 +130,7 @@ export class Workload {
       outcome: 'pending',
       raw: '',
       executions: [],
-      refusedOn: [],
+      refusals: [],
     };
     this.#oracle.commands.set(uid, command);
     return command;
@@ -277,6 +278,15 @@ export class Workload {
           ? ''
           : first(raw, oracle, command),
     };
+  }
+
+  /** As {@link #msetnx}, on keys that others use too. */
+  #msetnxShared(author: Author, uid: number): Draft {
+    const tag = this.#random.pick(author.tags);
+    const whose = this.#random.pick(['all', `c${author.client}`]);
+    const keys = [0, 1].map((i) => `{${tag}}s:${whose}:${i}`);
+    const args = ['MSETNX', ...keys.flatMap((key) => [key, this.#value(key, uid)])];
+    return { args, ...write(keys), check: wasGivenByNode };
   }
 
   #count(author: Author, name: 'EXISTS' | 'DEL'): Draft {

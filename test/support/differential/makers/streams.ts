@@ -9,7 +9,7 @@ function fields(c: Chooser): readonly Arg[] {
 }
 
 function group(c: Chooser): string {
-  return c.pick(['g1', 'g2', 'g2', 'STREAMS']);
+  return c.pick(['g1', 'g1', 'g1', 'g2', 'STREAMS']);
 }
 
 function consumer(c: Chooser): string {
