@@ -9,14 +9,14 @@ import type { ControlLink } from '../lib/planes.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import { ProcessSampler } from '../metrics/process-sampler.ts';
 import { WorkerMetrics } from '../metrics/worker-metrics.ts';
+import { DataPath } from '../proxy/data-path.ts';
 import { asLine, DENIED, MAXCLIENTS } from '../proxy/error-replies.ts';
 import { workerCalls } from '../proxy/local/worker-calls.ts';
-import { DataPath } from '../proxy/data-path.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import { nodeRuntime } from '../transport/node-runtime.ts';
 import { TcpTransport } from '../transport/tcp.ts';
-import type { ControlToWorker } from './messages.ts';
 import { collectWhenIdle } from './idle-collector.ts';
+import type { ControlToWorker } from './messages.ts';
 import { proxySettings } from './proxy-settings.ts';
 
 export interface WorkerOptions {

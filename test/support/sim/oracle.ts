@@ -255,8 +255,12 @@ export class Oracle {
     return wrong;
   }
 
-  /** Several keys in a slot that control had shown in motion before the command came, until now. */
+  /**
+   * Several keys, sent as one command, in a slot that control had shown in motion from before the
+   * command came until now.
+   */
   #wasKnownToMove(command: ClientCommand): boolean {
+    if (command.args[0] !== 'MSETNX') return false;
     const [first, second] = command.keys;
     if (first === undefined || second === undefined) return false;
     const slot = keySlot(first);

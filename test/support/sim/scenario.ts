@@ -112,7 +112,7 @@ export function scenarioOf(seed: number, random: Prng, only: Profile | null): Sc
     excuses: {
       uncertain: has('kill') || has('hang') || has('reset') || has('garbage'),
       losesWrites: profile === 'lost-writes',
-      overtaken: has('move') || has('refuse') || has('kill'),
+      overtaken: has('move') || has('refuse') || has('kill') || has('hang'),
       timeouts: has('hang'),
       redirectsMax: profile === 'reshard' ? 12 : 0,
       manyDeaths: has('reset') || has('garbage') || has('kill') || has('hang'),
@@ -161,11 +161,14 @@ function linkOf(profile: Profile, random: Prng): LinkTraits {
   };
 }
 
+function hasSlowLanes(profile: Profile): boolean {
+  return profile === 'reshard' || profile === 'big-replies' || profile === 'disconnects';
+}
+
 /** Lanes of different speed make races of what must stay in order. */
 function laneLinksOf(profile: Profile, random: Prng): LinkTraits[] {
   const link = linkOf(profile, random);
-  const isRace = profile === 'reshard' || profile === 'big-replies' || profile === 'disconnects';
-  return isRace ? [link, { ...link, delayMs: [3, 40] }] : [link];
+  return hasSlowLanes(profile) ? [link, { ...link, delayMs: [3, 40] }] : [link];
 }
 
 interface ForClients {
@@ -202,6 +205,12 @@ function clientsOf(profile: Profile, random: Prng, shared: ForClients): ClientTr
 function startOf(profile: Profile, random: Prng, index: number): number {
   if (profile === 'hang' && index === 0) return 250;
   return profile === 'outage' && random.chance(0.3) ? 7000 : 0;
+}
+
+/** Must be long for the link; a hung node's lanes live on where it is very long. */
+function heartbeatOf(profile: Profile, random: Prng): number {
+  if (profile === 'hang') return random.pick([150, 5000]);
+  return hasSlowLanes(profile) ? random.range(1500, 3000) : random.range(60, 400);
 }
 
 /** Where nothing falls silent, nothing may time out, however slow the link. */
@@ -246,8 +255,7 @@ function settingsOf(profile: Profile, random: Prng, password: string): ProxySett
       unauthenticated: false,
     },
     commandTimeoutMs: commandTimeoutOf(profile, random),
-    // A hung node's lanes live on where no heartbeat tells, and late replies arrive.
-    heartbeatMs: profile === 'hang' ? random.pick([150, 5000]) : random.range(60, 400),
+    heartbeatMs: heartbeatOf(profile, random),
     retrySentWrites: profile !== 'lost-writes' && random.chance(0.08),
     maxclients: 1000,
     idleTimeout: 0,
