@@ -158,7 +158,7 @@ export class Session implements StreamHandler {
 
   onData(buf: Slab, readStart: number, end: number): void {
     this.#owner.onSessionRead(this, end - readStart);
-    if ((this.gate & GATE.closing) !== 0) return;
+    if ((this.gate & GATE.closing) !== 0 || this.#ended) return;
     const backlog = this.backlog;
     const waiting = backlog.size;
     let start = readStart;
@@ -434,6 +434,11 @@ export class Session implements StreamHandler {
 
   /** The client sends no more; what it asked for is still answered. */
   onEnd(): void {
+    this.drain();
+  }
+
+  /** Takes in no more bytes, serves what has been sent so far, and closes. */
+  drain(): void {
     // What was kept back is still served, also when its turn comes only at the end of this one.
     const isKeptBack = (this.gate & STALL) !== 0 || this.runnable;
     if (this.backlog.size > 0 && isKeptBack) this.#ended = true;

@@ -5,7 +5,8 @@
  * said anything for a while, once per burst.
  */
 
-import { Session } from 'node:inspector';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 const CHECK_MS = 1000;
 const QUIET_MS = 2000;
@@ -22,6 +23,7 @@ export function collectWhenIdle(worker: IdleWorker, now: () => number): () => vo
   let seen = worker.activity();
   let changedAt = now();
   let isDirty = true;
+  let collect: (() => void) | null = null;
   const timer = setInterval(() => {
     const activity = worker.activity();
     if (activity !== seen) {
@@ -33,18 +35,21 @@ export function collectWhenIdle(worker: IdleWorker, now: () => number): () => vo
     if (!isDirty || now() - changedAt < QUIET_MS) return;
     isDirty = false;
     worker.trim();
-    collectGarbage();
+    collect ??= fullCollection();
+    collect();
   }, CHECK_MS);
   timer.unref();
   return () => clearInterval(timer);
 }
 
-/** The inspector's own command is the one documented way to a full collection without a flag. */
-function collectGarbage(): void {
-  const session = new Session();
-  session.connect();
-  session.post('HeapProfiler.collectGarbage', () => {
-    // Not here: the answer comes while a lock is held that disconnecting takes too (Node 20 hangs).
-    setImmediate(() => session.disconnect());
-  });
+/**
+ * V8's own full collection. It is reached by turning its flag on and reading the function from a
+ * fresh context: the constant text 'gc' is all that is ever evaluated. (The inspector offers the
+ * same, but its session can deadlock with the main thread on Node 20.)
+ */
+function fullCollection(): () => void {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  setFlagsFromString('--no-expose-gc');
+  return typeof collect === 'function' ? () => void collect() : () => {};
 }

@@ -766,7 +766,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   drain(timeoutMs: number): Promise<void> {
     this.draining = true;
     const deadline = this.runtime.now() + timeoutMs;
-    for (const session of [...this.sessions]) session.closeAfterReplies();
+    for (const session of [...this.sessions]) session.drain();
     return new Promise((resolve) => {
       const check = (): void => {
         if (this.sessions.length > 0 && this.runtime.now() < deadline) return;

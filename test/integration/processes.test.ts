@@ -27,6 +27,8 @@ async function start(): Promise<void> {
   slotgate = await startProxyProcess({
     workers: WORKERS,
     drainTimeoutMs: '10s',
+    // What is in flight is to be the test's alone.
+    heartbeatMs: '60s',
     cluster: { seeds: cluster.seeds },
     log: { level: 'info' },
   });

@@ -13,7 +13,6 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     profile: { type: 'string' },
     verbose: { type: 'boolean', default: false },
-    keepGoing: { type: 'boolean', default: false },
   },
 });
 

@@ -66,7 +66,7 @@ const ONE_KEY_FIRST: ReadonlySet<string> = new Set(
 );
 
 const JUNK: readonly Arg[] = [
-  ...['', 'x', -1, 0, '9223372036854775807', '-9223372036854775808', '1e400', 'NX', 'XX', 'GET'],
+  ...['', 'x', -1, 0, '9223372036854775807', '-9223372036854775808', '1e', 'NX', 'XX', 'GET'],
   ...['COUNT', 'LIMIT', 'WITHSCORES', 'WITHVALUES', 'BYLEX', 'REV', 'MATCH', 'nan', '(', '['],
   Buffer.from('\r\n'),
   Buffer.from('\0\xff', 'latin1'),

@@ -6,7 +6,6 @@
 import { keySlot } from '../../../src/commands/slot.ts';
 import { OVERTAKEN } from '../../../src/proxy/error-replies.ts';
 import type { EventQueue } from './event-queue.ts';
-import { reply } from './wire.ts';
 
 /** Strings are Redis strings, arrays lists, null a missing key. Never changed in place. */
 export type Value = string | readonly string[] | null;
@@ -383,23 +382,6 @@ export class Oracle {
       this.fail(`${describe(command)} was not served between its session's writes of ${key}`);
     }
   }
-}
-
-/** The check of a tagged command: its reply is one that a node gave to just this command. */
-export function wasGivenByNode(raw: string, _oracle: Oracle, command: ClientCommand): string {
-  if (command.executions.some((each) => each.reply === raw)) return '';
-  const given = command.executions.map((each) => show(each.reply)).join(', ');
-  return `nodes gave ${given === '' ? 'nothing' : given}`;
-}
-
-/** The check of GET and the like: the key had this value while the command was under way. */
-export function hadValue(key: string): ClientCommand['check'] {
-  return (raw, oracle, command) => {
-    const held = oracle.heldSince(key, command.sentAt, (value) => {
-      return raw === (typeof value === 'string' ? reply.bulk(value) : reply.nil(command.protocol));
-    });
-    return held ? '' : `${key} never had that value meanwhile`;
-  };
 }
 
 /**

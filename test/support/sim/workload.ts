@@ -6,15 +6,9 @@
 
 import { keySlot } from '../../../src/commands/slot.ts';
 import { TAG_BASE } from './node-commands.ts';
-import {
-  type ClientCommand,
-  hadValue,
-  type Oracle,
-  show,
-  type Value,
-  wasGivenByNode,
-} from './oracle.ts';
+import { type ClientCommand, type Oracle, show, type Value } from './oracle.ts';
 import type { Prng } from './prng.ts';
+import { hadValue, wasGivenByNode } from './reply-checks.ts';
 import { elementsOf, reply } from './wire.ts';
 
 export interface WorkloadTraits {
