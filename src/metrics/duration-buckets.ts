@@ -32,7 +32,7 @@ export function bucketOf(us: number): number {
  * counts as 0: one bad clock reading must not spoil the sum for ever.
  */
 export function observe(histograms: Float64Array, row: number, us: number): void {
-  // biome-ignore lint/complexity/useMathMinMax: Math.max would keep a NaN.
+  // Not Math.max, which would keep a NaN.
   const duration = us >= 0 ? us : 0;
   const bucket = row + bucketOf(duration);
   histograms[bucket] = (histograms[bucket] as number) + 1;

@@ -70,7 +70,7 @@ describe('a start that fails', () => {
     expect(err).toMatch(/^slotgate: .*\/nowhere\/slotgate\.yaml.*\n$/);
   });
 
-  test.concurrent.each([
+  test.each([
     ['port', '--port', 1],
     ['http.port', '--http-port', 1],
     ['port', '--port', 2],
@@ -79,7 +79,6 @@ describe('a start that fails', () => {
     'a busy %s is told in one line that names %s (%d workers)',
     async (name, option, workers) => {
       const { server, port } = await occupied();
-      toStop.push(() => new Promise((resolve) => server.close(resolve)));
       const ports = name === 'port' ? { port, http: { port: 0 } } : { port: 0, http: { port } };
       await withConfigFile({ ...ports, workers, log: { level: 'error' } }, async (file) => {
         const { code, out, err } = await runSlotgate(['serve', '-c', file]);
@@ -87,7 +86,7 @@ describe('a start that fails', () => {
         expect(err.trimEnd().split('\n')).toHaveLength(1);
         expect(err).toContain(String(port));
         expect(err).toContain(option);
-      });
+      }).finally(() => server.close());
     },
   );
 });

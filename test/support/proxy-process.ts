@@ -15,6 +15,7 @@ import { until } from './cluster.ts';
 const SLOTGATE = fileURLToPath(new URL('../../src/cli/slotgate.ts', import.meta.url));
 const MEMORY_PROBE = new URL('./memory-probe.ts', import.meta.url).href;
 const START_TIMEOUT_MS = 30_000;
+const CLI_TIMEOUT_MS = 60_000;
 
 export interface CliResult {
   readonly code: number | null;
@@ -22,7 +23,7 @@ export interface CliResult {
   readonly err: string;
 }
 
-/** Runs `slotgate ARGS…` to its end. */
+/** Runs `slotgate ARGS…` to its end; one that does not come to it is killed, its code is null. */
 export async function runSlotgate(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
@@ -32,9 +33,11 @@ export async function runSlotgate(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = { out: '', err: '' };
+  const late = setTimeout(() => child.kill('SIGKILL'), CLI_TIMEOUT_MS);
   child.stdout.on('data', (text) => (output.out += String(text)));
   child.stderr.on('data', (text) => (output.err += String(text)));
   const [code] = (await once(child, 'close')) as [number | null];
+  clearTimeout(late);
   return { code, ...output };
 }
 
