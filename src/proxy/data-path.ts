@@ -739,6 +739,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       if (shard < this.firstSlots.length) this.firstSlots[shard] = slot;
       else isWhole = false;
     }
+    // A shard that owns nothing yet (it imports its first slot) comes last and has no address here.
+    this.firstSlots = this.firstSlots.filter((slot) => slot >= 0);
     if (isWhole) this.unownedSince = 0;
     else if (this.unownedSince === 0) this.unownedSince = this.time;
     this.retries.run();
