@@ -46,6 +46,12 @@ export interface ProxyCore {
   /** Monotonic ms of the socket read being dealt with. */
   time: number;
 
+  readonly dispatch: Dispatch;
+  readonly answers: Answers;
+}
+
+/** Where a command goes. */
+export interface Dispatch {
   send(
     session: Session,
     id: number,
@@ -56,12 +62,12 @@ export interface ProxyCore {
     end: number,
   ): boolean;
   mayUseSlot(session: Session, slot: number, multiKey: boolean): boolean;
-  /** May the node turn this command away and still serve what comes behind it? */
-  mayBeRefused(lane: Lane<Request>, request: Request): boolean;
+  /** A slot of some shard, another shard each time. */
+  anySlot(): number;
   newRequest(session: Session, id: number, slot: number): Request;
-  deliver(request: Request, buf: Slab, start: number, end: number, isError: boolean): void;
-  answerError(request: Request, text: string): void;
+  /** Refuses a command in its place in the order. */
   reject(session: Session, id: number, text: string): boolean;
+  /** A reply that needs no node. */
   answerLocally(
     session: Session,
     id: number,
@@ -70,5 +76,16 @@ export interface ProxyCore {
     end: number,
     result: 0 | 1 | 2,
   ): void;
+  /** The shard of this slot has been away for too long, or too much waits for it. */
   failNow(session: Session, id: number, slot: number): void;
+}
+
+/** What comes back for it. */
+export interface Answers {
+  /** May the node turn this command away and still serve what comes behind it? */
+  mayBeRefused(lane: Lane<Request>, request: Request): boolean;
+  /** Counts and hands over the whole reply of a request that is in its session's order. */
+  deliver(request: Request, buf: Slab, start: number, end: number, isError: boolean): void;
+  /** Answers a request with an error line; a part reports it to its parent. */
+  answerError(request: Request, text: string): void;
 }

@@ -39,13 +39,21 @@ export class Fanout {
     const arity = proxy.table.arity[id] as number;
     const { argc } = proxy.frame;
     if (arity > 0 ? argc !== arity : argc < -arity) {
-      return proxy.reject(session, id, `ERR wrong number of arguments for '${name}' command`);
+      return proxy.dispatch.reject(
+        session,
+        id,
+        `ERR wrong number of arguments for '${name}' command`,
+      );
     }
     if (name === 'scan') return this.#scan(session, id, buf);
     const slots = name === 'keys' ? this.#slotsOfPattern(this.#argument(buf, 1)) : proxy.firstSlots;
     const merge = name === 'randomkey' ? this.#mergeRandom : this.#merges.get(name);
     if (merge === undefined) {
-      return proxy.reject(session, id, `ERR '${name.toUpperCase()}' cannot be merged over shards`);
+      return proxy.dispatch.reject(
+        session,
+        id,
+        `ERR '${name.toUpperCase()}' cannot be merged over shards`,
+      );
     }
     return this.#send(session, id, slots, merge, buf, start, end);
   }
@@ -74,13 +82,13 @@ export class Fanout {
     if (slots.length === 0) {
       // Nothing is known of the cluster yet.
       if (proxy.retries.hold(session, 0, end - start)) return false;
-      proxy.failNow(session, id, 0);
+      proxy.dispatch.failNow(session, id, 0);
       return true;
     }
-    for (const slot of slots) if (!proxy.mayUseSlot(session, slot, false)) return false;
+    for (const slot of slots) if (!proxy.dispatch.mayUseSlot(session, slot, false)) return false;
     const state = lanesFor(proxy, session, slots, slots.length, end - start, this.#lanes);
     if (state !== READY.go) return state === READY.answered;
-    const parent = proxy.newRequest(session, id, -1);
+    const parent = proxy.dispatch.newRequest(session, id, -1);
     const gathering = new Gathering(merge, !parent.isRead);
     parent.gathering = gathering;
     slots.forEach((slot, i) => {
@@ -97,7 +105,8 @@ export class Fanout {
     const args: string[] = [];
     for (let i = 0; i < argc; i++) args.push(this.#argument(buf, i));
     const cursor = args[1] as string;
-    if (!/^(0|[1-9]\d{0,15})$/.test(cursor)) return proxy.reject(session, id, 'ERR invalid cursor');
+    if (!/^(0|[1-9]\d{0,15})$/.test(cursor))
+      return proxy.dispatch.reject(session, id, 'ERR invalid cursor');
     const match = args.findIndex((arg, i) => i > 1 && arg.toLowerCase() === 'match');
     const slot = match < 0 ? -1 : slotOfPattern(args[match + 1] ?? '');
     const shards = proxy.firstSlots;
@@ -105,7 +114,7 @@ export class Fanout {
     if (slot < 0 && shard >= Math.max(shards.length, 1)) {
       // A cursor of a larger cluster: its remaining shards are gone, their keys were moved to others.
       const empty: Slab = Buffer.from('*2\r\n$1\r\n0\r\n*0\r\n');
-      proxy.answerLocally(session, id, empty, 0, empty.length, 0);
+      proxy.dispatch.answerLocally(session, id, empty, 0, empty.length, 0);
       return true;
     }
     args[1] = ownCursor(cursor);

@@ -40,7 +40,11 @@ export class LocalCommands {
     const arity = table.arity[id] as number;
     const name = table.names[id] as string;
     if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
-      return proxy.reject(session, id, `ERR wrong number of arguments for '${name}' command`);
+      return proxy.dispatch.reject(
+        session,
+        id,
+        `ERR wrong number of arguments for '${name}' command`,
+      );
     }
     if (name === 'cluster|countkeysinslot' || name === 'cluster|getkeysinslot') {
       return this.#toSlot(session, id, buf, start, end);
@@ -71,17 +75,24 @@ export class LocalCommands {
     if (start === end) return; // CLIENT REPLY OFF or SKIP: no reply at all.
     const isError = slab[start] === 45;
     if (isError) this.#proxy.metrics.countErrorReply(slab, start + 1, end);
-    this.#proxy.answerLocally(session, id, slab, start, end, isError ? RESULT.error : RESULT.ok);
+    this.#proxy.dispatch.answerLocally(
+      session,
+      id,
+      slab,
+      start,
+      end,
+      isError ? RESULT.error : RESULT.ok,
+    );
   }
 
   /** Its place in the order is kept until the answer is there. */
   #answerLater(session: Session, id: number, running: Promise<void>, writer: ReplyWriter): void {
-    const request = this.#proxy.newRequest(session, id, ANY_SLOT);
+    const request = this.#proxy.dispatch.newRequest(session, id, ANY_SLOT);
     running.then(
       () => this.#settle(request, writer),
       (error: unknown) => {
         const text = error instanceof Error ? error.message : String(error);
-        this.#proxy.answerError(request, `ERR ${text}`);
+        this.#proxy.answers.answerError(request, `ERR ${text}`);
       },
     );
   }
@@ -89,7 +100,7 @@ export class LocalCommands {
   #settle(request: Request, writer: ReplyWriter): void {
     if (request.session === null || request.answered) return; // Its client has left.
     const { slab, start, end } = writer.finish();
-    this.#proxy.deliver(request, slab, start, end, slab[start] === 45);
+    this.#proxy.answers.deliver(request, slab, start, end, slab[start] === 45);
   }
 
   /** Sent to the node that owns the slot named by argument 2. */
@@ -103,9 +114,9 @@ export class LocalCommands {
       const isCount = (this.#proxy.table.names[id] as string).endsWith('countkeysinslot');
       const range = isCount ? 'ERR Invalid slot' : 'ERR Invalid slot or number of keys';
       const other = 'ERR value is not an integer or out of range';
-      return this.#proxy.reject(session, id, isNumber ? range : other);
+      return this.#proxy.dispatch.reject(session, id, isNumber ? range : other);
     }
-    return this.#proxy.send(session, id, slot, false, buf, start, end);
+    return this.#proxy.dispatch.send(session, id, slot, false, buf, start, end);
   }
 
   /** XREAD and XREADGROUP with BLOCK would hold up everyone else on the lane. */
@@ -115,7 +126,7 @@ export class LocalCommands {
     if (!hasBlockOption(buf, frame.args, frame.argc)) return false;
     const name = (table.names[id] as string).toUpperCase();
     const text = `ERR '${name}' with BLOCK is not supported by this version of slotgate yet`;
-    return this.#proxy.reject(session, id, text);
+    return this.#proxy.dispatch.reject(session, id, text);
   }
 
   /** Commands of kind refused and later, and names that operators deny. */
@@ -123,14 +134,14 @@ export class LocalCommands {
     const { table } = this.#proxy;
     const kind = table.kind[id] as number;
     if (kind !== KIND.refused && kind !== KIND.later) {
-      return this.#proxy.reject(session, id, unknownCommand(buf, frame));
+      return this.#proxy.dispatch.reject(session, id, unknownCommand(buf, frame));
     }
-    return this.#proxy.reject(session, id, refusalText(table.names[id] as string, kind));
+    return this.#proxy.dispatch.reject(session, id, refusalText(table.names[id] as string, kind));
   }
 
   refuseDenied(session: Session, id: number): boolean {
     const name = (this.#proxy.table.names[id] as string).replace('|', ' ').toUpperCase();
-    return this.#proxy.reject(session, id, `ERR '${name}' is denied here (commands.deny)`);
+    return this.#proxy.dispatch.reject(session, id, `ERR '${name}' is denied here (commands.deny)`);
   }
 
   refuseSubcommand(session: Session, id: number, buf: Slab, frame: RequestFrame): boolean {
@@ -139,11 +150,15 @@ export class LocalCommands {
     // Up to a NUL, as Redis' own formatting does.
     const [sub = ''] = buf.toString('latin1', at, at + length).split('\0', 1);
     const name = (this.#proxy.table.names[id] as string).toUpperCase();
-    return this.#proxy.reject(session, id, `ERR unknown subcommand '${sub}'. Try ${name} HELP.`);
+    return this.#proxy.dispatch.reject(
+      session,
+      id,
+      `ERR unknown subcommand '${sub}'. Try ${name} HELP.`,
+    );
   }
 
   refuseCrossSlot(session: Session, id: number): boolean {
-    return this.#proxy.reject(session, id, CROSSSLOT);
+    return this.#proxy.dispatch.reject(session, id, CROSSSLOT);
   }
 }
 

@@ -29,7 +29,7 @@ export function lanesFor(
     const lane = node === undefined ? null : proxy.lanes.lane(node, session.protocol, proxy.time);
     if (lane === null) {
       if (proxy.retries.hold(session, slot, bytes)) return READY.wait;
-      proxy.failNow(session, session.lastCommand, slot);
+      proxy.dispatch.failNow(session, session.lastCommand, slot);
       return READY.answered;
     }
     lanes.push(lane);
@@ -64,7 +64,7 @@ export function sendPart(
   request.lane = part.lane;
   part.lane.enqueue(request, part.slab, part.start, part.end, false, proxy.time);
   // Nothing of the session may overtake it if the node turns it away.
-  if (parent.session !== null && proxy.mayBeRefused(part.lane, request)) {
+  if (parent.session !== null && proxy.answers.mayBeRefused(part.lane, request)) {
     parent.session.gate |= GATE.barrier;
   }
   return request;

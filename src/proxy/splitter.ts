@@ -52,12 +52,16 @@ export class Splitter {
     const arguments_ = frame.argc - 1;
     if (arguments_ < step || arguments_ % step !== 0) {
       const name = table.names[id] as string;
-      return proxy.reject(session, id, `ERR wrong number of arguments for '${name}' command`);
+      return proxy.dispatch.reject(
+        session,
+        id,
+        `ERR wrong number of arguments for '${name}' command`,
+      );
     }
     const keys = arguments_ / step;
     const parts = this.#group(buf, keys, step);
     if (parts === 1 || proxy.routing.snapshot?.crossSlotFree === true) {
-      return proxy.send(session, id, this.#slots[0] as number, keys > 1, buf, start, end);
+      return proxy.dispatch.send(session, id, this.#slots[0] as number, keys > 1, buf, start, end);
     }
     if (!this.#mayGo(session, parts, end - start)) return false;
     if (this.#lanes.length < parts) return true; // Answered with an error.
@@ -118,7 +122,8 @@ export class Splitter {
     this.#lanes.length = 0;
     for (let part = 0; part < parts; part++) {
       const slot = this.#slots[part] as number;
-      if (!proxy.mayUseSlot(session, slot, (this.#keyCount[part] as number) > 1)) return false;
+      if (!proxy.dispatch.mayUseSlot(session, slot, (this.#keyCount[part] as number) > 1))
+        return false;
     }
     const { wait, answered } = READY;
     const state = lanesFor(proxy, session, this.#slots, parts, bytes, this.#lanes);
@@ -128,7 +133,7 @@ export class Splitter {
 
   #send(session: Session, id: number, buf: Slab, keys: number, step: number, parts: number): void {
     const proxy = this.#proxy;
-    const parent = proxy.newRequest(session, id, -1);
+    const parent = proxy.dispatch.newRequest(session, id, -1);
     const gathering = this.#newGathering(parent, keys);
     if (proxy.table.kind[id] === KIND.mget && parts < keys) {
       gathering.partOfKey = Uint32Array.from(this.#partOfKey.subarray(0, keys));

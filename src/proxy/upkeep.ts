@@ -77,7 +77,7 @@ export class Upkeep {
       proxy.metrics.increment(SCALAR.commandTimeouts);
       if (!at.isRead) proxy.metrics.increment(SCALAR.uncertainWrites);
       // A part cannot leave its lane early, so the whole command is answered.
-      proxy.answerError(top, timedOut(address, at.isRead));
+      proxy.answers.answerError(top, timedOut(address, at.isRead));
     }
   }
 

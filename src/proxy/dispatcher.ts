@@ -1,0 +1,297 @@
+/**
+ * Takes whole commands from sessions and decides where each goes: to the lane of its slot's owner,
+ * to a split or fan-out, to a local answer, or to a refusal. What cannot go on now leaves a stall
+ * bit in the session's gate, and the same command comes again.
+ */
+
+import { KEY_RULE } from '../commands/key-rules.ts';
+import { slotOf } from '../commands/slot.ts';
+import { type CommandTable, FLAG } from '../commands/table.ts';
+import { KIND } from '../commands/verdicts.ts';
+import { GATE, type Session } from '../downstream/session.ts';
+import type { Slab } from '../lib/slab.ts';
+import { RESULT, SCALAR } from '../metrics/definitions.ts';
+import { NO_NODE } from '../route/routing.ts';
+import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../route/slot-of-keys.ts';
+import type { Lane } from '../upstream/lane.ts';
+import type { Dispatch, ProxyCore } from './core.ts';
+import { asLine, NOAUTH } from './error-replies.ts';
+import { Fanout } from './fanout.ts';
+import type { LocalCommands } from './local-commands.ts';
+import type { Redirects } from './redirects.ts';
+import type { Request } from './request.ts';
+import type { Splitter } from './splitter.ts';
+
+/** Beside the verdicts of KIND: refused by `commands.deny`. */
+const KIND_DENIED = 255;
+
+/** `denied` holds lower-case names; a container's name denies all of its subcommands. */
+function kindsWith(table: CommandTable, denied: ReadonlySet<string>): Uint8Array {
+  const kinds = table.kind.slice();
+  table.names.forEach((name, id) => {
+    const shown = name.replace('|', ' ');
+    const container = shown.split(' ')[0] as string;
+    if (denied.has(name) || denied.has(shown) || denied.has(container)) kinds[id] = KIND_DENIED;
+  });
+  return kinds;
+}
+
+export interface DispatcherParts {
+  readonly locals: LocalCommands;
+  readonly splits: Splitter;
+  readonly redirects: Redirects;
+}
+
+export class Dispatcher implements Dispatch {
+  /** The table's verdicts, with what the operator denies marked as such. */
+  #kinds: Uint8Array;
+  readonly #commandId: number;
+  readonly #proxy: ProxyCore;
+  readonly #locals: LocalCommands;
+  readonly #splits: Splitter;
+  readonly #fanout: Fanout;
+  readonly #redirects: Redirects;
+  #anyShard = 0;
+
+  constructor(proxy: ProxyCore, parts: DispatcherParts) {
+    this.#proxy = proxy;
+    this.#locals = parts.locals;
+    this.#splits = parts.splits;
+    this.#redirects = parts.redirects;
+    this.#fanout = new Fanout(proxy);
+    this.#kinds = kindsWith(proxy.table, proxy.settings.denied);
+    this.#commandId = proxy.table.byName('command');
+  }
+
+  /** The command table has changed. */
+  onTable(): void {
+    const proxy = this.#proxy;
+    this.#kinds = kindsWith(proxy.table, proxy.settings.denied);
+  }
+
+  onCommand(session: Session, buf: Slab, start: number, end: number): boolean {
+    const proxy = this.#proxy;
+    const frame = proxy.frame;
+    const args = frame.args;
+    const table = proxy.table;
+    const id = table.lookup(buf, args[0] as number, args[1] as number);
+    session.lastCommand = id;
+    if (session.gate !== 0 && !this.#mayPass(session, id)) return true;
+    if (this.#kinds[id] === KIND.route) {
+      const arity = table.arity[id] as number;
+      const argc = frame.argc;
+      if (arity > 0 ? argc !== arity : argc < -arity) return this.#refuseArity(session, id);
+      if (table.keyRule[id] === KEY_RULE.first && argc > 1) {
+        const slot = slotOf(buf, args[2] as number, args[3] as number);
+        return this.send(session, id, slot, false, buf, start, end);
+      }
+      return this.#routeByKeys(session, id, buf, start, end);
+    }
+    return this.#dispatch(session, id, buf, start, end);
+  }
+
+  /** Gate bits that do not stall: authentication and CLIENT REPLY. */
+  #mayPass(session: Session, id: number): boolean {
+    const proxy = this.#proxy;
+    if (
+      (session.gate & GATE.auth) !== 0 &&
+      ((proxy.table.flags[id] as number) & FLAG.noAuth) === 0
+    ) {
+      proxy.metrics.increment(SCALAR.rejectedAuth);
+      this.reject(session, id, NOAUTH);
+      return false;
+    }
+    if (session.replyMode === 2) session.replyMode = 3;
+    return true;
+  }
+
+  #dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+    const frame = this.#proxy.frame;
+    switch (this.#kinds[id]) {
+      case KIND.mget:
+      case KIND.mset:
+      case KIND.count:
+        return this.#splits.dispatch(session, id, buf, start, end);
+      case KIND.anyPrimary:
+        return this.send(session, id, this.anySlot(), false, buf, start, end);
+      case KIND.fanout:
+        return this.#fanout.dispatch(session, id, buf, start, end);
+      case KIND.container:
+        return this.#dispatchContainer(session, id, buf, start, end);
+      case KIND.local:
+        // COMMAND is legal alone, and a container when something follows.
+        if (id === this.#commandId && frame.argc > 1) {
+          return this.#dispatchContainer(session, id, buf, start, end);
+        }
+        return this.#locals.dispatch(session, id, buf, start, end);
+      case KIND.route:
+        return this.#routeByKeys(session, id, buf, start, end);
+      case KIND_DENIED:
+        return this.#locals.refuseDenied(session, id);
+      default:
+        return this.#locals.refuse(session, id, buf, frame);
+    }
+  }
+
+  #dispatchContainer(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+    const proxy = this.#proxy;
+    const frame = proxy.frame;
+    if (frame.argc < 2) return this.#refuseArity(session, id);
+    const args = frame.args;
+    const sub = proxy.table.lookupSub(id, buf, args[2] as number, args[3] as number);
+    if (sub === 0) return this.#locals.refuseSubcommand(session, id, buf, frame);
+    session.lastCommand = sub;
+    const arity = proxy.table.arity[sub] as number;
+    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity)
+      return this.#refuseArity(session, sub);
+    return this.#dispatch(session, sub, buf, start, end);
+  }
+
+  #routeByKeys(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+    const proxy = this.#proxy;
+    const crossSlotFree = proxy.routing.snapshot?.crossSlotFree === true;
+    const slot = slotOfKeys(proxy.table, id, buf, proxy.frame, proxy.keys, crossSlotFree);
+    if (slot === CROSS_SLOT) return this.#locals.refuseCrossSlot(session, id);
+    if (slot === BAD_ARITY) return this.#refuseArity(session, id);
+    if (this.#locals.refusesBlocking(session, id, buf)) return true;
+    const target = slot === ANY_SLOT ? this.anySlot() : slot;
+    return this.send(session, id, target, true, buf, start, end);
+  }
+
+  /** A slot of some shard, another shard each time. */
+  anySlot(): number {
+    const proxy = this.#proxy;
+    const shards = proxy.routing.snapshot?.shards.length ?? 0;
+    if (shards === 0) return 0;
+    this.#anyShard = (this.#anyShard + 1) % shards;
+    const slot = proxy.firstSlots[this.#anyShard];
+    return slot === undefined ? 0 : slot;
+  }
+
+  /**
+   * Puts a command on the lane of its slot's owner. False when it cannot go now: the session waits
+   * (barrier or hold) and the command comes again.
+   */
+  send(
+    session: Session,
+    id: number,
+    slot: number,
+    multiKey: boolean,
+    buf: Slab,
+    start: number,
+    end: number,
+  ): boolean {
+    const proxy = this.#proxy;
+    const routing = proxy.routing;
+    if (!this.mayUseSlot(session, slot, multiKey)) return false;
+    const owner = routing.owner[slot] as number;
+    let lane: Lane<Request> | null = null;
+    if (owner !== NO_NODE) {
+      const node = routing.nodes[owner];
+      if (node !== undefined) lane = proxy.lanes.lane(node, session.protocol, proxy.time);
+    }
+    if (lane === null) {
+      if (proxy.retries.hold(session, slot, end - start)) return false;
+      this.failNow(session, id, slot);
+      return true;
+    }
+    const request = this.newRequest(session, id, slot);
+    request.multiKey = multiKey;
+    request.lane = lane;
+    lane.enqueue(request, buf, start, end, false, proxy.time);
+    const travelsAlone = multiKey && routing.motionCount !== 0 && routing.motion[slot] !== 0;
+    // In a slot in motion a multi-key command travels alone: its TRYAGAIN must be retryable.
+    if (travelsAlone || (lane.doubt !== 0 && proxy.answers.mayBeRefused(lane, request))) {
+      session.gate |= GATE.barrier;
+    }
+    return true;
+  }
+
+  /** The barrier: false sets the stall bit, and the command waits until all before it are answered. */
+  mayUseSlot(session: Session, slot: number, multiKey: boolean): boolean {
+    const routing = this.#proxy.routing;
+    if (session.pending === 0) {
+      session.routeEpoch = routing.epoch;
+      return true;
+    }
+    if (session.routeEpoch !== routing.epoch) {
+      if ((routing.slotChangedAt[slot] as number) > session.routeEpoch) {
+        session.gate |= GATE.barrier;
+        return false;
+      }
+    }
+    if (multiKey && routing.motionCount !== 0 && routing.motion[slot] !== 0) {
+      session.gate |= GATE.barrier;
+      return false;
+    }
+    return true;
+  }
+
+  /** A request with its place in the session's reply order. */
+  newRequest(session: Session, id: number, slot: number): Request {
+    const proxy = this.#proxy;
+    const request = proxy.requests.take();
+    request.session = session;
+    request.inSession = true;
+    request.command = id;
+    request.slot = slot;
+    request.isRead = ((proxy.table.flags[id] as number) & FLAG.readonly) !== 0;
+    request.startedAt = proxy.time;
+    session.commands++;
+    if (session.replyMode !== 0) {
+      request.silent = true;
+      if (session.replyMode === 3) {
+        session.replyMode = 0;
+        session.gate &= ~GATE.replyMode;
+      }
+    }
+    session.push(request);
+    return request;
+  }
+
+  /** Refuses a command in its place in the order. */
+  reject(session: Session, id: number, text: string): boolean {
+    const line = asLine(text);
+    this.#proxy.metrics.countErrorReply(line, 1, line.length);
+    this.answerLocally(session, id, line, 0, line.length, RESULT.rejected);
+    return true;
+  }
+
+  /** A reply that needs no node. */
+  answerLocally(
+    session: Session,
+    id: number,
+    buf: Slab,
+    start: number,
+    end: number,
+    result: 0 | 1 | 2,
+  ): void {
+    const request = this.newRequest(session, id, ANY_SLOT);
+    request.answered = true;
+    this.#proxy.metrics.countCommand(id, result);
+    session.deliver(request, buf, start, end);
+  }
+
+  #refuseArity(session: Session, id: number): boolean {
+    const name = this.#proxy.table.names[id] ?? 'other';
+    return this.reject(session, id, `ERR wrong number of arguments for '${name}' command`);
+  }
+
+  /** The shard of this slot has been away for too long, or too much waits for it. */
+  failNow(session: Session, id: number, slot: number): void {
+    this.reject(session, id, this.#redirects.awayText(slot));
+  }
+
+  onProtocolError(session: Session, text: string): void {
+    const proxy = this.#proxy;
+    proxy.metrics.increment(SCALAR.protocolErrors);
+    proxy.metrics.increment(SCALAR.rejectedProtocol);
+    if (text !== '') {
+      const line = asLine(`ERR ${text}`);
+      const request = this.newRequest(session, 0, ANY_SLOT);
+      request.answered = true;
+      session.deliver(request, line, 0, line.length);
+    }
+    session.closeAfterReplies();
+  }
+}

@@ -1,0 +1,83 @@
+/** What becomes of the commands whose connection has died: sent again where that is safe, else answered. */
+
+import { SCALAR } from '../metrics/definitions.ts';
+import type { Lane } from '../upstream/lane.ts';
+import type { ProxyCore } from './core.ts';
+import { uncertain } from './error-replies.ts';
+import type { Redirects } from './redirects.ts';
+import type { Replies } from './replies.ts';
+import type { Request } from './request.ts';
+
+export class Losses {
+  readonly #proxy: ProxyCore;
+  readonly #redirects: Redirects;
+  readonly #replies: Replies;
+
+  constructor(proxy: ProxyCore, redirects: Redirects, replies: Replies) {
+    this.#proxy = proxy;
+    this.#redirects = redirects;
+    this.#replies = replies;
+  }
+
+  /** Walks the queue of a lane that is gone. */
+  onLaneClosed(lane: Lane<Request>, address: string, code: string): void {
+    let request = lane.head;
+    lane.head = null;
+    while (request !== null) {
+      const next: Request | null = request.nextInLane;
+      request.nextInLane = null;
+      this.#orphan(lane, request, address, code);
+      request = next;
+    }
+  }
+
+  /** A request whose lane died: sent again where that is safe, else answered. */
+  #orphan(lane: Lane<Request>, request: Request, address: string, code: string): void {
+    const proxy = this.#proxy;
+    const wasSent = lane.wasSent(request);
+    request.lane = null;
+    request.swallow = 0;
+    const top = request.parent ?? request;
+    if (request === lane.heartbeat || top.session === null || top.answered || request.done) {
+      lane.release(request);
+      proxy.retries.settle(request, SCALAR.heldEvicted);
+      if (request.parent !== null && !request.done) this.#partLost(request);
+      else proxy.requests.give(request);
+      return;
+    }
+    if (wasSent) request.deaths++;
+    const mayRetry = !wasSent || request.isRead || proxy.settings.retrySentWrites;
+    if (request.streamed || !mayRetry || request.deaths > 2) {
+      lane.release(request);
+      if (!request.isRead && wasSent) proxy.metrics.increment(SCALAR.uncertainWrites);
+      this.#replies.answerError(
+        request,
+        request.isRead
+          ? `ERR ${address} was lost while it served this command (${code}), ${request.deaths} times in all`
+          : uncertain(address, code),
+      );
+      return;
+    }
+    // A reply that had begun to arrive and was not passed on.
+    if (request.session === null) proxy.store.release(request);
+    else request.session.dropStored(request);
+    request.formerLane = lane;
+    proxy.retries.park(request, this.#redirects.awayText(request.slot, address, code), 0);
+  }
+
+  /** A part whose client has left or was answered: it only has to be counted out. */
+  #partLost(part: Request): void {
+    part.done = true;
+    this.#replies.partDone(part);
+  }
+
+  /** Releases the bytes of a request that is not sent again. */
+  dropFromLane(request: Request): void {
+    const lane = request.formerLane ?? request.lane;
+    if (lane !== null) lane.release(request);
+    request.formerLane = null;
+    request.lane = null;
+    if (request.parent !== null && !request.done) this.#partLost(request);
+    else this.#proxy.requests.give(request);
+  }
+}
