@@ -34,7 +34,7 @@ export class Supervisor {
   /** Slot number 1 … count → the worker in it. */
   readonly #workers = new Map<number, ClusterWorker>();
   /** Those that hear what is sent to them: earlier, it would be lost. */
-  readonly #loaded = new WeakSet<ClusterWorker>();
+  readonly #loaded = new WeakSet<ChildProcess>();
   readonly #failures = new Map<number, number>();
   #port: number;
   #httpPort: number;
@@ -179,7 +179,7 @@ export class Supervisor {
   #onWorkerMessage(worker: ClusterWorker, slot: number, message: ChildToSupervisor): void {
     if (message.kind === 'loaded') {
       worker.send(this.#startMessage('worker', slot, worker.id));
-      this.#loaded.add(worker);
+      this.#loaded.add(worker.process);
       this.#introduce(worker);
     } else if (message.kind === 'relay') {
       this.#toControl({ kind: 'relay', worker: worker.id, body: message.body });
@@ -192,9 +192,10 @@ export class Supervisor {
 
   #onControlMessage(child: ChildProcess, message: ChildToSupervisor): void {
     if (message.kind === 'loaded') {
+      this.#loaded.add(child);
       child.send(this.#startMessage('control', 0, 0));
       for (const worker of this.#workers.values()) {
-        if (this.#loaded.has(worker)) this.#introduce(worker);
+        if (this.#loaded.has(worker.process)) this.#introduce(worker);
       }
     } else if (message.kind === 'relay') {
       const worker = cluster.workers?.[message.worker];
@@ -227,13 +228,18 @@ export class Supervisor {
     this.#toControl({ kind: 'drain' });
     const limit = this.#config.drainTimeoutMs + STOP_GRACE_MS;
     const workers = [...this.#workers.values()];
-    await Promise.all(workers.map((worker) => endChild(worker.process, limit)));
+    await Promise.all(workers.map((worker) => this.#end(worker.process, limit)));
     const control = this.#control?.process;
-    if (control !== undefined) await endChild(control, STOP_GRACE_MS);
+    if (control !== undefined) await this.#end(control, STOP_GRACE_MS);
+  }
+
+  /** One that is still being loaded would not hear that it is to stop, and serves nobody yet. */
+  #end(child: ChildProcess, limitMs: number): Promise<void> {
+    return endChild(child, limitMs, this.#loaded.has(child));
   }
 }
 
-function endChild(child: ChildProcess, limitMs: number): Promise<void> {
+function endChild(child: ChildProcess, limitMs: number, mayAsk: boolean): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) {
       resolve();
@@ -244,7 +250,7 @@ function endChild(child: ChildProcess, limitMs: number): Promise<void> {
       clearTimeout(timer);
       resolve();
     });
-    if (child.connected) child.send({ kind: 'stop' } satisfies SupervisorToChild);
+    if (mayAsk && child.connected) child.send({ kind: 'stop' } satisfies SupervisorToChild);
     else child.kill('SIGKILL');
   });
 }
