@@ -27,8 +27,18 @@ export const KIND = {
   later: 8,
   /** The subcommand decides. */
   container: 9,
+  /** MULTI, EXEC, DISCARD, WATCH, UNWATCH. */
+  transaction: 10,
+  /** May wait: on a pinned connection, or a flow over several slots. */
+  block: 11,
+  /** Subscriptions and messages. */
+  pubsub: 12,
+  /** Takes several steps, see Flows: several nodes one after the other, other workers, waiting. */
+  flow: 13,
+  /** Refused by `commands.deny`; never a verdict of the table. */
+  denied: 255,
 } as const;
-export type KindName = keyof typeof KIND;
+export type KindName = Exclude<keyof typeof KIND, 'denied'>;
 export type Kind = (typeof KIND)[KindName];
 
 /** What happens to a command sent between MULTI and EXEC. */
@@ -120,7 +130,7 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
       client|getname client|getredir client|id client|info client|kill client|list client|no-evict client|no-touch
       client|setinfo client|setname
       cluster|count-failure-reports cluster|links cluster|replicas cluster|slaves
-      cluster|countkeysinslot cluster|getkeysinslot cluster|info cluster|keyslot cluster|myid
+      cluster|info cluster|keyslot cluster|myid
       cluster|myshardid cluster|nodes cluster|shards cluster|slots
       command command|count command|docs command|getkeys command|getkeysandflags command|info
       command|list
@@ -128,6 +138,12 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
   },
   // Redis would run these inside EXEC: replies change their form, or vanish, half way through it.
   { outside: 'local', inMulti: 'refuse', commands: 'auth client|reply hello' },
+  // Their slot may be another node's than the transaction's.
+  {
+    outside: 'local',
+    inMulti: 'refuse',
+    commands: 'cluster|countkeysinslot cluster|getkeysinslot',
+  },
   // Node administration, replication and commands that nodes send to each other.
   {
     outside: 'refused',
@@ -144,14 +160,14 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
       config|rewrite module|load module|loadex module|unload script|debug`,
   },
   // Transactions: these act at once, they are never queued.
-  { outside: 'later', inMulti: 'local', commands: 'discard exec multi unwatch watch' },
+  { outside: 'transaction', inMulti: 'local', commands: 'discard exec multi unwatch watch' },
   // Blocking commands do not block inside MULTI.
   {
-    outside: 'later',
+    outside: 'block',
     inMulti: 'node',
-    commands: `
-      blmove blmovem blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin wait waitaof`,
+    commands: 'blmove blmovem blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin',
   },
+  { outside: 'later', inMulti: 'node', commands: 'wait waitaof' },
   // Subscriptions and whatever else lasts longer than its command.
   {
     outside: 'later',

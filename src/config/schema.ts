@@ -152,6 +152,11 @@ const limits = section(
       4096,
       'Commands of one client on their way to nodes at once.',
     ),
+    pinnedConnections: field(
+      leaf.integer({ min: 1, max: 65_536 }),
+      8192,
+      'Connections to nodes lent to clients that block (BLPOP …) or watch (WATCH), per worker.',
+    ),
     laneMaxRequests: field(
       leaf.integer({ min: 16, max: 16_777_216 }),
       65_536,

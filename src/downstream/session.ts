@@ -37,13 +37,33 @@ export const GATE = {
   output: 64,
   /** Commands that a node turned away wait to be sent again. */
   parked: 128,
+  /** A command that waits, or takes several steps, must be answered first. */
+  blocked: 256,
   /** No further commands; closes when what is in flight is answered. */
   closing: 512,
+  /** Between MULTI and EXEC: commands are queued. */
+  multi: 1024,
+  /** Between WATCH and EXEC: commands for the watched shard use the pinned connection. */
+  watching: 2048,
+  /** RESP2 with subscriptions: only what may be said then. */
+  subscribed: 4096,
+  /** MONITOR: gets no other replies. */
+  monitor: 8192,
+  /** Some client monitors this instance: commands are shown to it. */
+  trace: 16384,
+  /** CLIENT PAUSE is in force. */
+  pause: 32768,
 } as const;
 
 /** Any of these stops the taking of commands. */
 export const STALL =
-  GATE.barrier | GATE.hold | GATE.pipeline | GATE.output | GATE.parked | GATE.closing;
+  GATE.barrier |
+  GATE.hold |
+  GATE.pipeline |
+  GATE.output |
+  GATE.parked |
+  GATE.blocked |
+  GATE.closing;
 
 /** What a session asks of the proxy. */
 export interface SessionOwner {
@@ -132,6 +152,10 @@ export class Session implements StreamHandler {
   closed = false;
   /** Our FIN is sent; the client should close too. */
   isEnding = false;
+  /** A client inside the worker, see InnerClient: not one of those that are counted and shown. */
+  isInner = false;
+  /** In a blocking command. */
+  waits = false;
   /** Place in the worker's table, for constant-time removal. */
   tableIndex = -1;
   #tail: ReplySlot | null = null;
@@ -432,9 +456,18 @@ export class Session implements StreamHandler {
     }
   }
 
-  /** The client sends no more; what it asked for is still answered. */
+  /**
+   * The client sends no more; what it asked for is still answered. One that waits in a blocking
+   * command is gone, as for Redis: an element must not be popped for it.
+   */
   onEnd(): void {
-    this.drain();
+    if (this.waits) this.stream.destroy();
+    else this.drain();
+  }
+
+  /** The client will not say anything more. */
+  get hasEnded(): boolean {
+    return this.#ended;
   }
 
   /** Takes in no more bytes, serves what has been sent so far, and closes. */

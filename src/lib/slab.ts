@@ -17,6 +17,13 @@ export function createSlab(size: number): Slab {
   return slab;
 }
 
+/** A fixed text as bytes, one per character. */
+export function asciiSlab(text: string): Slab {
+  const slab = createSlab(text.length);
+  slab.write(text, 'latin1');
+  return slab;
+}
+
 /** Copies src[start, end) to dst at `at`, which must not overlap; returns the position behind. */
 export function copyBytes(dst: Slab, at: number, src: Slab, start: number, end: number): number {
   const length = end - start;

@@ -11,7 +11,7 @@
  */
 
 /** A report whose version differs comes from another build and cannot be merged. */
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 
 /** Ids of commands; 0 is 'other', for what the command table does not know. */
 export const COMMANDS_MAX = 1024;
@@ -87,6 +87,13 @@ export const SCALAR = {
   loopUtilization: 36,
   cpuSeconds: 37,
   residentBytes: 38,
+  /** Connections to nodes lent to one client each: blocked or watching. */
+  pinnedNow: 39,
+  /** Clients in a blocking command. */
+  blockedNow: 40,
+  /** Elements popped for a client that had gone, put back. */
+  blockedReturned: 41,
+  transactions: 42,
 } as const;
 export type ScalarName = keyof typeof SCALAR;
 export type Scalar = (typeof SCALAR)[ScalarName];
@@ -97,6 +104,8 @@ export const GAUGES_SUMMED: readonly Scalar[] = [
   SCALAR.connectionsNow,
   SCALAR.heldNow,
   SCALAR.residentBytes,
+  SCALAR.pinnedNow,
+  SCALAR.blockedNow,
 ];
 /** Gauges of which the merged picture shows the worst worker's. */
 export const GAUGES_WORST: readonly Scalar[] = [

@@ -183,6 +183,30 @@ export const SCALAR_FAMILIES: readonly ScalarFamily[] = [
     of: 'loopDelayMean',
   },
   {
+    name: 'slotgate_upstream_pinned_connections',
+    type: 'gauge',
+    help: 'Connections to nodes that are lent to one client each: blocked or watching.',
+    of: 'pinnedNow',
+  },
+  {
+    name: 'slotgate_downstream_blocked_clients',
+    type: 'gauge',
+    help: 'Clients that wait in a blocking command.',
+    of: 'blockedNow',
+  },
+  {
+    name: 'slotgate_blocking_returned_elements_total',
+    type: 'counter',
+    help: 'Elements popped for a client that had gone and put back where they came from.',
+    of: 'blockedReturned',
+  },
+  {
+    name: 'slotgate_transactions_total',
+    type: 'counter',
+    help: 'Transactions sent to a node.',
+    of: 'transactions',
+  },
+  {
     name: 'slotgate_worker_event_loop_utilization_ratio',
     type: 'gauge',
     help: 'Busy share of the event loop in the last second, of the busiest worker.',

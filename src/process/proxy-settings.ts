@@ -40,6 +40,7 @@ export function proxySettings(input: SettingsInput): ProxySettings {
     maxRequestBuffer: limits.maxRequestBuffer,
     maxRequestBytes: limits.maxRequestBytes,
     maxInflightPerSession: limits.maxInflightPerSession,
+    pinnedConnections: limits.pinnedConnections,
     replyHighWater: limits.replyHighWater,
     replyHardLimit: limits.replyHardLimit,
     slowReaderMs: limits.slowReaderSeconds * 1000,

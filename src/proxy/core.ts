@@ -12,6 +12,7 @@ import type { Routing } from '../route/routing.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import type { Runtime, Transport } from '../transport/transport.ts';
 import type { Lane } from '../upstream/lane.ts';
+import type { InnerClient } from './flows/inner-client.ts';
 import type { LaneSet } from './lane-set.ts';
 import type { Request, RequestPool } from './request.ts';
 import type { Retries } from './retries.ts';
@@ -39,6 +40,11 @@ export interface ProxyCore {
     trim(): void;
   };
   readonly slowReaders: { check(now: number): void };
+  readonly blocking: { onRoutingChange(): void };
+  readonly watches: { onTrouble(session: Session | null, lane: Lane<Request>): void };
+  readonly pins: { trim(now: number): void };
+  /** A client inside the worker, for commands of several steps. */
+  innerClient(protocol: 2 | 3): InnerClient;
   readonly sessions: readonly Session[];
   readonly keys: KeyPositions;
   /** Lowest slot of each shard: what stands for the shard where a command has no key. */
@@ -62,6 +68,8 @@ export interface Dispatch {
     end: number,
   ): boolean;
   mayUseSlot(session: Session, slot: number, multiKey: boolean): boolean;
+  /** The connection that takes this session's commands for the slot; null while there is none. */
+  laneFor(session: Session, slot: number): Lane<Request> | null;
   /** A slot of some shard, another shard each time. */
   anySlot(): number;
   newRequest(session: Session, id: number, slot: number): Request;
@@ -88,4 +96,6 @@ export interface Answers {
   deliver(request: Request, buf: Slab, start: number, end: number, isError: boolean): void;
   /** Answers a request with an error line; a part reports it to its parent. */
   answerError(request: Request, text: string): void;
+  /** The whole reply of a part; its parent is answered when all parts have theirs. */
+  onPart(part: Request, buf: Slab, start: number, end: number): void;
 }

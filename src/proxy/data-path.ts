@@ -23,8 +23,12 @@ import { NO_NODE, Routing } from '../route/routing.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import type { ByteStream, Runtime, Transport } from '../transport/transport.ts';
 import type { Lane, LaneEvents } from '../upstream/lane.ts';
+import { Blocking } from './blocking/blocking.ts';
+import { Pins } from './blocking/pins.ts';
 import type { ProxyCore } from './core.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { Flows } from './flows/flows.ts';
+import { InnerClient } from './flows/inner-client.ts';
 import { LaneSet } from './lane-set.ts';
 import type { LocalServices } from './local/context.ts';
 import { LocalCommands } from './local-commands.ts';
@@ -38,6 +42,8 @@ import { SharedKeys } from './shared-keys.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { Splitter } from './splitter.ts';
 import { Turn } from './turn.ts';
+import { Transactions } from './tx/transactions.ts';
+import type { Watches } from './tx/watch.ts';
 import { Upkeep } from './upkeep.ts';
 
 /** How often draining looks whether all clients have gone. */
@@ -79,6 +85,11 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly #sharedKeys = new SharedKeys();
   readonly splits: Splitter;
   readonly dispatch: Dispatcher;
+  readonly pins: Pins;
+  readonly flows: Flows;
+  readonly blocking: Blocking;
+  readonly transactions: Transactions;
+  readonly watches: Watches;
   readonly answers: Replies;
   readonly #losses: Losses;
   /** Lowest slot of each shard: what stands for the shard where a command has no key. */
@@ -118,6 +129,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       runtime: deps.runtime,
       pool: this.pool,
       metrics: deps.metrics,
+      requests: this.requests,
       events: this,
     });
     this.retries = new Retries(settings.hold, {
@@ -134,13 +146,21 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.splits = new Splitter(this);
     this.#locals = new LocalCommands(this, this.#services());
     this.slowReaders = new SlowReaders(this);
-    const { splits } = this;
+    this.pins = new Pins(this);
+    this.flows = new Flows(this);
+    this.blocking = new Blocking(this, this.pins, this.flows);
+    this.transactions = new Transactions(this, this.pins, this.#locals);
+    this.watches = this.transactions.watches;
+    const { splits, blocking, transactions, flows } = this;
     this.dispatch = new Dispatcher(this, {
       splits,
+      blocking,
+      transactions,
+      flows,
       locals: this.#locals,
       redirects: this.#redirects,
     });
-    this.answers = new Replies(this, this.#redirects, this.slowReaders);
+    this.answers = new Replies(this, this.#redirects, this.slowReaders, this.pins);
     this.#losses = new Losses(this, this.#redirects, this.answers);
     this.#upkeep = new Upkeep(this);
     deps.link.onSnapshot((snapshot) => this.onSnapshot(snapshot));
@@ -164,9 +184,19 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     return session;
   }
 
+  innerClient(protocol: 2 | 3): InnerClient {
+    return new InnerClient(this.runtime, (stream) => {
+      const session = new Session(0, stream, this, this.time);
+      session.isInner = true;
+      session.protocol = protocol;
+      return session;
+    });
+  }
+
   onSessionRead(session: Session, bytes: number): void {
     const now = this.runtime.now();
     this.time = now;
+    if (session.isInner) return;
     session.lastActiveAt = now;
     session.bytesIn += bytes;
     this.metrics.add(SCALAR.receivedBytes, bytes);
@@ -222,6 +252,10 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.answers.onReply(request, buf, start, end, typeAt);
   }
 
+  onSwallowedError(request: Request, buf: Slab, end: number, typeAt: number): void {
+    request.special?.onSwallowedError?.(buf.toString('latin1', typeAt + 1, end - 2));
+  }
+
   onReplyPart(
     lane: Lane<Request>,
     request: Request,
@@ -258,6 +292,10 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     const upstream = this.lanes.onClosed(lane, code, this.time);
     const address = upstream?.node.address ?? '';
     if (code !== 'EIDLE') this.link.hint({ reason: 'refused', node: address });
+    if (lane.options.pinned) {
+      this.pins.onLaneClosed(lane);
+      this.watches.onLaneClosed(lane);
+    }
     this.#losses.onLaneClosed(lane, address, code);
     if (upstream !== undefined) this.slowReaders.onLaneClosed(lane);
     this.retries.run();
@@ -289,25 +327,22 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   }
 
   #countSent(session: Session): void {
+    if (session.isInner) return;
     this.metrics.add(SCALAR.sentBytes, session.bytesOut - session.bytesOutCounted);
     session.bytesOutCounted = session.bytesOut;
   }
 
   onSessionClosed(session: Session, _code: string): void {
-    const last = this.sessions.pop() as Session;
-    if (last !== session) {
-      this.sessions[session.tableIndex] = last;
-      last.tableIndex = session.tableIndex;
-    }
-    this.metrics.set(SCALAR.connectionsNow, this.sessions.length);
-    this.#countSent(session);
+    if (!session.isInner) this.#removeFromTable(session);
     this.retries.forget(session);
+    this.transactions.forget(session);
     let slot = session.head;
     session.head = null;
     while (slot !== null) {
       const request = slot as Request;
       slot = slot.nextInSession;
       request.nextInSession = null;
+      request.special?.onAbandoned?.(request);
       request.session = null;
       request.inSession = false;
       this.store.release(request);
@@ -315,6 +350,16 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     }
     this.slowReaders.onDrained(session);
     this.turn.later(this.retries);
+  }
+
+  #removeFromTable(session: Session): void {
+    const last = this.sessions.pop() as Session;
+    if (last !== session) {
+      this.sessions[session.tableIndex] = last;
+      last.tableIndex = session.tableIndex;
+    }
+    this.metrics.set(SCALAR.connectionsNow, this.sessions.length);
+    this.#countSent(session);
   }
 
   onSnapshot(snapshot: Snapshot): void {

@@ -14,16 +14,18 @@ import { RESULT, SCALAR } from '../metrics/definitions.ts';
 import { NO_NODE } from '../route/routing.ts';
 import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../route/slot-of-keys.ts';
 import type { Lane } from '../upstream/lane.ts';
+import { BLOCKING, type Blocking } from './blocking/blocking.ts';
 import type { Dispatch, ProxyCore } from './core.ts';
 import { asLine, NOAUTH } from './error-replies.ts';
 import { Fanout } from './fanout.ts';
+import type { Flows } from './flows/flows.ts';
+import { FLOW_COMMANDS } from './flows/registry.ts';
+import { argumentsOf } from './frame-arguments.ts';
 import type { LocalCommands } from './local-commands.ts';
 import type { Redirects } from './redirects.ts';
 import type { Request } from './request.ts';
 import type { Splitter } from './splitter.ts';
-
-/** Beside the verdicts of KIND: refused by `commands.deny`. */
-const KIND_DENIED = 255;
+import type { Transactions } from './tx/transactions.ts';
 
 /** `denied` holds lower-case names; a container's name denies all of its subcommands. */
 function kindsWith(table: CommandTable, denied: ReadonlySet<string>): Uint8Array {
@@ -31,15 +33,31 @@ function kindsWith(table: CommandTable, denied: ReadonlySet<string>): Uint8Array
   table.names.forEach((name, id) => {
     const shown = name.replace('|', ' ');
     const container = shown.split(' ')[0] as string;
-    if (denied.has(name) || denied.has(shown) || denied.has(container)) kinds[id] = KIND_DENIED;
+    if (denied.has(name) || denied.has(shown) || denied.has(container)) kinds[id] = KIND.denied;
   });
   return kinds;
 }
+
+/** What the gates made of a command. */
+const PASS = {
+  /** It waits and comes again. */
+  wait: 0,
+  /** Answered or queued. */
+  taken: 1,
+  /** Goes on as outside of any special state. */
+  on: 2,
+} as const;
+
+/** Acted on at once inside MULTI, as in Redis. */
+const NOT_QUEUED = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset']);
 
 export interface DispatcherParts {
   readonly locals: LocalCommands;
   readonly splits: Splitter;
   readonly redirects: Redirects;
+  readonly blocking: Blocking;
+  readonly transactions: Transactions;
+  readonly flows: Flows;
 }
 
 export class Dispatcher implements Dispatch {
@@ -51,6 +69,9 @@ export class Dispatcher implements Dispatch {
   readonly #splits: Splitter;
   readonly #fanout: Fanout;
   readonly #redirects: Redirects;
+  readonly #blocking: Blocking;
+  readonly #transactions: Transactions;
+  readonly #flows: Flows;
   #anyShard = 0;
 
   constructor(proxy: ProxyCore, parts: DispatcherParts) {
@@ -58,6 +79,9 @@ export class Dispatcher implements Dispatch {
     this.#locals = parts.locals;
     this.#splits = parts.splits;
     this.#redirects = parts.redirects;
+    this.#blocking = parts.blocking;
+    this.#transactions = parts.transactions;
+    this.#flows = parts.flows;
     this.#fanout = new Fanout(proxy);
     this.#kinds = kindsWith(proxy.table, proxy.settings.denied);
     this.#commandId = proxy.table.byName('command');
@@ -76,7 +100,10 @@ export class Dispatcher implements Dispatch {
     const table = proxy.table;
     const id = table.lookup(buf, args[0] as number, args[1] as number);
     session.lastCommand = id;
-    if (session.gate !== 0 && !this.#mayPass(session, id)) return true;
+    if (session.gate !== 0) {
+      const passed = this.#passGates(session, id, buf, start, end);
+      if (passed !== PASS.on) return passed === PASS.taken;
+    }
     if (this.#kinds[id] === KIND.route) {
       const arity = table.arity[id] as number;
       const argc = frame.argc;
@@ -90,8 +117,8 @@ export class Dispatcher implements Dispatch {
     return this.#dispatch(session, id, buf, start, end);
   }
 
-  /** Gate bits that do not stall: authentication and CLIENT REPLY. */
-  #mayPass(session: Session, id: number): boolean {
+  /** Gate bits that do not stall: authentication, CLIENT REPLY, MULTI. */
+  #passGates(session: Session, id: number, buf: Slab, start: number, end: number): number {
     const proxy = this.#proxy;
     if (
       (session.gate & GATE.auth) !== 0 &&
@@ -99,14 +126,72 @@ export class Dispatcher implements Dispatch {
     ) {
       proxy.metrics.increment(SCALAR.rejectedAuth);
       this.reject(session, id, NOAUTH);
-      return false;
+      return PASS.taken;
     }
     if (session.replyMode === 2) session.replyMode = 3;
-    return true;
+    if ((session.gate & GATE.multi) !== 0) return this.#insideMulti(session, id, buf, start, end);
+    return PASS.on;
+  }
+
+  /** Between MULTI and EXEC everything is queued, but for what ends or concerns the transaction. */
+  #insideMulti(session: Session, id: number, buf: Slab, start: number, end: number): number {
+    const { table, frame } = this.#proxy;
+    const isContainer = this.#kinds[id] === KIND.container || id === this.#commandId;
+    let at = id;
+    if (isContainer && frame.argc > 1) {
+      at = table.lookupSub(id, buf, frame.args[2] as number, frame.args[3] as number);
+      if (at === 0) {
+        this.#transactions.abort(session);
+        this.#locals.refuseSubcommand(session, id, buf, frame);
+        return PASS.taken;
+      }
+    }
+    session.lastCommand = at;
+    const arity = table.arity[at] as number;
+    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
+      this.#transactions.abort(session);
+      this.#refuseArity(session, at);
+      return PASS.taken;
+    }
+    if (NOT_QUEUED.has(table.names[at] as string)) return PASS.on;
+    this.#transactions.queue(session, at, this.#kinds[at] as number, buf, start, end);
+    return PASS.taken;
+  }
+
+  #transaction(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+    const { table, frame } = this.#proxy;
+    const arity = table.arity[id] as number;
+    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
+      return this.#refuseArity(session, id);
+    }
+    return this.#transactions.dispatch(session, id, buf, start, end);
+  }
+
+  #flow(session: Session, id: number, buf: Slab): boolean {
+    const { table, frame } = this.#proxy;
+    const arity = table.arity[id] as number;
+    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
+      return this.#refuseArity(session, id);
+    }
+    const steps = FLOW_COMMANDS.get(table.names[id] as string);
+    if (steps === undefined) return this.#locals.refuse(session, id, KIND.later, buf);
+    const args = argumentsOf(buf, frame);
+    return this.#flows.start(session, id, (flow) => steps(flow, args));
+  }
+
+  #block(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+    const { table, frame } = this.#proxy;
+    const arity = table.arity[id] as number;
+    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
+      return this.#refuseArity(session, id);
+    }
+    const done = this.#blocking.dispatch(session, id, buf, start, end);
+    if (done === BLOCKING.ordinary) return this.#routeByKeys(session, id, buf, start, end, false);
+    return done === BLOCKING.taken;
   }
 
   #dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
-    const frame = this.#proxy.frame;
+    const { frame } = this.#proxy;
     switch (this.#kinds[id]) {
       case KIND.mget:
       case KIND.mset:
@@ -126,10 +211,14 @@ export class Dispatcher implements Dispatch {
         return this.#locals.dispatch(session, id, buf, start, end);
       case KIND.route:
         return this.#routeByKeys(session, id, buf, start, end);
-      case KIND_DENIED:
-        return this.#locals.refuseDenied(session, id);
+      case KIND.transaction:
+        return this.#transaction(session, id, buf, start, end);
+      case KIND.block:
+        return this.#block(session, id, buf, start, end);
+      case KIND.flow:
+        return this.#flow(session, id, buf);
       default:
-        return this.#locals.refuse(session, id, buf, frame);
+        return this.#locals.refuse(session, id, this.#kinds[id] as number, buf);
     }
   }
 
@@ -147,13 +236,22 @@ export class Dispatcher implements Dispatch {
     return this.#dispatch(session, sub, buf, start, end);
   }
 
-  #routeByKeys(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+  #routeByKeys(
+    session: Session,
+    id: number,
+    buf: Slab,
+    start: number,
+    end: number,
+    mayBlock = true,
+  ): boolean {
     const proxy = this.#proxy;
+    if (mayBlock && ((proxy.table.flags[id] as number) & FLAG.mayBlock) !== 0) {
+      return this.#block(session, id, buf, start, end);
+    }
     const crossSlotFree = proxy.routing.snapshot?.crossSlotFree === true;
     const slot = slotOfKeys(proxy.table, id, buf, proxy.frame, proxy.keys, crossSlotFree);
     if (slot === CROSS_SLOT) return this.#locals.refuseCrossSlot(session, id);
     if (slot === BAD_ARITY) return this.#refuseArity(session, id);
-    if (this.#locals.refusesBlocking(session, id, buf)) return true;
     const target = slot === ANY_SLOT ? this.anySlot() : slot;
     return this.send(session, id, target, true, buf, start, end);
   }
@@ -184,12 +282,7 @@ export class Dispatcher implements Dispatch {
     const proxy = this.#proxy;
     const routing = proxy.routing;
     if (!this.mayUseSlot(session, slot, multiKey)) return false;
-    const owner = routing.owner[slot] as number;
-    let lane: Lane<Request> | null = null;
-    if (owner !== NO_NODE) {
-      const node = routing.nodes[owner];
-      if (node !== undefined) lane = proxy.lanes.lane(node, session.protocol, proxy.time);
-    }
+    const lane = this.laneFor(session, slot);
     if (lane === null) {
       if (proxy.retries.hold(session, slot, end - start)) return false;
       this.failNow(session, id, slot);
@@ -205,6 +298,18 @@ export class Dispatcher implements Dispatch {
       session.gate |= GATE.barrier;
     }
     return true;
+  }
+
+  laneFor(session: Session, slot: number): Lane<Request> | null {
+    const { routing, lanes, time } = this.#proxy;
+    const owner = routing.owner[slot] as number;
+    const node = owner === NO_NODE ? undefined : routing.nodes[owner];
+    if (node === undefined) return null;
+    if ((session.gate & GATE.watching) !== 0) {
+      const watching = this.#transactions.watches.laneFor(session, node);
+      if (watching !== null) return watching;
+    }
+    return lanes.lane(node, session.protocol, time);
   }
 
   /** The barrier: false sets the stall bit, and the command waits until all before it are answered. */

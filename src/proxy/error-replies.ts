@@ -33,6 +33,11 @@ export function classifyError(buf: Slab, at: number): number {
   return REDIRECT.none;
 }
 
+/** The same for a line without its '-'. */
+export function isRedirectLine(line: string): boolean {
+  return WORDS.some(([word]) => line.startsWith(word));
+}
+
 export function isUncertain(buf: Slab, at: number): boolean {
   return startsWith(buf, at + 1, 'UNCERTAIN');
 }

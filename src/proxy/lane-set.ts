@@ -4,14 +4,14 @@
  * node has been out of reach.
  */
 
-import type { SlabPool } from '../lib/slab.ts';
+import type { Slab, SlabPool } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { RouteNode } from '../route/routing.ts';
 import type { Runtime, Transport } from '../transport/transport.ts';
 import { type Credentials, Handshake } from '../upstream/handshake.ts';
 import { LANE, Lane, type LaneEvents } from '../upstream/lane.ts';
-import type { Request } from './request.ts';
+import type { Request, RequestPool } from './request.ts';
 
 const RETRY_FIRST_MS = 20;
 const RETRY_MAX_MS = 1000;
@@ -33,6 +33,8 @@ export class Upstream {
   /** Lane that takes new commands, by protocol - 2. */
   readonly current: (Lane<Request> | null)[] = [null, null];
   readonly all = new Set<Lane<Request>>();
+  /** Those lent to one session at a time, see Pins. */
+  readonly pinned = new Set<Lane<Request>>();
   failures = 0;
   retryAt = 0;
   /** Monotonic ms of the first failure since it last answered; 0 while it is well. */
@@ -57,6 +59,7 @@ export class LaneSet {
   readonly #runtime: Runtime;
   readonly #pool: SlabPool;
   readonly #metrics: WorkerMetrics;
+  readonly #requests: RequestPool;
   readonly #events: LaneEvents<Request>;
 
   constructor(
@@ -66,6 +69,7 @@ export class LaneSet {
       runtime: Runtime;
       pool: SlabPool;
       metrics: WorkerMetrics;
+      requests: RequestPool;
       events: LaneEvents<Request>;
     },
   ) {
@@ -74,6 +78,7 @@ export class LaneSet {
     this.#runtime = deps.runtime;
     this.#pool = deps.pool;
     this.#metrics = deps.metrics;
+    this.#requests = deps.requests;
     this.#events = deps.events;
   }
 
@@ -106,15 +111,28 @@ export class LaneSet {
 
   #open(upstream: Upstream, protocol: 2 | 3): Lane<Request> | null {
     if (upstream.all.size >= LANES_PER_NODE * 2) return null;
+    const lane = this.#dial(upstream, protocol, false);
+    upstream.current[protocol - 2] = lane;
+    upstream.all.add(lane);
+    return lane;
+  }
+
+  /** A connection for one session; see Pins, which counts and keeps them. */
+  openPinned(node: RouteNode, protocol: 2 | 3): Lane<Request> {
+    const upstream = this.upstream(node);
+    const lane = this.#dial(upstream, protocol, true);
+    upstream.pinned.add(lane);
+    return lane;
+  }
+
+  #dial(upstream: Upstream, protocol: 2 | 3, pinned: boolean): Lane<Request> {
     const { connectTimeoutMs, bigReplyBytes, credentials } = this.#settings;
     const lane = new Lane<Request>(
-      { endpoint: upstream.node, protocol, connectTimeoutMs, bigReplyBytes },
-      new Handshake(protocol, credentials),
+      { endpoint: upstream.node, protocol, connectTimeoutMs, bigReplyBytes, pinned },
+      new Handshake(protocol, credentials, pinned),
       this.#pool,
       this.#events,
     );
-    upstream.current[protocol - 2] = lane;
-    upstream.all.add(lane);
     this.owners.set(lane, upstream);
     this.#metrics.increment(SCALAR.lanesOpened);
     lane.openedAt = this.#runtime.now();
@@ -139,6 +157,9 @@ export class LaneSet {
     if (upstream === undefined) return undefined;
     this.owners.delete(lane);
     upstream.all.delete(lane);
+    if (upstream.pinned.delete(lane)) this.#onPinnedClosed(upstream, lane, code, now);
+    // Half-open connections die together: a blocked one has no heartbeat of its own.
+    if (code === 'ESILENT') for (const each of upstream.pinned) each.destroy(code);
     const index = lane.options.protocol - 2;
     const wasCurrent = upstream.current[index] === lane;
     if (wasCurrent) upstream.current[index] = null;
@@ -157,6 +178,22 @@ export class LaneSet {
     return upstream;
   }
 
+  /** One that never got through: whether the node is back, the shared lane will tell. */
+  #onPinnedClosed(upstream: Upstream, lane: Lane<Request>, code: string, now: number): void {
+    if (lane.wasReady || code === 'EIDLE' || upstream.downSince !== 0) return;
+    upstream.downSince = now;
+    upstream.lastError = code;
+    upstream.failedProtocol = lane.options.protocol;
+  }
+
+  /** Says something to a node whose answer nobody waits for. */
+  tell(lane: Lane<Request>, bytes: Slab, now: number): void {
+    const request = this.#requests.take();
+    request.lane = lane;
+    request.isRead = true;
+    lane.enqueue(request, bytes, 0, bytes.length, false, now);
+  }
+
   /**
    * Dials nodes that are out of reach though nobody asks for them just now: else the first command
    * after a quiet time would be told how long ago the node went away, not whether it is back.
@@ -164,7 +201,9 @@ export class LaneSet {
   redial(now: number): void {
     for (const upstream of this.upstreams) {
       if (upstream === undefined || upstream.downSince === 0) continue;
-      if (upstream.node.present) this.lane(upstream.node, upstream.failedProtocol, now);
+      if (!upstream.node.present) continue;
+      const lane = this.lane(upstream.node, upstream.failedProtocol, now);
+      if (lane?.state === LANE.ready) upstream.downSince = 0;
     }
   }
 
@@ -172,6 +211,7 @@ export class LaneSet {
   detach(lane: Lane<Request>): boolean {
     const upstream = this.owners.get(lane);
     if (upstream === undefined || lane.detached) return lane.detached;
+    if (lane.options.pinned) return true; // Nobody else's commands are on it.
     let sameProtocol = 0;
     for (const other of upstream.all) {
       if (other.options.protocol === lane.options.protocol) sameProtocol++;
@@ -194,6 +234,7 @@ export class LaneSet {
     }
     for (const upstream of this.upstreams) {
       if (upstream === undefined || upstream.node.present || upstream.all.size > 0) continue;
+      if (upstream.pinned.size > 0) continue;
       this.#metrics.releaseNode(upstream.metricsRow);
       this.upstreams[upstream.node.index] = undefined;
     }
@@ -205,6 +246,7 @@ export class LaneSet {
       if (upstream === undefined) continue;
       let inflight = 0;
       for (const lane of upstream.all) inflight += lane.count;
+      for (const lane of upstream.pinned) inflight += lane.count;
       this.#metrics.addInflight(upstream.metricsRow, inflight - upstream.shownInflight);
       upstream.shownInflight = inflight;
     }

@@ -1,7 +1,5 @@
 /** Runs the commands that the proxy answers itself, and words its refusals. */
 
-import { hasBlockOption } from '../commands/key-positions.ts';
-import { FLAG } from '../commands/table.ts';
 import { KIND, refusalText } from '../commands/verdicts.ts';
 import { GATE, type Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
@@ -11,7 +9,8 @@ import type { RequestFrame } from '../resp/request-framer.ts';
 import { ANY_SLOT } from '../route/slot-of-keys.ts';
 import { SLOT_COUNT } from '../topology/snapshot.ts';
 import type { ProxyCore } from './core.ts';
-import { CROSSSLOT } from './error-replies.ts';
+import { asLine, CROSSSLOT } from './error-replies.ts';
+import { argumentsOf } from './frame-arguments.ts';
 import type { LocalHandler, LocalServices } from './local/context.ts';
 import { localHandlers } from './local/registry.ts';
 import type { Request } from './request.ts';
@@ -55,7 +54,7 @@ export class LocalCommands {
       return false;
     }
     const handler = this.#handlers[id];
-    if (handler === undefined) return this.refuse(session, id, buf, frame);
+    if (handler === undefined) return this.refuse(session, id, table.kind[id] as number, buf);
     const args = argumentsOf(buf, frame);
     const writer = this.#writer;
     writer.reset(session.protocol);
@@ -119,29 +118,45 @@ export class LocalCommands {
     return this.#proxy.dispatch.send(session, id, slot, false, buf, start, end);
   }
 
-  /** XREAD and XREADGROUP with BLOCK would hold up everyone else on the lane. */
-  refusesBlocking(session: Session, id: number, buf: Slab): boolean {
-    const { frame, table } = this.#proxy;
-    if (((table.flags[id] as number) & FLAG.mayBlock) === 0) return false;
-    if (!hasBlockOption(buf, frame.args, frame.argc)) return false;
-    const name = (table.names[id] as string).toUpperCase();
-    const text = `ERR '${name}' with BLOCK is not supported by this version of slotgate yet`;
-    return this.#proxy.dispatch.reject(session, id, text);
+  /** Commands of kind refused, later and denied, and names that nobody knows. */
+  refuse(session: Session, id: number, kind: number, buf: Slab): boolean {
+    const { dispatch, frame } = this.#proxy;
+    return dispatch.reject(session, id, this.refusalOf(id, kind, buf, frame));
   }
 
-  /** Commands of kind refused and later, and names that operators deny. */
-  refuse(session: Session, id: number, buf: Slab, frame: RequestFrame): boolean {
-    const { table } = this.#proxy;
-    const kind = table.kind[id] as number;
-    if (kind !== KIND.refused && kind !== KIND.later) {
-      return this.#proxy.dispatch.reject(session, id, unknownCommand(buf, frame));
+  refusalOf(id: number, kind: number, buf: Slab, frame: RequestFrame): string {
+    const name = this.#proxy.table.names[id] as string;
+    if (kind === KIND.denied) {
+      return `ERR '${name.replace('|', ' ').toUpperCase()}' is denied here (commands.deny)`;
     }
-    return this.#proxy.dispatch.reject(session, id, refusalText(table.names[id] as string, kind));
+    if (kind !== KIND.refused && kind !== KIND.later) return unknownCommand(buf, frame);
+    return refusalText(name, kind);
   }
 
-  refuseDenied(session: Session, id: number): boolean {
-    const name = (this.#proxy.table.names[id] as string).replace('|', ' ').toUpperCase();
-    return this.#proxy.dispatch.reject(session, id, `ERR '${name}' is denied here (commands.deny)`);
+  /** The reply of a command that stands inside a transaction, at its place in EXEC's array. */
+  capture(session: Session, id: number, args: readonly Buffer[]): Slab | Promise<Slab> {
+    const handler = this.#handlers[id];
+    const writer = new ReplyWriter(session.protocol);
+    const finish = (): Slab => {
+      const { slab, start, end } = writer.finish();
+      return slab.subarray(start, end);
+    };
+    if (handler === undefined)
+      writer.simple('OK'); // UNWATCH: EXEC has ended the watch.
+    else {
+      const running = handler({ session, command: id, args, services: this.services }, writer);
+      if (running instanceof Promise) {
+        return running.then(finish, (error: unknown) =>
+          asLine(`ERR ${error instanceof Error ? error.message : String(error)}`),
+        );
+      }
+    }
+    return finish();
+  }
+
+  /** SCRIPT LOAD commands for the scripts that a transaction calls by digest, where known. */
+  scriptsFor(_digests: readonly string[]): Slab[] {
+    return [];
   }
 
   refuseSubcommand(session: Session, id: number, buf: Slab, frame: RequestFrame): boolean {
@@ -160,15 +175,6 @@ export class LocalCommands {
   refuseCrossSlot(session: Session, id: number): boolean {
     return this.#proxy.dispatch.reject(session, id, CROSSSLOT);
   }
-}
-
-function argumentsOf(buf: Slab, frame: RequestFrame): Buffer[] {
-  const args: Buffer[] = [];
-  for (let i = 0; i < frame.argc; i++) {
-    const at = frame.args[i * 2] as number;
-    args.push(Buffer.from(buf.subarray(at, at + (frame.args[i * 2 + 1] as number))));
-  }
-  return args;
 }
 
 /** Redis' own words: ERR unknown command 'foo', with args beginning with: 'a' 'b' */

@@ -37,6 +37,7 @@ export class Losses {
     const wasSent = lane.wasSent(request);
     request.lane = null;
     request.swallow = 0;
+    request.special?.onLaneLeft?.(lane);
     const top = request.parent ?? request;
     if (request === lane.heartbeat || top.session === null || top.answered || request.done) {
       lane.release(request);
@@ -56,6 +57,12 @@ export class Losses {
           ? `ERR ${address} was lost while it served this command (${code}), ${request.deaths} times in all`
           : uncertain(address, code),
       );
+      return;
+    }
+    const instead = request.special?.insteadOfRetry?.() ?? null;
+    if (instead !== null) {
+      lane.release(request);
+      this.#replies.answerInstead(request, instead);
       return;
     }
     // A reply that had begun to arrive and was not passed on.

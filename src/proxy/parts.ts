@@ -2,7 +2,6 @@
 
 import { GATE, type Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
-import { NO_NODE } from '../route/routing.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import type { Gathering, Request } from './request.ts';
@@ -24,9 +23,7 @@ export function lanesFor(
   lanes.length = 0;
   for (let i = 0; i < count; i++) {
     const slot = slots[i] as number;
-    const owner = proxy.routing.owner[slot] as number;
-    const node = owner === NO_NODE ? undefined : proxy.routing.nodes[owner];
-    const lane = node === undefined ? null : proxy.lanes.lane(node, session.protocol, proxy.time);
+    const lane = proxy.dispatch.laneFor(session, slot);
     if (lane === null) {
       if (proxy.retries.hold(session, slot, bytes)) return READY.wait;
       proxy.dispatch.failNow(session, session.lastCommand, slot);

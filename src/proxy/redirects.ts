@@ -6,7 +6,7 @@
 import { GATE } from '../downstream/session.ts';
 import type { SharedChunk, Slab } from '../lib/slab.ts';
 import { SCALAR, type Scalar } from '../metrics/definitions.ts';
-import { NO_NODE } from '../route/routing.ts';
+import { NO_NODE, type RouteNode } from '../route/routing.ts';
 import { DOUBT, type Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import { classifyError, parseRedirect, REDIRECT } from './error-replies.ts';
@@ -47,6 +47,8 @@ export class Redirects {
     const lane = request.lane as Lane<Request>;
     request.lane = null;
     request.formerLane = lane;
+    request.special?.onLaneLeft?.(lane);
+    if (lane.options.pinned) proxy.watches.onTrouble(top.session, lane);
     request.attempts++;
     const line = buf.toString('latin1', at + 1, end - 2);
     const address = proxy.lanes.owners.get(lane)?.node.address ?? '';
@@ -106,11 +108,16 @@ export class Redirects {
     const asking = request.askNode >= 0;
     const owner = asking ? request.askNode : (proxy.routing.owner[request.slot] as number);
     const node = owner === NO_NODE ? undefined : proxy.routing.nodes[owner];
-    const lane =
-      node === undefined ? null : proxy.lanes.lane(node, former.options.protocol, proxy.time);
+    const lane = node === undefined ? null : this.#laneTo(request, node, former.options.protocol);
     // The node that ASK named is gone or full: its next answer comes from the owner again.
     if (lane === null && asking) request.askNode = -1;
     return lane;
+  }
+
+  #laneTo(request: Request, node: RouteNode, protocol: 2 | 3): Lane<Request> | null {
+    const special = request.special;
+    if (special?.laneFor !== undefined) return special.laneFor(node, protocol);
+    return this.#proxy.lanes.lane(node, protocol, this.#proxy.time);
   }
 
   /** Sends a parked request once more. */
@@ -127,7 +134,12 @@ export class Redirects {
     request.askNode = -1;
     request.formerLane = null;
     request.lane = lane;
-    lane.enqueue(request, chunk.slab, offset, offset + length, asking, proxy.time);
+    const { special } = request;
+    const other = special?.resendBytes?.() ?? null;
+    special?.beforeResend?.(lane);
+    request.swallow = special?.swallows ?? 0;
+    if (other !== null) lane.enqueue(request, other, 0, other.length, asking, proxy.time);
+    else lane.enqueue(request, chunk.slab, offset, offset + length, asking, proxy.time);
     former.releaseChunk(chunk);
     const session = topOf(request).session;
     const mayFailAgain = request.multiKey && proxy.routing.motion[request.slot] !== 0;

@@ -19,9 +19,16 @@ export class Replies implements Answers {
   readonly #proxy: ProxyCore;
   readonly #redirects: Redirects;
   readonly #slowReaders: SlowReaders;
+  readonly #pins: { onReply(lane: Lane<Request>): void };
 
-  constructor(proxy: ProxyCore, redirects: Redirects, slowReaders: SlowReaders) {
+  constructor(
+    proxy: ProxyCore,
+    redirects: Redirects,
+    slowReaders: SlowReaders,
+    pins: { onReply(lane: Lane<Request>): void },
+  ) {
     this.#proxy = proxy;
+    this.#pins = pins;
     this.#redirects = redirects;
     this.#slowReaders = slowReaders;
   }
@@ -29,26 +36,58 @@ export class Replies implements Answers {
   onReply(request: Request, buf: Slab, start: number, end: number, typeAt: number): void {
     const proxy = this.#proxy;
     const isError = buf[typeAt] === 45;
-    if (isError && this.#redirects.onError(request, buf, typeAt, end)) return;
+    if (isError && this.#onError(request, buf, end, typeAt)) return;
     const lane = request.lane as Lane<Request>;
     if (lane.doubt !== 0) this.#settleDoubt(lane, request);
     proxy.retries.onServed(request);
-    lane.release(request);
-    request.lane = null;
+    this.#leave(request, lane);
     proxy.metrics.observeShard(
       proxy.routing.shardOf[request.slot] as number,
       (proxy.time - request.queuedAt) * 1000,
     );
+    this.#settle(request, buf, start, end, isError);
+  }
+
+  /** True when the error reply has been dealt with. */
+  #onError(request: Request, buf: Slab, end: number, typeAt: number): boolean {
+    const special = request.special;
+    if (special?.onError === undefined) return this.#redirects.onError(request, buf, typeAt, end);
+    const line = buf.toString('latin1', typeAt + 1, end - 2);
+    const verdict = special.onError(line);
+    if (typeof verdict !== 'string') {
+      this.#leave(request, request.lane as Lane<Request>);
+      this.#settle(request, verdict, 0, verdict.length, false);
+      return true;
+    }
+    const acted = asLine(verdict);
+    return this.#redirects.onError(request, acted, 0, acted.length);
+  }
+
+  /** A reply instead of the one that will not come any more. */
+  answerInstead(request: Request, reply: Slab): void {
+    this.#settle(request, reply, 0, reply.length, false);
+  }
+
+  #leave(request: Request, lane: Lane<Request>): void {
+    lane.release(request);
+    request.lane = null;
+    if (request.special !== null) request.special.onLaneLeft?.(lane);
+    else if (lane.options.pinned) this.#pins.onReply(lane);
+  }
+
+  #settle(request: Request, buf: Slab, start: number, end: number, isError: boolean): void {
+    const proxy = this.#proxy;
     if (request.parkedAt !== 0) proxy.retries.settle(request, SCALAR.heldDrained);
     if (request.parent !== null) {
       this.onPart(request, buf, start, end);
       return;
     }
     if (request.session === null || request.answered) {
+      request.special?.onLateReply?.(buf, start, end);
       proxy.requests.give(request);
       return;
     }
-    if (isError) proxy.metrics.countErrorReply(buf, typeAt + 1, end);
+    if (isError) proxy.metrics.countErrorReply(buf, start + 1, end);
     this.deliver(request, buf, start, end, isError);
   }
 
@@ -67,9 +106,12 @@ export class Replies implements Answers {
   deliver(request: Request, buf: Slab, start: number, end: number, isError: boolean): void {
     const proxy = this.#proxy;
     const id = request.command;
-    proxy.metrics.countCommand(id, isError ? RESULT.error : RESULT.ok);
-    proxy.metrics.observeCommand(id, (proxy.time - request.startedAt) * 1000);
     const session = request.session as Session;
+    if (!session.isInner) {
+      proxy.metrics.countCommand(id, isError ? RESULT.error : RESULT.ok);
+      proxy.metrics.observeCommand(id, (proxy.time - request.startedAt) * 1000);
+    }
+    if (request.special !== null) request.special.onAnswered?.();
     session.deliver(request, buf, start, end);
     if (session.parkedCount > 0) proxy.turn.later(proxy.retries);
   }
@@ -87,8 +129,7 @@ export class Replies implements Answers {
     if (last) {
       if (lane.doubt !== 0) this.#settleDoubt(lane, request);
       proxy.retries.onServed(request);
-      lane.release(request);
-      request.lane = null;
+      this.#leave(request, lane);
       if (request.parkedAt !== 0) proxy.retries.settle(request, SCALAR.heldDrained);
     }
     if (request.parent !== null) {
@@ -97,16 +138,34 @@ export class Replies implements Answers {
       return;
     }
     if (session === null || request.answered) {
-      proxy.requests.give(request);
+      this.#onLatePart(request, buf, start, end, last);
       return;
     }
     if (last) {
-      proxy.metrics.countCommand(request.command, RESULT.ok);
-      proxy.metrics.observeCommand(request.command, (proxy.time - request.startedAt) * 1000);
+      if (!session.isInner) {
+        proxy.metrics.countCommand(request.command, RESULT.ok);
+        proxy.metrics.observeCommand(request.command, (proxy.time - request.startedAt) * 1000);
+      }
+      request.special?.onAnswered?.();
     }
     if (session.head === request) request.streamed = true;
     session.deliverPart(request, buf, start, end, last);
     this.#slowReaders.onPart(lane, session);
+  }
+
+  /** Nobody waits for it, but what was popped for nobody must go back. */
+  #onLatePart(request: Request, buf: Slab, start: number, end: number, last: boolean): void {
+    const { store, requests } = this.#proxy;
+    const late = request.special?.onLateReply;
+    if (late !== undefined) {
+      store.extend(request, buf, start, end);
+      const chunk = request.stored;
+      if (last && chunk !== null) {
+        request.special?.onLateReply?.(chunk.slab, request.storedStart, request.storedEnd);
+        store.release(request);
+      }
+    }
+    requests.give(request);
   }
 
   onPart(part: Request, buf: Slab, start: number, end: number): void {

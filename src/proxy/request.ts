@@ -11,8 +11,40 @@
 import type { ReplySlot } from '../downstream/reply-store.ts';
 import type { Session } from '../downstream/session.ts';
 import type { SharedChunk, Slab } from '../lib/slab.ts';
+import type { RouteNode } from '../route/routing.ts';
 import type { Lane, LaneEntry } from '../upstream/lane.ts';
 import { isUncertain } from './error-replies.ts';
+
+/**
+ * What makes a command other than "one command, one reply, any connection": a transaction's block,
+ * a blocking command, a flow of several steps. All are optional; each is told of one moment.
+ */
+export interface Special {
+  /** Replies before its own that are swallowed: those of MULTI and of the commands it queues. */
+  readonly swallows: number;
+  /** May take as long as it likes: no command time-out. */
+  readonly isPatient?: boolean;
+  /** One of the swallowed replies is this error line (without '-' and CRLF). */
+  onSwallowedError?(line: string): void;
+  /** A node's error reply: the line to act on, most often the same, or a reply to give instead. */
+  onError?(line: string): string | Slab;
+  /** Its connection died before any of it was sent: a reply to give instead of sending it again. */
+  insteadOfRetry?(): Slab | null;
+  /** Its reply came though its client has gone. */
+  onLateReply?(buf: Slab, start: number, end: number): void;
+  /** It left this lane: answered, turned away, or the lane died. */
+  onLaneLeft?(lane: Lane<Request>): void;
+  /** The lane on which it is sent again to `node`; null when there is none now. */
+  laneFor?(node: RouteNode, protocol: 2 | 3): Lane<Request> | null;
+  /** What is sent again instead of its first bytes, or null for those. */
+  resendBytes?(): Slab | null;
+  /** Right before it is sent again on this lane. */
+  beforeResend?(lane: Lane<Request>): void;
+  /** The session has its answer. */
+  onAnswered?(): void;
+  /** The client left before its answer. */
+  onAbandoned?(request: Request): void;
+}
 
 export class Request implements LaneEntry<Request>, ReplySlot {
   // In a lane.
@@ -65,6 +97,7 @@ export class Request implements LaneEntry<Request>, ReplySlot {
   // Split and fan-out.
   parent: Request | null = null;
   gathering: Gathering | null = null;
+  special: Special | null = null;
 
   reset(): void {
     this.nextInLane = null;
@@ -92,6 +125,7 @@ export class Request implements LaneEntry<Request>, ReplySlot {
     this.deaths = 0;
     this.parent = null;
     this.gathering = null;
+    this.special = null;
   }
 }
 
@@ -138,18 +172,21 @@ export class Gathering {
   keys = 0;
   readonly isWrite: boolean;
   readonly merge: Merge;
+  /** An error of one of the first `judged` parts fails the whole; in others it is a value. */
+  readonly judged: number;
 
-  constructor(merge: Merge, isWrite: boolean) {
+  constructor(merge: Merge, isWrite: boolean, judged = Number.POSITIVE_INFINITY) {
     this.merge = merge;
     this.isWrite = isWrite;
+    this.judged = judged;
   }
 
   /** A part that failed, or null; one that may have been applied comes before those that were not. */
   failed(): Request | null {
     let failed: Request | null = null;
-    for (const part of this.parts) {
+    for (const [i, part] of this.parts.entries()) {
       const chunk = part.stored;
-      if (chunk === null || chunk.slab[part.storedStart] !== 45) continue;
+      if (i >= this.judged || chunk === null || chunk.slab[part.storedStart] !== 45) continue;
       if (isUncertain(chunk.slab, part.storedStart)) return part;
       failed ??= part;
     }
@@ -161,7 +198,7 @@ export class Gathering {
     const chunk = failed.stored;
     if (chunk === null) return 'ERR a part of the command was lost';
     const text = chunk.slab.toString('latin1', failed.storedStart + 1, failed.storedEnd - 2);
-    if (!this.isWrite || this.parts.length === 1) return text;
+    if (!this.isWrite || Math.min(this.parts.length, this.judged) === 1) return text;
     let applied = 0;
     for (const part of this.parts) {
       if (part.stored !== null && part.stored.slab[part.storedStart] !== 45) applied++;

@@ -26,6 +26,8 @@ export interface ProxySettings {
   readonly maxRequestBuffer: number;
   readonly maxRequestBytes: number;
   readonly maxInflightPerSession: number;
+  /** Connections to nodes that may be lent to blocked or watching clients, per worker. */
+  readonly pinnedConnections: number;
   readonly replyHighWater: number;
   readonly replyHardLimit: number;
   readonly slowReaderMs: number;

@@ -35,6 +35,8 @@ export class Upkeep {
   /** When a fresh connection was answered at once while the lane was silent. */
   readonly #provenAt = new WeakMap<Lane<Request>, number>();
 
+  #routingSeen = 0;
+
   constructor(proxy: ProxyCore) {
     this.#proxy = proxy;
     this.#stops = [
@@ -52,6 +54,10 @@ export class Upkeep {
     proxy.time = proxy.runtime.now();
     for (const [lane, upstream] of proxy.lanes.owners) this.#checkLane(lane, upstream);
     proxy.lanes.redial(proxy.time);
+    if (proxy.routing.changes !== this.#routingSeen) {
+      this.#routingSeen = proxy.routing.changes;
+      proxy.blocking.onRoutingChange();
+    }
     proxy.retries.run();
   }
 
@@ -64,7 +70,9 @@ export class Upkeep {
     }
     if (lane.state !== LANE.ready || lane.paused) return;
     this.#expire(lane, upstream.node.address);
-    this.#beat(lane, upstream);
+    // A pinned one may rightly be silent; the shared ones of its node are watched in its stead.
+    if (!lane.options.pinned) this.#beat(lane, upstream);
+    else if (lane.count > 0) this.#proxy.lanes.lane(upstream.node, lane.options.protocol, now);
   }
 
   /** A command that has waited too long is answered; it stays in the queue, its reply is dropped. */
@@ -73,6 +81,7 @@ export class Upkeep {
     const limit = proxy.time - proxy.settings.commandTimeoutMs;
     for (let at = lane.head; at !== null && at.queuedAt < limit; at = at.nextInLane) {
       const top = topOf(at);
+      if (at.special?.isPatient) continue;
       if (at === lane.heartbeat || top.session === null || top.answered || at.done) continue;
       proxy.metrics.increment(SCALAR.commandTimeouts);
       if (!at.isRead) proxy.metrics.increment(SCALAR.uncertainWrites);
@@ -155,6 +164,7 @@ export class Upkeep {
     const now = proxy.time;
     proxy.slowReaders.check(now);
     proxy.splits.trim();
+    proxy.pins.trim(now);
     const idle = proxy.settings.idleTimeout * 1000;
     for (const session of [...proxy.sessions]) {
       const quiet = now - Math.max(session.lastActiveAt, session.lastDrainAt);

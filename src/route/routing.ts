@@ -29,6 +29,8 @@ interface Moved {
 
 export class Routing {
   epoch = 1;
+  /** Grows whenever owners or motion may have changed. */
+  changes = 0;
   snapshot: Snapshot | null = null;
   /** Slot → index into `nodes`, or NO_NODE. */
   readonly owner = new Uint16Array(SLOT_COUNT).fill(NO_NODE);
@@ -58,6 +60,7 @@ export class Routing {
     const isSame =
       previous?.upstreamId === snapshot.upstreamId && previous.epoch === snapshot.epoch;
     if (isSame && this.#moved.size === 0 && this.#motionSeenAt.size === 0) return true;
+    this.changes++;
     this.#applyNodes(snapshot);
     const epoch = this.epoch + 1;
     const shardNode = snapshot.shards.map((shard) => this.#indexOf(snapshot, shard.primary));
@@ -137,6 +140,7 @@ export class Routing {
   setMoved(slot: number, node: number, now: number): void {
     this.#moved.set(slot, { node, at: now });
     if (this.owner[slot] === node) return;
+    this.changes++;
     this.epoch++;
     this.owner[slot] = node;
     this.slotChangedAt[slot] = this.epoch;
@@ -146,6 +150,7 @@ export class Routing {
   setInMotion(slot: number, now: number): void {
     this.#motionSeenAt.set(slot, now);
     if (this.motion[slot] !== 0) return;
+    this.changes++;
     this.motion[slot] = 1;
     this.motionCount++;
   }

@@ -1,5 +1,6 @@
 /**
- * What is said on a fresh connection before the first command: HELLO or AUTH, then PING.
+ * What is said on a fresh connection before the first command: HELLO or AUTH, for a pinned
+ * connection CLIENT ID, then PING.
  * Each step waits for the reply to the one before: some servers drop the reply of a failing
  * AUTH or HELLO that has other commands behind it.
  */
@@ -19,10 +20,15 @@ export interface Credentials {
 }
 
 export class Handshake {
+  /** The connection's id on its node, where it was asked for and the node told it. */
+  clientId = '';
   readonly #steps: readonly Slab[];
+  readonly #wantsId: boolean;
   #sent = 0;
 
-  constructor(protocol: 2 | 3, credentials: Credentials) {
+  /** `wantsId`: a connection that may block is freed by its id, see Pins. */
+  constructor(protocol: 2 | 3, credentials: Credentials, wantsId = false) {
+    this.#wantsId = wantsId;
     const { username, password } = credentials;
     const steps: string[][] = [];
     if (protocol === 3) {
@@ -32,6 +38,7 @@ export class Handshake {
     } else if (password !== '') {
       steps.push(username === '' ? ['AUTH', password] : ['AUTH', username, password]);
     }
+    if (wantsId) steps.push(['CLIENT', 'ID']);
     steps.push(['PING']);
     this.#steps = steps.map((args) => encodeRequest(args));
   }
@@ -42,12 +49,15 @@ export class Handshake {
       const code = failureCode(reply.toString('latin1', 1));
       if (code !== '') return { kind: 'fail', code };
     }
+    if (this.#wantsId && reply?.[0] === INTEGER) this.clientId = reply.toString('latin1', 1).trim();
     const bytes = this.#steps[this.#sent];
     if (bytes === undefined) return { kind: 'ready' };
     this.#sent++;
     return { kind: 'send', bytes };
   }
 }
+
+const INTEGER = 58;
 
 /** '' for an error that does not stand in the way (a script is running, disk full …). */
 function failureCode(error: string): string {

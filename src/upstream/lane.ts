@@ -39,7 +39,7 @@ export interface LaneEntry<E> {
   /** The command's bytes are chunk.slab[offset, offset + length). */
   offset: number;
   length: number;
-  /** Replies before the command's own that belong to prefixes (ASKING) and are swallowed. */
+  /** Replies before the command's own that belong to prefixes (ASKING, MULTI …) and are swallowed. */
   swallow: number;
   /** Monotonic ms at which it was queued here. */
   queuedAt: number;
@@ -50,6 +50,8 @@ export interface LaneEvents<E extends LaneEntry<E>> {
   onLaneRead(lane: Lane<E>): void;
   /** One whole reply for `entry`, which has left the queue. `typeAt`: its type byte, past attributes. */
   onReply(entry: E, buf: Slab, start: number, end: number, typeAt: number): void;
+  /** A reply that is swallowed is an error; the entry's own is still to come. */
+  onSwallowedError(entry: E, buf: Slab, end: number, typeAt: number): void;
   /** A piece of a reply too big to keep in one piece; `last` ends it and the entry has left. */
   onReplyPart(lane: Lane<E>, entry: E, buf: Slab, start: number, end: number, last: boolean): void;
   /** The first header of a reply announced a payload of `bytes`, and it has not all arrived. */
@@ -69,11 +71,14 @@ export interface LaneOptions {
   readonly connectTimeoutMs: number;
   /** Replies announcing more than this are reported by `onBigReply`. */
   readonly bigReplyBytes: number;
+  /** Lent to one session at a time, see Pins: it takes no shared commands and may be silent for long. */
+  readonly pinned: boolean;
 }
 
 const ASKING_BYTES = asSlab(Buffer.from('*1\r\n$6\r\nASKING\r\n'));
 /** Type byte of a RESP3 push. */
 const PUSH = 62;
+const MINUS = 45;
 /** An unfinished reply longer than this is handed on in parts instead of being kept whole. */
 const STREAM_FROM = HEADROOM / 2;
 
@@ -142,7 +147,7 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
     }
     if (asking) {
       chunk.length = copyBytes(chunk.slab, chunk.length, ASKING_BYTES, 0, extra);
-      entry.swallow = 1;
+      entry.swallow++;
     }
     entry.chunk = chunk;
     entry.offset = chunk.length;
@@ -160,6 +165,11 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
       this.dirty = true;
       this.#events.onLaneDirty(this);
     }
+  }
+
+  /** The connection's id on its node; '' unless it is pinned and ready. */
+  get clientId(): string {
+    return this.#handshake.clientId;
   }
 
   /** True when at least one byte of the command may have reached the node. */
@@ -310,6 +320,9 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
     }
     if (entry.swallow > 0) {
       entry.swallow--;
+      if (buf[scanner.typeAt] === MINUS) {
+        this.#events.onSwallowedError(entry, buf, end, scanner.typeAt);
+      }
       return;
     }
     const { heartbeat } = this;

@@ -263,6 +263,7 @@ function settingsOf(profile: Profile, random: Prng, password: string): ProxySett
     maxRequestBuffer: random.pick([1000, 30_000, 1 << 20]),
     maxRequestBytes: 1 << 30,
     maxInflightPerSession: slow ? random.pick([4, 64]) : random.pick([4, 64, 1000]),
+    pinnedConnections: 64,
     replyHighWater,
     replyHardLimit: replyHighWater * 4,
     slowReaderMs: 400,

@@ -23,6 +23,7 @@ function verdictOf(name: string): Verdict {
 }
 
 /** Answered by the proxy though a server flags it readonly: it reads no data. */
+const TRANSACTION = new Set(['multi', 'exec', 'discard', 'watch', 'unwatch']);
 const READS_NOTHING = new Set(['lolwut']);
 
 describe('every command of the table', () => {
@@ -46,10 +47,13 @@ describe('every command of the table', () => {
     const { outside } = verdictOf(info.name);
     const isRead = info.flags.includes('readonly');
     const isWrite = info.flags.includes('write');
-    const allowed = new Set<KindName>(['refused', 'later']);
+    const allowed = new Set<KindName>(['refused', 'later', 'flow']);
     const allow = (...kinds: KindName[]): void => {
       for (const kind of kinds) allowed.add(kind);
     };
+    if (info.flags.includes('blocking')) allow('block');
+    if (TRANSACTION.has(info.name)) allow('transaction');
+    if (info.flags.includes('pubsub')) allow('pubsub');
     if (info.subcommands.length > 0) {
       allow(info.name === 'command' ? 'local' : 'container');
     } else if (takesKeys(info)) {
@@ -92,7 +96,8 @@ describe('verdicts', () => {
   test('no blocking command reaches a shared connection', () => {
     for (const info of known.filter((other) => other.flags.includes('blocking'))) {
       if (info.name === 'xread' || info.name === 'xreadgroup') continue;
-      expect(verdictOf(info.name).outside, info.name).toBe('later');
+      const { outside } = verdictOf(info.name);
+      expect(['block', 'later', 'flow'], info.name).toContain(outside);
     }
   });
 
@@ -105,7 +110,8 @@ describe('verdicts', () => {
       'unwatch sync psync replconf';
     for (const name of stateful.split(' ')) {
       const { outside, inMulti } = verdictOf(name);
-      expect(['local', 'refused', 'later'], name).toContain(outside);
+      const kinds = ['local', 'refused', 'later', 'transaction', 'pubsub', 'flow'];
+      expect(kinds, name).toContain(outside);
       expect(inMulti, name).not.toBe('node');
     }
   });
@@ -129,7 +135,8 @@ describe('verdicts', () => {
     ['config|set', 'local', 'local'],
     ['config|rewrite', 'refused', 'refuse'],
     ['shutdown', 'refused', 'refuse'],
-    ['blpop', 'later', 'node'],
+    ['blpop', 'block', 'node'],
+    ['multi', 'transaction', 'local'],
     ['subscribe', 'later', 'refuse'],
     ['memory|usage', 'route', 'node'],
     ['memory|stats', 'later', 'refuse'],

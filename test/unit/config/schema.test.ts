@@ -38,6 +38,7 @@ describe('defaults', () => {
       retry: { sentWrites: false },
       limits: {
         maxRequestBuffer: 64 * 1024 ** 2,
+        pinnedConnections: 8192,
         maxRequestBytes: 1024 ** 3,
         maxBulkBytes: 512 * 1024 ** 2,
         maxArguments: 1_048_576,

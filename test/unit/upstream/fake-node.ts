@@ -181,6 +181,8 @@ export class Recorder implements LaneEvents<Entry> {
     this.bigReplies.push([entry.name, bytes]);
   }
 
+  onSwallowedError(): void {}
+
   onHeartbeat(): void {}
 
   onLaneReady(): void {
@@ -212,7 +214,13 @@ export class Bench {
     bigReplyBytes = 2 ** 20,
   ) {
     const endpoint = { host: '10.0.0.1', port: 6379 };
-    const options = { endpoint, protocol: 2, connectTimeoutMs: 1000, bigReplyBytes } as const;
+    const options = {
+      endpoint,
+      protocol: 2,
+      connectTimeoutMs: 1000,
+      bigReplyBytes,
+      pinned: false,
+    } as const;
     this.lane = new Lane(options, handshake, this.pool, this.events);
     this.lane.open(this.node);
   }

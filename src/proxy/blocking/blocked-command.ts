@@ -1,0 +1,154 @@
+/**
+ * One blocking command on a pinned connection, from its start to its answer: through redirects,
+ * failover (-UNBLOCKED) and slots that move, with the time that is left each time.
+ *
+ * A client that goes away is not simply cut off from its node: closing the connection while an
+ * element is on its way would lose it. The node is told CLIENT UNBLOCK and the reply is read; a
+ * value that came anyway goes back to where it was taken from.
+ */
+
+import { GATE, type Session } from '../../downstream/session.ts';
+import type { Slab } from '../../lib/slab.ts';
+import { SCALAR } from '../../metrics/definitions.ts';
+import { encodeRequest } from '../../resp/request-framer.ts';
+import type { RouteNode } from '../../route/routing.ts';
+import { LANE, type Lane } from '../../upstream/lane.ts';
+import type { ProxyCore } from '../core.ts';
+import type { Request, Special } from '../request.ts';
+import type { Pins } from './pins.ts';
+import type { BlockingShape } from './shapes.ts';
+
+export class BlockedCommand implements Special {
+  readonly swallows = 0;
+  readonly isPatient = true;
+  readonly session: Session;
+  /** Null when its connection is lost or it waits to be sent again. */
+  lane: Lane<Request> | null = null;
+  slot = 0;
+  readonly #proxy: ProxyCore;
+  readonly #pins: Pins;
+  readonly #shape: BlockingShape;
+  readonly #args: readonly Buffer[];
+  readonly #onOver: (blocked: BlockedCommand) => void;
+  /** Monotonic ms; Infinity for a command that waits for ever. */
+  readonly #deadline: number;
+  /** A client asked for it by CLIENT UNBLOCK … ERROR: the node's answer is the client's. */
+  #freedByClient = false;
+  /** Was its slot in motion when it was sent? */
+  #sentInMotion = false;
+  #abandoned = false;
+
+  constructor(
+    proxy: ProxyCore,
+    pins: Pins,
+    session: Session,
+    args: readonly Buffer[],
+    shape: BlockingShape,
+    onOver: (blocked: BlockedCommand) => void,
+  ) {
+    this.#proxy = proxy;
+    this.#pins = pins;
+    this.session = session;
+    this.#args = args;
+    this.#shape = shape;
+    this.#onOver = onOver;
+    const { timeoutMs } = shape;
+    this.#deadline = timeoutMs === 0 ? Number.POSITIVE_INFINITY : proxy.time + timeoutMs;
+  }
+
+  begin(request: Request, lane: Lane<Request>, buf: Slab, start: number, end: number): void {
+    request.special = this;
+    request.lane = lane;
+    this.lane = lane;
+    this.slot = request.slot;
+    this.#sentInMotion = this.#proxy.routing.motion[this.slot] !== 0;
+    this.session.gate |= GATE.blocked;
+    this.session.waits = true;
+    lane.enqueue(request, buf, start, end, false, this.#proxy.time);
+  }
+
+  /**
+   * Owners or motion of slots have changed. A waiter at the source of a moving slot is not woken by
+   * a push that went to the target, so it is freed and asks again: the source then says ASK.
+   */
+  onRoutingChange(): void {
+    const { routing, lanes } = this.#proxy;
+    const { lane } = this;
+    if (lane === null || lane.state !== LANE.ready) return;
+    const isAtOwner = lanes.owners.get(lane)?.node.index === routing.owner[this.slot];
+    const isInMotion = routing.motion[this.slot] !== 0;
+    const isMisplaced = isInMotion ? isAtOwner && !this.#sentInMotion : !isAtOwner;
+    if (isMisplaced) this.#pins.unblock(lane, 'ERROR');
+    this.#sentInMotion = isInMotion;
+  }
+
+  /** CLIENT UNBLOCK by a client. */
+  free(how: 'TIMEOUT' | 'ERROR'): void {
+    if (this.lane === null) return;
+    this.#freedByClient = true;
+    this.#pins.unblock(this.lane, how);
+  }
+
+  onError(line: string): string {
+    if (!line.startsWith('UNBLOCKED ') || this.#freedByClient || this.#abandoned) return line;
+    // Demoted, or freed by us because its slot moves: not executed, sent again with what is left.
+    return 'CLUSTERDOWN The node stopped waiting';
+  }
+
+  resendBytes(): Slab | null {
+    if (this.#deadline === Number.POSITIVE_INFINITY) return null;
+    // The node itself must end it: never 0, which is for ever.
+    const left = Math.max(1, Math.round(this.#deadline - this.#proxy.time));
+    const args = [...this.#args];
+    const { timeoutAt, timeoutUnit } = this.#shape;
+    args[timeoutAt] = Buffer.from(timeoutUnit === 'ms' ? `${left}` : (left / 1000).toFixed(3));
+    return encodeRequest(args);
+  }
+
+  laneFor(node: RouteNode, protocol: 2 | 3): Lane<Request> | null {
+    const upstream = this.#proxy.lanes.upstreams[node.index];
+    // A node that is out of reach: the shared lane knows when it is back.
+    if (upstream !== undefined && upstream.downSince !== 0) return null;
+    this.#sentInMotion = this.#proxy.routing.motion[this.slot] !== 0;
+    const reserved = this.lane === null ? undefined : this.#proxy.lanes.owners.get(this.lane);
+    if (reserved?.node !== node) {
+      if (this.lane !== null) this.#pins.give(this.lane);
+      this.lane = this.#pins.take(node, protocol);
+    }
+    return this.lane;
+  }
+
+  onLaneLeft(lane: Lane<Request>): void {
+    if (this.lane === lane) this.lane = null;
+    this.#pins.give(lane);
+  }
+
+  onAnswered(): void {
+    this.#onOver(this);
+    this.session.waits = false;
+    this.session.open(GATE.blocked);
+  }
+
+  onAbandoned(request: Request): void {
+    this.#onOver(this);
+    this.#abandoned = true;
+    const { lane } = this;
+    if (lane === null) return;
+    const isUnsent = lane.state !== LANE.ready || !lane.wasSent(request);
+    if (isUnsent) lane.destroy('EIDLE');
+    else this.#pins.unblock(lane, 'TIMEOUT');
+  }
+
+  onLateReply(buf: Slab, start: number, end: number): void {
+    if (buf[start] === 45) return;
+    const back = this.#shape.giveBack(this.#args, buf.subarray(start, end));
+    if (back.length === 0) return;
+    const proxy = this.#proxy;
+    proxy.metrics.increment(SCALAR.blockedReturned);
+    const client = proxy.innerClient(2);
+    Promise.all(back.map((args) => client.call(...args))).then(
+      () => client.close(),
+      () => client.close(),
+    );
+  }
+}

@@ -1,0 +1,140 @@
+/** Takes blocking commands: one pinned connection each, a flow where keys lie in several slots. */
+
+import type { Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/session.ts';
+import type { Slab } from '../../lib/slab.ts';
+import { SCALAR } from '../../metrics/definitions.ts';
+import { NO_NODE } from '../../route/routing.ts';
+import { BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../../route/slot-of-keys.ts';
+import type { ProxyCore } from '../core.ts';
+import { CROSSSLOT } from '../error-replies.ts';
+import type { Flows } from '../flows/flows.ts';
+import { argumentsOf } from '../frame-arguments.ts';
+import { popAcrossSlots, runAcrossSlots } from './across-slots.ts';
+import { BlockedCommand } from './blocked-command.ts';
+import type { Pins } from './pins.ts';
+import { type BlockingShape, blockingShape } from './shapes.ts';
+
+/** What {@link Blocking.dispatch} did with a command. */
+export const BLOCKING = {
+  /** It comes again when the session goes on. */
+  wait: 0,
+  taken: 1,
+  /** It does not block as it stands: an ordinary command. */
+  ordinary: 2,
+} as const;
+
+export class Blocking {
+  readonly #proxy: ProxyCore;
+  readonly #pins: Pins;
+  readonly #flows: Flows;
+  readonly #blocked = new Map<Session, BlockedCommand>();
+
+  constructor(proxy: ProxyCore, pins: Pins, flows: Flows) {
+    this.#proxy = proxy;
+    this.#pins = pins;
+    this.#flows = flows;
+  }
+
+  /** Arity has been checked. */
+  dispatch(session: Session, id: number, buf: Slab, start: number, end: number): number {
+    const proxy = this.#proxy;
+    const { table, frame, dispatch } = proxy;
+    const name = table.names[id] as string;
+    const args = argumentsOf(buf, frame);
+    const shape = blockingShape(name, args);
+    if (shape === null) return BLOCKING.ordinary;
+    if (typeof shape === 'string') {
+      dispatch.reject(session, id, shape);
+      return BLOCKING.taken;
+    }
+    const free = proxy.routing.snapshot?.crossSlotFree === true;
+    const slot = slotOfKeys(table, id, buf, frame, proxy.keys, free);
+    if (slot === BAD_ARITY) return BLOCKING.ordinary;
+    if (session.pending > 0) {
+      session.gate |= GATE.barrier;
+      return BLOCKING.wait;
+    }
+    if (session.hasEnded) {
+      session.stream.destroy(); // It would wait for a client that has gone.
+      return BLOCKING.taken;
+    }
+    if (slot === CROSS_SLOT) return this.#acrossSlots(session, id, name, args, shape);
+    return this.#onOneNode(session, id, slot, args, shape, buf, start, end);
+  }
+
+  #onOneNode(
+    session: Session,
+    id: number,
+    slot: number,
+    args: readonly Buffer[],
+    shape: BlockingShape,
+    buf: Slab,
+    start: number,
+    end: number,
+  ): number {
+    const { routing, lanes, retries, dispatch } = this.#proxy;
+    const owner = routing.owner[slot] as number;
+    const node = owner === NO_NODE ? undefined : routing.nodes[owner];
+    if (node === undefined || lanes.upstream(node).downSince !== 0) {
+      if (retries.hold(session, slot, end - start)) return BLOCKING.wait;
+      dispatch.failNow(session, id, slot);
+      return BLOCKING.taken;
+    }
+    dispatch.mayUseSlot(session, slot, true); // Nothing is in flight: notes the epoch.
+    const lane = this.#pins.take(node, session.protocol);
+    if (lane === null) {
+      dispatch.reject(session, id, this.#pins.refusal);
+      return BLOCKING.taken;
+    }
+    const request = dispatch.newRequest(session, id, slot);
+    request.multiKey = true;
+    const over = (): void => {
+      this.#blocked.delete(session);
+      this.#show();
+    };
+    const blocked = new BlockedCommand(this.#proxy, this.#pins, session, args, shape, over);
+    this.#blocked.set(session, blocked);
+    this.#show();
+    blocked.begin(request, lane, buf, start, end);
+    return BLOCKING.taken;
+  }
+
+  #acrossSlots(
+    session: Session,
+    id: number,
+    name: string,
+    args: readonly Buffer[],
+    shape: BlockingShape,
+  ): number {
+    const { dispatch, settings } = this.#proxy;
+    const pop = popAcrossSlots(name, args);
+    if (pop === null) dispatch.reject(session, id, CROSSSLOT);
+    else if (this.#pins.lent + pop.keys.length > settings.pinnedConnections) {
+      dispatch.reject(session, id, this.#pins.refusal);
+    } else {
+      session.waits = true;
+      this.#flows.start(session, id, async (flow) => {
+        const reply = await runAcrossSlots(flow, pop, shape, args);
+        session.waits = false;
+        return reply;
+      });
+    }
+    return BLOCKING.taken;
+  }
+
+  /** CLIENT UNBLOCK: true when the client was blocked. */
+  free(session: Session, how: 'TIMEOUT' | 'ERROR'): boolean {
+    const blocked = this.#blocked.get(session);
+    blocked?.free(how);
+    return blocked !== undefined;
+  }
+
+  onRoutingChange(): void {
+    for (const blocked of this.#blocked.values()) blocked.onRoutingChange();
+  }
+
+  #show(): void {
+    this.#proxy.metrics.set(SCALAR.blockedNow, this.#blocked.size);
+  }
+}

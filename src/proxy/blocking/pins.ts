@@ -1,0 +1,136 @@
+/**
+ * Pinned connections: lanes lent to one session at a time, for what must not share a connection
+ * (blocking commands, WATCH … EXEC). They are ordinary lanes that take no shared commands, opened
+ * with their client id on the node known, so that a blocked one can be freed with CLIENT UNBLOCK.
+ *
+ * Lent lanes are bounded; returned ones are kept idle for a while, a few per node and protocol.
+ */
+
+import { SCALAR } from '../../metrics/definitions.ts';
+import { encodeRequest } from '../../resp/request-framer.ts';
+import type { RouteNode } from '../../route/routing.ts';
+import { LANE, type Lane } from '../../upstream/lane.ts';
+import type { ProxyCore } from '../core.ts';
+import type { Request } from '../request.ts';
+
+/** Idle connections kept per node and protocol. */
+const IDLE_MAX = 16;
+/** An idle one is closed after this. */
+const IDLE_MS = 30_000;
+
+interface Idle {
+  readonly lane: Lane<Request>;
+  readonly since: number;
+}
+
+export class Pins {
+  readonly #proxy: ProxyCore;
+  readonly #lent = new Set<Lane<Request>>();
+  /** By node and protocol; the last returned is lent first. */
+  readonly #idle = new Map<string, Idle[]>();
+  /** Returned while replies to its former session are still due. */
+  readonly #leaving = new Set<Lane<Request>>();
+
+  constructor(proxy: ProxyCore) {
+    this.#proxy = proxy;
+  }
+
+  /** Connections lent now. */
+  get lent(): number {
+    return this.#lent.size;
+  }
+
+  /** Null at the bound: the caller refuses with {@link refusal}. */
+  take(node: RouteNode, protocol: 2 | 3): Lane<Request> | null {
+    const proxy = this.#proxy;
+    if (this.#lent.size >= proxy.settings.pinnedConnections) return null;
+    const idle = this.#idle.get(keyOf(node, protocol)) ?? [];
+    let lane: Lane<Request> | undefined;
+    while (lane === undefined && idle.length > 0) {
+      const candidate = idle.pop()?.lane;
+      if (candidate?.state === LANE.ready) lane = candidate;
+    }
+    lane ??= proxy.lanes.openPinned(node, protocol);
+    this.#lent.add(lane);
+    this.#show();
+    return lane;
+  }
+
+  get refusal(): string {
+    const max = this.#proxy.settings.pinnedConnections;
+    return `ERR too many blocked or watching clients: ${max} connections to nodes are lent (limits.pinnedConnections)`;
+  }
+
+  /** Takes a lane back; with replies still due it is kept aside until they have come. */
+  give(lane: Lane<Request>): void {
+    if (!this.#lent.has(lane)) return;
+    if (lane.count > 0) {
+      this.#leaving.add(lane);
+      return;
+    }
+    this.#lent.delete(lane);
+    this.#leaving.delete(lane);
+    this.#show();
+    const upstream = this.#proxy.lanes.owners.get(lane);
+    if (upstream === undefined || lane.state !== LANE.ready || !upstream.node.present) {
+      lane.destroy('EIDLE');
+      return;
+    }
+    const key = keyOf(upstream.node, lane.options.protocol);
+    const idle = this.#idle.get(key) ?? [];
+    this.#idle.set(key, idle);
+    if (idle.length >= IDLE_MAX) lane.destroy('EIDLE');
+    else idle.push({ lane, since: this.#proxy.time });
+  }
+
+  /** A reply has come on a pinned lane: one that was returned early may be idle now. */
+  onReply(lane: Lane<Request>): void {
+    if (this.#leaving.has(lane)) this.give(lane);
+  }
+
+  onLaneClosed(lane: Lane<Request>): void {
+    this.#leaving.delete(lane);
+    if (this.#lent.delete(lane)) this.#show();
+  }
+
+  /**
+   * Frees the client that is blocked on this lane; its reply then comes as nil (`TIMEOUT`) or as
+   * -UNBLOCKED (`ERROR`). Nothing happens when it is served at the same moment.
+   */
+  unblock(lane: Lane<Request>, how: 'TIMEOUT' | 'ERROR'): void {
+    const proxy = this.#proxy;
+    const upstream = proxy.lanes.owners.get(lane);
+    if (upstream === undefined || lane.state === LANE.closed) return;
+    if (lane.state !== LANE.ready || lane.clientId === '') {
+      lane.destroy('EIDLE'); // Not sent yet, or a node that cannot name its clients.
+      return;
+    }
+    const shared = proxy.lanes.lane(upstream.node, lane.options.protocol, proxy.time);
+    if (shared === null) {
+      lane.destroy('EIDLE');
+      return;
+    }
+    proxy.lanes.tell(shared, encodeRequest(['CLIENT', 'UNBLOCK', lane.clientId, how]), proxy.time);
+  }
+
+  /** Closes what has been idle for long. */
+  trim(now: number): void {
+    for (const [key, idle] of this.#idle) {
+      const kept = idle.filter(({ lane, since }) => {
+        const isKept = lane.state === LANE.ready && now - since < IDLE_MS;
+        if (!isKept) lane.destroy('EIDLE');
+        return isKept;
+      });
+      if (kept.length === 0) this.#idle.delete(key);
+      else this.#idle.set(key, kept);
+    }
+  }
+
+  #show(): void {
+    this.#proxy.metrics.set(SCALAR.pinnedNow, this.#lent.size);
+  }
+}
+
+function keyOf(node: RouteNode, protocol: 2 | 3): string {
+  return `${node.address}/${protocol}`;
+}

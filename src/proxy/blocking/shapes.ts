@@ -1,0 +1,111 @@
+/**
+ * What the blocking commands have in common and what sets them apart: where the timeout stands,
+ * which keys they pop from, and how what was popped for nobody goes back.
+ */
+
+import { replyValue } from '../../resp/reply-value.ts';
+
+export type PopFrom = 'LEFT' | 'RIGHT' | 'MIN' | 'MAX';
+
+export interface BlockingShape {
+  /** Milliseconds; 0 = for ever. */
+  readonly timeoutMs: number;
+  readonly timeoutAt: number;
+  readonly timeoutUnit: 's' | 'ms';
+  /** Commands that put back what this reply popped; empty when nothing was popped or lost. */
+  giveBack(args: readonly Buffer[], reply: Buffer): readonly (readonly (Buffer | string)[])[];
+}
+
+/** Redis' own words for a timeout that cannot be used. */
+const NOT_A_FLOAT = 'ERR timeout is not a float or out of range';
+const NOT_AN_INTEGER = 'ERR timeout is not an integer or out of range';
+const NEGATIVE = 'ERR timeout is negative';
+const OUT_OF_RANGE = 'ERR timeout is out of range';
+/** Milliseconds that Redis can add to its clock without overflow are far more; so is this. */
+const MAX_MS = 2 ** 53;
+
+/** The shape, an error line for the client, or null when the command does not block as it stands. */
+export function blockingShape(
+  name: string,
+  args: readonly Buffer[],
+): BlockingShape | string | null {
+  if (name === 'xread' || name === 'xreadgroup') return streamShape(args);
+  const timeoutAt = name === 'blmpop' || name === 'bzmpop' ? 1 : args.length - 1;
+  const timeoutMs = secondsOf(args[timeoutAt]);
+  if (typeof timeoutMs === 'string') return timeoutMs;
+  const giveBack = GIVE_BACK[name] ?? nothing;
+  return { timeoutMs, timeoutAt, timeoutUnit: 's', giveBack };
+}
+
+function secondsOf(arg: Buffer | undefined): number | string {
+  const text = arg?.toString('latin1') ?? '';
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return NOT_A_FLOAT;
+  const ms = Math.ceil(Number(text) * 1000);
+  if (!(ms < MAX_MS)) return OUT_OF_RANGE;
+  return ms < 0 ? NEGATIVE : ms;
+}
+
+function streamShape(args: readonly Buffer[]): BlockingShape | string | null {
+  const at = args.findIndex((arg, i) => i > 0 && arg.toString('latin1').toLowerCase() === 'block');
+  const streams = args.findIndex(
+    (arg, i) => i > 0 && arg.toString('latin1').toLowerCase() === 'streams',
+  );
+  if (at < 0 || (streams >= 0 && streams < at)) return null;
+  const text = args[at + 1]?.toString('latin1') ?? '';
+  if (!/^-?\d{1,18}$/.test(text)) return NOT_AN_INTEGER;
+  const timeoutMs = Number(text);
+  if (timeoutMs < 0) return NEGATIVE;
+  // What a group's consumer was given stays in its pending list, as when Redis' own client dies.
+  return { timeoutMs, timeoutAt: at + 1, timeoutUnit: 'ms', giveBack: nothing };
+}
+
+type GiveBack = BlockingShape['giveBack'];
+
+/** A moved element is safe where it is now. */
+const nothing: GiveBack = () => [];
+
+const GIVE_BACK: Readonly<Record<string, GiveBack>> = {
+  blpop: (_, reply) => pushBack(reply, 'LPUSH'),
+  brpop: (_, reply) => pushBack(reply, 'RPUSH'),
+  bzpopmin: (_, reply) => addBack(reply),
+  bzpopmax: (_, reply) => addBack(reply),
+  blmpop: (args, reply) => {
+    const popped = pairOf(reply);
+    if (popped === null || !Array.isArray(popped[1])) return [];
+    const values = popped[1].map(bytesOf);
+    const from = args[Number(args[2]?.toString()) + 3]?.toString('latin1').toUpperCase();
+    // The first popped was the outermost: it goes back last.
+    const push = from === 'RIGHT' ? 'RPUSH' : 'LPUSH';
+    return [[push, popped[0], ...values.reverse()]];
+  },
+  bzmpop: (_, reply) => {
+    const popped = pairOf(reply);
+    if (popped === null || !Array.isArray(popped[1])) return [];
+    const members: (Buffer | string)[] = [];
+    for (const each of popped[1]) {
+      if (Array.isArray(each)) members.push(bytesOf(each[1]), bytesOf(each[0]));
+    }
+    return [['ZADD', popped[0], 'NX', ...members]];
+  },
+};
+
+function pairOf(reply: Buffer): [Buffer, unknown] | null {
+  const value = replyValue(reply);
+  return Array.isArray(value) && value.length >= 2 ? [bytesOf(value[0]), value[1]] : null;
+}
+
+function pushBack(reply: Buffer, push: string): (Buffer | string)[][] {
+  const popped = pairOf(reply);
+  return popped === null ? [] : [[push, popped[0], bytesOf(popped[1])]];
+}
+
+/** NX: a score that someone set meanwhile stays. */
+function addBack(reply: Buffer): (Buffer | string)[][] {
+  const value = replyValue(reply);
+  if (!Array.isArray(value) || value.length < 3) return [];
+  return [['ZADD', bytesOf(value[0]), 'NX', bytesOf(value[2]), bytesOf(value[1])]];
+}
+
+function bytesOf(value: unknown): Buffer {
+  return Buffer.isBuffer(value) ? value : Buffer.from(String(value));
+}

@@ -1,0 +1,120 @@
+/**
+ * Commands that take several steps (several nodes one after the other, other workers, waiting):
+ * each runs as a flow of calls by clients inside the worker. Its session takes no further command
+ * until the flow has answered, so nothing of it can overtake; a client that leaves ends its flow.
+ */
+
+import { GATE, type Session } from '../../downstream/session.ts';
+import type { Slab } from '../../lib/slab.ts';
+import { ANY_SLOT } from '../../route/slot-of-keys.ts';
+import type { ProxyCore } from '../core.ts';
+import { asLine } from '../error-replies.ts';
+import type { Request, Special } from '../request.ts';
+import { type InnerClient, InnerClientClosed } from './inner-client.ts';
+
+/** One running flow, as its steps see it. */
+export class Flow implements Special {
+  readonly swallows = 0;
+  readonly proxy: ProxyCore;
+  readonly session: Session;
+  readonly command: number;
+  /** Null once it is answered or its client has left. */
+  #request: Request | null = null;
+  #clients: InnerClient[] = [];
+  #onCancel: (() => void)[] = [];
+
+  constructor(proxy: ProxyCore, session: Session, command: number) {
+    this.proxy = proxy;
+    this.session = session;
+    this.command = command;
+  }
+
+  get isOver(): boolean {
+    return this.#request === null;
+  }
+
+  /** A client of its own, closed with the flow. */
+  client(protocol: 2 | 3 = 2): InnerClient {
+    const client = this.proxy.innerClient(protocol);
+    this.#clients.push(client);
+    if (this.isOver) client.close();
+    return client;
+  }
+
+  /** Called when the client leaves before the answer, or the answer was given by someone else. */
+  onCancel(callback: () => void): void {
+    this.#onCancel.push(callback);
+  }
+
+  begin(request: Request): void {
+    this.#request = request;
+    request.special = this;
+    this.session.gate |= GATE.blocked;
+  }
+
+  /** Answers the client; true unless it has gone or has its answer already. */
+  answer(reply: Slab, start = 0, end = reply.length): boolean {
+    const request = this.#request;
+    if (request === null) return false;
+    const { metrics, answers } = this.proxy;
+    this.proxy.time = this.proxy.runtime.now();
+    const isError = reply[start] === 45;
+    if (isError) metrics.countErrorReply(reply, start + 1, end);
+    answers.deliver(request, reply, start, end, isError);
+    return true;
+  }
+
+  onAnswered(): void {
+    this.#finish();
+    this.session.open(GATE.blocked);
+  }
+
+  onAbandoned(): void {
+    const callbacks = this.#onCancel;
+    this.#finish();
+    for (const callback of callbacks) callback();
+  }
+
+  #finish(): void {
+    this.#request = null;
+    this.#onCancel = [];
+    for (const client of this.#clients) client.close();
+    this.#clients = [];
+  }
+}
+
+/** Returns the whole reply as RESP bytes of the session's protocol; null when it has answered itself. */
+export type FlowSteps = (flow: Flow) => Promise<Buffer | null>;
+
+export class Flows {
+  readonly #proxy: ProxyCore;
+
+  constructor(proxy: ProxyCore) {
+    this.#proxy = proxy;
+  }
+
+  /** False when the session must first get the replies that are under way. */
+  start(session: Session, id: number, steps: FlowSteps): boolean {
+    const proxy = this.#proxy;
+    if (session.pending > 0) {
+      session.gate |= GATE.barrier;
+      return false;
+    }
+    const flow = new Flow(proxy, session, id);
+    flow.begin(proxy.dispatch.newRequest(session, id, ANY_SLOT));
+    // Not in this call stack: the frame at hand is still being dispatched.
+    Promise.resolve(flow)
+      .then(steps)
+      .then(
+        (reply) => {
+          if (reply !== null) flow.answer(reply);
+        },
+        (error: unknown) => {
+          if (error instanceof InnerClientClosed && flow.isOver) return;
+          const text = error instanceof Error ? error.message : String(error);
+          flow.answer(asLine(`ERR ${text}`));
+        },
+      );
+    return true;
+  }
+}

@@ -1,0 +1,64 @@
+/** What a session has queued between MULTI and EXEC. Bounded by limits.maxRequestBuffer. */
+
+import { createSlab, type Slab } from '../../lib/slab.ts';
+import { encodeRequest } from '../../resp/request-framer.ts';
+
+/** A command of the transaction that the proxy answers itself, at its place in EXEC's array. */
+export interface LocalStep {
+  readonly position: number;
+  readonly command: number;
+  readonly args: readonly Buffer[];
+}
+
+const MULTI = encodeRequest(['MULTI']);
+const EXEC = encodeRequest(['EXEC']);
+const FIRST_BYTES = 512;
+
+export class Transaction {
+  /** Commands queued, of both kinds. */
+  count = 0;
+  /** Slot that all keys share; -1 while none has been named. */
+  slot = -1;
+  /** A command was refused at queue time: EXEC answers EXECABORT. */
+  aborted = false;
+  /** All commands queued for the node only read. */
+  isRead = true;
+  readonly locals: LocalStep[] = [];
+  /** SHA1 digests that EVALSHA commands of this block name. */
+  readonly digests: string[] = [];
+  #bytes: Slab = createSlab(FIRST_BYTES);
+  #length = MULTI.copy(this.#bytes, 0);
+
+  get size(): number {
+    return this.#length;
+  }
+
+  /** Commands that the node will queue. */
+  get remote(): number {
+    return this.count - this.locals.length;
+  }
+
+  append(buf: Slab, start: number, end: number): void {
+    this.#reserve(end - start);
+    this.#length += buf.copy(this.#bytes, this.#length, start, end);
+    this.count++;
+  }
+
+  appendLocal(command: number, args: readonly Buffer[]): void {
+    this.locals.push({ position: this.count, command, args });
+    this.count++;
+  }
+
+  /** MULTI … EXEC as it goes to the node, `before` ahead of it. */
+  block(before: readonly Slab[]): Slab {
+    return Buffer.concat([...before, this.#bytes.subarray(0, this.#length), EXEC]);
+  }
+
+  #reserve(size: number): void {
+    const wanted = this.#length + size;
+    if (wanted <= this.#bytes.length) return;
+    const bigger = createSlab(wanted * 2);
+    this.#bytes.copy(bigger, 0, 0, this.#length);
+    this.#bytes = bigger;
+  }
+}

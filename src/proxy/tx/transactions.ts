@@ -1,0 +1,325 @@
+/**
+ * MULTI, EXEC, DISCARD, WATCH and UNWATCH. Commands are queued here and sent as one block, so a
+ * transaction costs no connection of its own unless it watches.
+ *
+ * Inside MULTI each command is one of three by the verdict table's second column: queued for the
+ * node, answered by the proxy at its place in EXEC's array, or refused (and EXEC with it).
+ */
+
+import { type CommandTable, FLAG } from '../../commands/table.ts';
+import { IN_MULTI, KIND } from '../../commands/verdicts.ts';
+import { GATE, type Session } from '../../downstream/session.ts';
+import { asciiSlab, type Slab } from '../../lib/slab.ts';
+import { RESULT, SCALAR } from '../../metrics/definitions.ts';
+import { splitArray } from '../../resp/array-parts.ts';
+import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../../route/slot-of-keys.ts';
+import type { Pins } from '../blocking/pins.ts';
+import type { ProxyCore } from '../core.ts';
+import { CROSSSLOT } from '../error-replies.ts';
+import { argumentsOf } from '../frame-arguments.ts';
+import type { LocalCommands } from '../local-commands.ts';
+import { Gathering, type Request } from '../request.ts';
+import { Block } from './block.ts';
+import { type LocalStep, Transaction } from './transaction.ts';
+import { Watches } from './watch.ts';
+
+const OK = asciiSlab('+OK\r\n');
+const QUEUED = asciiSlab('+QUEUED\r\n');
+const EMPTY = asciiSlab('*0\r\n');
+const NIL = { 2: asciiSlab('*-1\r\n'), 3: asciiSlab('_\r\n') } as const;
+const ABORTED = 'EXECABORT Transaction discarded because of previous errors.';
+const STAR = 42;
+const MINUS = 45;
+
+export class Transactions {
+  readonly watches: Watches;
+  readonly #proxy: ProxyCore;
+  readonly #locals: LocalCommands;
+  readonly #open = new Map<Session, Transaction>();
+
+  constructor(proxy: ProxyCore, pins: Pins, locals: LocalCommands) {
+    this.#proxy = proxy;
+    this.#locals = locals;
+    this.watches = new Watches(proxy, pins);
+  }
+
+  /** MULTI, EXEC, DISCARD, WATCH, UNWATCH; arity has been checked. False when it must wait. */
+  dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+    const { table, dispatch } = this.#proxy;
+    const transaction = this.#open.get(session);
+    switch (table.names[id]) {
+      case 'multi':
+        if (transaction !== undefined) {
+          return dispatch.reject(session, id, 'ERR MULTI calls can not be nested');
+        }
+        this.#open.set(session, new Transaction());
+        session.gate |= GATE.multi;
+        return this.#answer(session, id, OK);
+      case 'discard':
+        if (transaction === undefined) {
+          return dispatch.reject(session, id, 'ERR DISCARD without MULTI');
+        }
+        this.#close(session, false);
+        return this.#answer(session, id, OK);
+      case 'exec':
+        if (transaction === undefined) {
+          return dispatch.reject(session, id, 'ERR EXEC without MULTI');
+        }
+        return this.#exec(session, id, transaction);
+      case 'watch':
+        if (transaction !== undefined) {
+          return dispatch.reject(session, id, 'ERR WATCH inside MULTI is not allowed');
+        }
+        return this.#watch(session, id, buf, start, end);
+      default:
+        this.watches.end(session, false);
+        return this.#answer(session, id, OK);
+    }
+  }
+
+  #answer(session: Session, id: number, reply: Slab): boolean {
+    this.#proxy.dispatch.answerLocally(session, id, reply, 0, reply.length, RESULT.ok);
+    return true;
+  }
+
+  #watch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+    const { table, frame, keys, dispatch } = this.#proxy;
+    const slot = slotOfKeys(table, id, buf, frame, keys, this.#isCrossSlotFree());
+    if (slot === CROSS_SLOT) return dispatch.reject(session, id, CROSSSLOT);
+    return this.watches.watch(session, id, slot, buf, start, end);
+  }
+
+  #isCrossSlotFree(): boolean {
+    return this.#proxy.routing.snapshot?.crossSlotFree === true;
+  }
+
+  /**
+   * A command between MULTI and EXEC. `id` is the subcommand's where there is one, 0 for a name that
+   * the table does not know.
+   */
+  queue(session: Session, id: number, kind: number, buf: Slab, start: number, end: number): void {
+    const transaction = this.#open.get(session) as Transaction;
+    const refusal = this.#refusal(transaction, session, id, kind, buf, end - start);
+    if (refusal !== '') {
+      transaction.aborted = true;
+      this.#proxy.dispatch.reject(session, id, refusal);
+      return;
+    }
+    const { table, frame } = this.#proxy;
+    if (table.inMulti[id] === IN_MULTI.local) {
+      transaction.appendLocal(id, argumentsOf(buf, frame));
+    } else {
+      transaction.append(buf, start, end);
+      if (((table.flags[id] as number) & FLAG.readonly) === 0) transaction.isRead = false;
+    }
+    this.#answer(session, id, QUEUED);
+  }
+
+  /** Any command that the session was refused outside of {@link queue}: EXEC fails too. */
+  abort(session: Session): void {
+    const transaction = this.#open.get(session);
+    if (transaction !== undefined) transaction.aborted = true;
+  }
+
+  /** '' or why it cannot be queued. */
+  #refusal(
+    transaction: Transaction,
+    session: Session,
+    id: number,
+    kind: number,
+    buf: Slab,
+    bytes: number,
+  ): string {
+    const { table, frame, settings } = this.#proxy;
+    const name = shownName(table, id);
+    if (id === 0 || kind === KIND.refused || kind === KIND.later || kind === KIND.denied) {
+      return this.#locals.refusalOf(id, kind, buf, frame);
+    }
+    if (((table.flags[id] as number) & FLAG.noMulti) !== 0) {
+      return 'ERR Command not allowed inside a transaction';
+    }
+    if (table.inMulti[id] === IN_MULTI.refuse) {
+      return `ERR '${name}' is not available inside MULTI through slotgate`;
+    }
+    if (transaction.size + bytes > settings.maxRequestBuffer) {
+      return 'ERR the transaction is larger than limits.maxRequestBuffer';
+    }
+    return this.#refusalOfSlot(transaction, session, id, buf);
+  }
+
+  #refusalOfSlot(transaction: Transaction, session: Session, id: number, buf: Slab): string {
+    const { table, frame, keys, routing } = this.#proxy;
+    const free = this.#isCrossSlotFree();
+    const slot = slotOfKeys(table, id, buf, frame, keys, free);
+    if (slot === BAD_ARITY) {
+      return `ERR wrong number of arguments for '${table.names[id]}' command`;
+    }
+    if (slot === CROSS_SLOT) return CROSSSLOT;
+    if (slot < 0) return '';
+    if (transaction.slot >= 0 && transaction.slot !== slot && !free) return CROSSSLOT;
+    const watch = this.watches.of(session);
+    if (watch !== undefined && routing.owner[slot] !== routing.owner[watch.slot]) return CROSSSLOT;
+    transaction.slot = slot;
+    return '';
+  }
+
+  /** False when it must wait; the transaction is then still open. */
+  #exec(session: Session, id: number, transaction: Transaction): boolean {
+    const { dispatch, metrics } = this.#proxy;
+    const watch = this.watches.of(session);
+    if (transaction.aborted) {
+      this.#close(session, false);
+      return dispatch.reject(session, id, ABORTED);
+    }
+    if (watch?.broken === true) {
+      this.#close(session, false);
+      return this.#answer(session, id, NIL[session.protocol]);
+    }
+    if (transaction.remote === 0 && watch === undefined) {
+      if (transaction.locals.length > 0) return this.#execLocally(session, id, transaction);
+      this.#close(session, false);
+      return this.#answer(session, id, EMPTY);
+    }
+    if (!this.#send(session, id, transaction)) return false;
+    metrics.increment(SCALAR.transactions);
+    return true;
+  }
+
+  #send(session: Session, id: number, transaction: Transaction): boolean {
+    const { dispatch, answers, routing, retries, time } = this.#proxy;
+    const watch = this.watches.of(session);
+    const slot = transaction.slot >= 0 ? transaction.slot : (watch?.slot ?? dispatch.anySlot());
+    if (transaction.locals.length > 0 && session.pending > 0) {
+      session.gate |= GATE.barrier; // Its own answers must see what came before.
+      return false;
+    }
+    if (!dispatch.mayUseSlot(session, slot, true)) return false;
+    const lane = watch?.lane ?? dispatch.laneFor(session, slot);
+    if (lane === null) {
+      if (retries.hold(session, slot, transaction.size)) return false;
+      this.#close(session, false);
+      dispatch.failNow(session, id, slot);
+      return true;
+    }
+    const before = this.#locals.scriptsFor(transaction.digests);
+    const block = transaction.block(before);
+    const swallows = before.length + 1 + transaction.remote;
+    this.#open.delete(session);
+    session.gate &= ~GATE.multi;
+    const nil = watch === undefined ? null : NIL[session.protocol];
+    const request = this.#place(session, id, slot, transaction);
+    request.special = new Block(swallows, nil, () => {
+      // EXEC ends the watch on the node too.
+      if (watch !== undefined) this.watches.end(session, true);
+    });
+    request.swallow = swallows;
+    request.multiKey = true;
+    request.isRead = transaction.isRead && watch === undefined;
+    request.lane = lane;
+    lane.enqueue(request, block, 0, block.length, false, time);
+    const travelsAlone = routing.motionCount !== 0 && routing.motion[slot] !== 0;
+    // What is watched ends with the block; a command behind it uses the shared lane again.
+    if (watch !== undefined || travelsAlone || answers.mayBeRefused(lane, request)) {
+      session.gate |= GATE.barrier;
+    }
+    this.#runLocals(session, request.parent?.gathering ?? null, transaction);
+    return true;
+  }
+
+  /** The request for the block: the session's own, or a part where the proxy's answers are spliced in. */
+  #place(session: Session, id: number, slot: number, transaction: Transaction): Request {
+    const top = this.#proxy.dispatch.newRequest(session, id, slot);
+    const { locals } = transaction;
+    if (locals.length === 0) return top;
+    const gathering = new Gathering((gathered) => splice(gathered, locals), true, 1);
+    top.gathering = gathering;
+    const block = this.#addPart(top, gathering, slot);
+    for (const _ of locals) this.#addPart(top, gathering, slot);
+    return block;
+  }
+
+  #addPart(top: Request, gathering: Gathering, slot: number): Request {
+    const { requests, time } = this.#proxy;
+    const part = requests.take();
+    part.parent = top;
+    part.command = top.command;
+    part.slot = slot;
+    part.startedAt = time;
+    gathering.parts.push(part);
+    gathering.outstanding++;
+    return part;
+  }
+
+  #runLocals(session: Session, gathering: Gathering | null, transaction: Transaction): void {
+    if (gathering === null) return;
+    const parts = gathering.parts.slice(-transaction.locals.length);
+    transaction.locals.forEach(({ command, args }, i) => {
+      const part = parts[i] as Request;
+      const store = (reply: Slab): void => this.#proxy.answers.onPart(part, reply, 0, reply.length);
+      const reply = this.#locals.capture(session, command, args);
+      if (reply instanceof Promise) reply.then(store);
+      else store(reply);
+    });
+  }
+
+  #execLocally(session: Session, id: number, transaction: Transaction): boolean {
+    this.#open.delete(session);
+    session.gate &= ~GATE.multi;
+    const top = this.#proxy.dispatch.newRequest(session, id, ANY_SLOT);
+    const gathering = new Gathering(({ parts }) => asReply(parts.map(storedOf)), true, 0);
+    top.gathering = gathering;
+    for (const _ of transaction.locals) this.#addPart(top, gathering, ANY_SLOT);
+    this.#runLocals(session, gathering, transaction);
+    return true;
+  }
+
+  /** Forgets what was queued and watched. */
+  #close(session: Session, isClean: boolean): void {
+    this.#open.delete(session);
+    session.gate &= ~GATE.multi;
+    this.watches.end(session, isClean);
+  }
+
+  /** The client left, or said RESET. */
+  forget(session: Session): void {
+    this.#close(session, false);
+  }
+
+  isOpen(session: Session): boolean {
+    return this.#open.has(session);
+  }
+
+  /** Commands queued, -1 outside MULTI: CLIENT LIST's `multi`. */
+  queued(session: Session): number {
+    return this.#open.get(session)?.count ?? -1;
+  }
+}
+
+function shownName(table: CommandTable, id: number): string {
+  return (table.names[id] ?? '').replace('|', ' ').toUpperCase();
+}
+
+type MergedReply = ReturnType<Gathering['merge']>;
+
+function storedOf(part: Request): Buffer {
+  const slab = part.stored?.slab;
+  return slab === undefined ? Buffer.alloc(0) : slab.subarray(part.storedStart, part.storedEnd);
+}
+
+function asReply(replies: readonly Buffer[]): MergedReply {
+  const slab: Slab = Buffer.concat([Buffer.from(`*${replies.length}\r\n`), ...replies]);
+  return { slab, start: 0, end: slab.length };
+}
+
+/** Puts the proxy's own answers where their commands stood among the node's. */
+function splice({ parts }: Gathering, steps: readonly LocalStep[]): MergedReply {
+  const [block, ...answers] = parts.map(storedOf);
+  const reply: Slab = block as Buffer;
+  const isArray = reply[0] === STAR && reply[1] !== MINUS;
+  if (!isArray) return { slab: reply, start: 0, end: reply.length };
+  const replies = splitArray(reply, 0, reply.length);
+  for (const [i, step] of steps.entries()) {
+    replies.splice(step.position, 0, answers[i] as Buffer);
+  }
+  return asReply(replies);
+}

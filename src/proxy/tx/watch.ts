@@ -1,0 +1,150 @@
+/**
+ * WATCH … EXEC on a pinned connection. From WATCH on, the session's commands for that shard use the
+ * connection that watches, so that they stay in order with it; it is returned after EXEC, DISCARD
+ * or UNWATCH. A watch whose connection or slot is lost is broken: EXEC then answers nil.
+ */
+
+import { GATE, type Session } from '../../downstream/session.ts';
+import { asciiSlab, type Slab } from '../../lib/slab.ts';
+import { encodeRequest } from '../../resp/request-framer.ts';
+import { NO_NODE, type RouteNode } from '../../route/routing.ts';
+import { LANE, type Lane } from '../../upstream/lane.ts';
+import type { Pins } from '../blocking/pins.ts';
+import type { ProxyCore } from '../core.ts';
+import type { Request, Special } from '../request.ts';
+
+const OK = asciiSlab('+OK\r\n');
+const UNWATCH = encodeRequest(['UNWATCH']);
+
+/** What one session watches. */
+export class Watch {
+  lane: Lane<Request>;
+  /** Of the first key. */
+  readonly slot: number;
+  /** Nothing that follows can tell whether the keys were touched. */
+  broken = false;
+
+  constructor(lane: Lane<Request>, slot: number) {
+    this.lane = lane;
+    this.slot = slot;
+  }
+}
+
+export class Watches {
+  readonly #proxy: ProxyCore;
+  readonly #pins: Pins;
+  readonly #watches = new Map<Session, Watch>();
+
+  constructor(proxy: ProxyCore, pins: Pins) {
+    this.#proxy = proxy;
+    this.#pins = pins;
+  }
+
+  of(session: Session): Watch | undefined {
+    return this.#watches.get(session);
+  }
+
+  /** WATCH, with all its keys in `slot`. False when it must wait. */
+  watch(
+    session: Session,
+    id: number,
+    slot: number,
+    buf: Slab,
+    start: number,
+    end: number,
+  ): boolean {
+    const { routing, lanes, retries, dispatch } = this.#proxy;
+    if (session.pending > 0) {
+      session.gate |= GATE.barrier;
+      return false;
+    }
+    const owner = routing.owner[slot] as number;
+    const node = owner === NO_NODE ? undefined : routing.nodes[owner];
+    if (node === undefined || lanes.upstream(node).downSince !== 0) {
+      if (retries.hold(session, slot, end - start)) return false;
+      dispatch.failNow(session, id, slot);
+      return true;
+    }
+    let watch = this.#watches.get(session);
+    if (watch !== undefined && !watch.broken && !this.#isAt(watch, node)) {
+      const text = 'CROSSSLOT Watched keys must be in one shard (use {hash tags})';
+      return dispatch.reject(session, id, text);
+    }
+    if (watch === undefined) {
+      const lane = this.#pins.take(node, session.protocol);
+      if (lane === null) return dispatch.reject(session, id, this.#pins.refusal);
+      watch = new Watch(lane, slot);
+      this.#watches.set(session, watch);
+      session.gate |= GATE.watching;
+    }
+    const request = dispatch.newRequest(session, id, slot);
+    if (watch.broken) {
+      // It has lost what it watched before: EXEC will say nil whatever is added.
+      this.#proxy.answers.deliver(request, OK, 0, OK.length, false);
+      return true;
+    }
+    request.special = this.#watching(session, watch);
+    request.lane = watch.lane;
+    watch.lane.enqueue(request, buf, start, end, false, this.#proxy.time);
+    session.gate |= GATE.blocked;
+    return true;
+  }
+
+  #isAt(watch: Watch, node: RouteNode): boolean {
+    return this.#proxy.lanes.owners.get(watch.lane)?.node === node;
+  }
+
+  /** WATCH itself may be redirected: the first moves the pin, a further one breaks the watch. */
+  #watching(session: Session, watch: Watch): Special {
+    const pins = this.#pins;
+    const isAt = (node: RouteNode): boolean => this.#isAt(watch, node);
+    let isRedirected = false;
+    return {
+      swallows: 0,
+      onError: (line) => {
+        isRedirected = true;
+        return line;
+      },
+      laneFor: (node, protocol) => {
+        if (isRedirected && isAt(node) && watch.lane.state === LANE.ready) return watch.lane;
+        const lane = pins.take(node, protocol);
+        if (lane === null) return null;
+        pins.give(watch.lane);
+        watch.lane = lane;
+        return lane;
+      },
+      onAnswered: () => session.open(GATE.blocked),
+    };
+  }
+
+  /** The connection for a command of a watching session, when it goes to the watched shard. */
+  laneFor(session: Session, node: RouteNode): Lane<Request> | null {
+    const watch = this.#watches.get(session);
+    if (watch === undefined || watch.broken || !this.#isAt(watch, node)) return null;
+    return watch.lane.state === LANE.closed ? null : watch.lane;
+  }
+
+  /** A command on this lane was turned away, or the lane died. */
+  onTrouble(session: Session | null, lane: Lane<Request>): void {
+    if (session === null) return;
+    const watch = this.#watches.get(session);
+    if (watch?.lane === lane) watch.broken = true;
+  }
+
+  onLaneClosed(lane: Lane<Request>): void {
+    for (const watch of this.#watches.values()) if (watch.lane === lane) watch.broken = true;
+  }
+
+  /** Ends the watch; `isClean` when the node has forgotten it already (EXEC). */
+  end(session: Session, isClean: boolean): void {
+    const watch = this.#watches.get(session);
+    if (watch === undefined) return;
+    this.#watches.delete(session);
+    session.gate &= ~GATE.watching;
+    const { lane } = watch;
+    if (!isClean && lane.state !== LANE.closed) {
+      this.#proxy.lanes.tell(lane, UNWATCH, this.#proxy.time);
+    }
+    this.#pins.give(lane);
+  }
+}
