@@ -2,10 +2,10 @@
 
 import { parseArgs } from 'node:util';
 
-export type Part = 'load' | 'stalled-shard' | 'memory' | 'micro';
+export type Part = 'load' | 'stalled-shard' | 'sessions' | 'memory' | 'micro';
 
 export interface BenchOptions {
-  /** What to run; a plain run is load and stalled-shard. */
+  /** What to run; a plain run is load, stalled-shard and sessions. */
   readonly parts: readonly Part[];
   readonly rounds: number;
   /** Aimed-at length of one cell against one peer. */
@@ -39,6 +39,7 @@ export const USAGE = `npm run bench -- [options]
   --keys N             keys per value size, preloaded on every side (100000)
   --json FILE          write everything measured to FILE
   --stalled-shard      only: p99 of one shard's commands while another shard's node is stopped
+  --sessions           only: a message to 1,000 subscribers, and 1,000 clients in BLPOP served
   --memory             only: 10,000 idle connections, then hostile input, and what memory does
   --connections N      idle connections for --memory (10000)
   --micro              only: nanoseconds per call of the framers, the command table and the slot
@@ -58,6 +59,7 @@ const FLAGS = {
   keys: { type: 'string' },
   json: { type: 'string' },
   'stalled-shard': { type: 'boolean' },
+  sessions: { type: 'boolean' },
   memory: { type: 'boolean' },
   micro: { type: 'boolean' },
   connections: { type: 'string' },
@@ -88,6 +90,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
 
 interface PartFlags {
   readonly 'stalled-shard'?: boolean | undefined;
+  readonly sessions?: boolean | undefined;
   readonly memory?: boolean | undefined;
   readonly micro?: boolean | undefined;
 }
@@ -96,9 +99,10 @@ function chosenParts(flags: PartFlags, only: string): Part[] {
   const parts: Part[] = [];
   if (only !== '') parts.push('load');
   if (flags['stalled-shard']) parts.push('stalled-shard');
+  if (flags.sessions) parts.push('sessions');
   if (flags.memory) parts.push('memory');
   if (flags.micro) parts.push('micro');
-  return parts.length > 0 ? parts : ['load', 'stalled-shard'];
+  return parts.length > 0 ? parts : ['load', 'stalled-shard', 'sessions'];
 }
 
 function numberIn(

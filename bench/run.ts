@@ -7,6 +7,12 @@ import { writeFileSync } from 'node:fs';
 import { allCells, KEY_SPACES, selectCells } from './cells.ts';
 import { preload } from './load/preload.ts';
 import { type NamedPeer, runCells } from './load/run-cells.ts';
+import {
+  type DeliverySample,
+  measureBlocked,
+  measureFanOut,
+  WAITING_CLIENTS,
+} from './load/sessions.ts';
 import { measureStalledShard, type StalledShardSample } from './load/stalled-shard.ts';
 import { describeMachine } from './machine.ts';
 import { runMemory } from './memory.ts';
@@ -31,12 +37,18 @@ import {
   renderRatios,
   SUBJECT,
 } from './report.ts';
+import { renderSessions } from './report-sessions.ts';
 import { renderStalledShard } from './report-stalled.ts';
 
 /** Load average at the start above which the figures are not worth much. */
 const BUSY_LOAD = 0.7;
 const STALLED_PHASE_MS = { quick: 1500, full: 3000 };
 const STALLED_ROUNDS = { quick: 1, full: 3 };
+const SESSION_ROUNDS = { quick: 1, full: 5 };
+/** Messages, and pushes per blocked client, in one round. */
+const DELIVERIES = { quick: 20, full: 100 };
+/** Those that know pub/sub and blocking commands. */
+const KNOWS_SESSIONS: ReadonlySet<string> = new Set([SUBJECT, 'direct']);
 
 interface Run {
   readonly options: BenchOptions;
@@ -63,6 +75,7 @@ function endProgress(): void {
 function isWanted(peer: PeerDefinition, { peers, parts }: BenchOptions): boolean {
   if (peers.length > 0) return peers.includes(peer.name);
   if (parts.includes('load') || peer.name === SUBJECT) return true;
+  if (parts.includes('sessions') && KNOWS_SESSIONS.has(peer.name)) return true;
   return parts.includes('stalled-shard') && peer.overCluster;
 }
 
@@ -163,6 +176,34 @@ async function runStalledShard(run: Run): Promise<void> {
   say(`\n${renderStalledShard(results)}`);
 }
 
+/** Rounds are interleaved: every peer has its turn in each. */
+async function runSessions(run: Run): Promise<void> {
+  const size = run.options.quick ? 'quick' : 'full';
+  const able = run.peers.filter((peer) => KNOWS_SESSIONS.has(peer.name));
+  const started = await startAll(able, run);
+  const scenarios = {
+    [`fan-out to ${WAITING_CLIENTS} subscribers`]: measureFanOut,
+    [`${WAITING_CLIENTS} clients in BLPOP`]: measureBlocked,
+  };
+  const results: Record<string, Record<string, DeliverySample[]>> = {};
+  for (const [scenario, measure] of Object.entries(scenarios)) {
+    const byPeer: Record<string, DeliverySample[]> = {};
+    for (let round = 0; round < SESSION_ROUNDS[size]; round++) {
+      for (const { name, running } of started) {
+        progress(round, SESSION_ROUNDS[size], `${scenario} ${name}`);
+        const sample = await measure(running, WAITING_CLIENTS, DELIVERIES[size]);
+        byPeer[name] ??= [];
+        byPeer[name].push(sample);
+      }
+    }
+    results[scenario] = byPeer;
+  }
+  endProgress();
+  for (const { running } of started) await running.stop();
+  run.json.sessions = results;
+  say(`\n${renderSessions(results)}`);
+}
+
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) return say(USAGE);
@@ -202,6 +243,7 @@ async function runServers(options: BenchOptions, json: Record<string, unknown>):
   for (const { name, version, setting } of infos) say(`  ${name} ${version}: ${setting}`);
   if (options.parts.includes('load')) await runLoad(run);
   if (options.parts.includes('stalled-shard')) await runStalledShard(run);
+  if (options.parts.includes('sessions')) await runSessions(run);
   if (options.parts.includes('memory')) await runMemoryPart(run);
   return run.failed;
 }

@@ -39,6 +39,11 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     load: async () => (await import('./config.ts')).registerConfig,
   },
   {
+    name: 'commands',
+    summary: 'list what happens to each Redis command',
+    load: async () => (await import('./commands.ts')).registerCommands,
+  },
+  {
     name: 'healthcheck',
     summary: 'ask a running slotgate whether it is ready',
     load: async () => (await import('./healthcheck.ts')).registerHealthcheck,

@@ -127,6 +127,27 @@ export const NEWER: readonly CommandRow[] = [
   ]),
   // Valkey 9
   write('delifeq', 3, 'string'),
+  // slotgate's own
+  keyless('proxy', -2, '', [
+    keyless('proxy|config', -4, 'loading stale'),
+    keyless('proxy|help', 2, 'loading stale'),
+    keyless('proxy|info', 2, 'loading stale'),
+    keyless('proxy|nodes', 2, 'loading stale'),
+  ]),
+  // Of Redis Sentinel
+  keyless('sentinel', -2, '', [
+    keyless('sentinel|ckquorum', 3, 'loading stale'),
+    keyless('sentinel|get-master-addr-by-name', 3, 'loading stale'),
+    keyless('sentinel|get-primary-addr-by-name', 3, 'loading stale'),
+    keyless('sentinel|master', 3, 'loading stale'),
+    keyless('sentinel|masters', 2, 'loading stale'),
+    keyless('sentinel|myid', 2, 'loading stale'),
+    keyless('sentinel|primaries', 2, 'loading stale'),
+    keyless('sentinel|primary', 3, 'loading stale'),
+    keyless('sentinel|replicas', 3, 'loading stale'),
+    keyless('sentinel|sentinels', 3, 'loading stale'),
+    keyless('sentinel|slaves', 3, 'loading stale'),
+  ]),
 ];
 
 /** New subcommands of containers that the built-in data knows. */

@@ -35,6 +35,8 @@ export const KIND = {
   pubsub: 12,
   /** Takes several steps, see Flows: several nodes one after the other, other workers, waiting. */
   flow: 13,
+  /** EVAL, EVALSHA and their _RO forms: as `route`; bodies are remembered, NOSCRIPT is healed. */
+  script: 14,
   /** Refused by `commands.deny`; never a verdict of the table. */
   denied: 255,
 } as const;
@@ -94,15 +96,17 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
       vadd vcard vdim vemb vgetattr vinfo vismember vlinks vrandmember vrange vrem vsetattr vsim
       arcount ardel ardelrange arget argetrange argrep arinfo arinsert arlastitems arlen armget
       armset arnext arop arring arscan arseek arset
-      eval eval_ro evalsha evalsha_ro fcall fcall_ro
-      spublish`,
+      fcall fcall_ro`,
   },
+  { outside: 'script', inMulti: 'node', commands: 'eval eval_ro evalsha evalsha_ro' },
   // Split over slots. Inside MULTI all keys must share one slot: no split there.
   { outside: 'mget', inMulti: 'node', commands: 'mget' },
   { outside: 'mset', inMulti: 'node', commands: 'mset' },
   { outside: 'count', inMulti: 'node', commands: 'del exists touch unlink' },
-  // The cluster bus carries a message to every node, whichever took it.
-  { outside: 'anyPrimary', inMulti: 'node', commands: 'publish' },
+  // To the owner of the channel's slot, so that one channel's messages keep their order.
+  { outside: 'pubsub', inMulti: 'node', commands: 'publish spublish' },
+  // Libraries and scripts are the same on every primary.
+  { outside: 'anyPrimary', inMulti: 'node', commands: 'function|dump function|list script|show' },
   // Texts that are the same on every node.
   {
     outside: 'anyPrimary',
@@ -117,7 +121,8 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
     outside: 'fanout',
     inMulti: 'refuse',
     commands: `
-      dbsize flushall flushdb keys randomkey scan
+      dbsize flushall flushdb keys randomkey
+      function|delete function|flush function|load function|restore
       script|exists script|flush script|load`,
   },
   // About the connection or about slotgate itself: no side effect on another session.
@@ -125,10 +130,14 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
     outside: 'local',
     inMulti: 'local',
     commands: `
-      asking echo info lastsave lolwut ping quit readonly readwrite reset role select time
-      acl|whoami module|list
+      asking auth echo info lastsave lolwut ping quit readonly readwrite reset role select time
+      acl|cat acl|genpass acl|whoami module|list
+      proxy|config proxy|help proxy|info proxy|nodes
+      sentinel|ckquorum sentinel|get-master-addr-by-name sentinel|get-primary-addr-by-name
+      sentinel|master sentinel|masters sentinel|myid sentinel|primaries sentinel|primary
+      sentinel|replicas sentinel|sentinels sentinel|slaves
       client|getname client|getredir client|id client|info client|kill client|list client|no-evict client|no-touch
-      client|setinfo client|setname
+      client|setinfo client|setname client|trackinginfo client|unblock
       cluster|count-failure-reports cluster|links cluster|replicas cluster|slaves
       cluster|info cluster|keyslot cluster|myid
       cluster|myshardid cluster|nodes cluster|shards cluster|slots
@@ -137,7 +146,25 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
       config|get config|resetstat config|set`,
   },
   // Redis would run these inside EXEC: replies change their form, or vanish, half way through it.
-  { outside: 'local', inMulti: 'refuse', commands: 'auth client|reply hello' },
+  {
+    outside: 'local',
+    inMulti: 'refuse',
+    commands: `
+      client|reply hello monitor
+      client|caching client|capa client|maint_notifications client|pause client|tracking
+      client|unpause`,
+  },
+  // Of all primaries, or of the one node that is named.
+  {
+    outside: 'local',
+    inMulti: 'refuse',
+    commands: `
+      latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset
+      memory|doctor memory|malloc-stats memory|purge memory|stats
+      slowlog|get slowlog|len slowlog|reset`,
+  },
+  // About all primaries, on connections that no script keeps waiting.
+  { outside: 'local', inMulti: 'refuse', commands: 'function|kill function|stats script|kill' },
   // Their slot may be another node's than the transaction's.
   {
     outside: 'local',
@@ -155,8 +182,10 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
       client|import-source
       cluster|addslots cluster|addslotsrange cluster|bumpepoch cluster|cancelslotmigrations
       cluster|delslots cluster|delslotsrange cluster|failover cluster|flushslot cluster|flushslots
-      cluster|forget cluster|meet cluster|migrateslots cluster|migration cluster|replicate
-      cluster|reset cluster|saveconfig cluster|set-config-epoch cluster|setslot cluster|syncslots
+      cluster|forget cluster|getslotmigrations cluster|meet cluster|migrateslots cluster|migration cluster|replicate
+      cluster|reset cluster|saveconfig cluster|set-config-epoch cluster|setslot cluster|slot-stats
+      cluster|syncslots
+      acl|deluser acl|dryrun acl|getuser acl|list acl|load acl|log acl|save acl|setuser acl|users
       config|rewrite module|load module|loadex module|unload script|debug`,
   },
   // Transactions: these act at once, they are never queued.
@@ -167,42 +196,34 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
     inMulti: 'node',
     commands: 'blmove blmovem blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin',
   },
-  { outside: 'later', inMulti: 'node', commands: 'wait waitaof' },
-  // Subscriptions and whatever else lasts longer than its command.
+  { outside: 'flow', inMulti: 'node', commands: 'wait' },
+  // It goes from node to node, by what control knows of it.
+  { outside: 'flow', inMulti: 'refuse', commands: 'scan' },
+  // A node answers it for the writes of its own connection, which is not the one that wrote.
+  { outside: 'refused', inMulti: 'refuse', commands: 'waitaof' },
+  // Subscriptions last longer than their command, and all workers and nodes know of some.
   {
-    outside: 'later',
+    outside: 'pubsub',
     inMulti: 'refuse',
     commands: `
-      monitor psubscribe punsubscribe ssubscribe subscribe sunsubscribe unsubscribe
-      client|caching client|capa client|maint_notifications client|tracking
-      client|trackinginfo`,
+      psubscribe punsubscribe ssubscribe subscribe sunsubscribe unsubscribe
+      pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub`,
   },
   // What needs all workers or all nodes and its own way of merging.
   {
     outside: 'later',
     inMulti: 'refuse',
     commands: `
-      acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save
-      acl|setuser acl|users
-      client|pause client|unblock client|unpause
-      cluster|getslotmigrations cluster|slot-stats
       commandlog|get commandlog|help commandlog|len commandlog|reset
-      function|delete function|dump function|flush function|kill function|list function|load
-      function|restore function|stats
       himport|discard himport|discardall himport|prepare himport|set
-      hotkeys|get hotkeys|help hotkeys|reset hotkeys|start hotkeys|stop
-      latency|doctor latency|graph latency|histogram latency|history latency|latest latency|reset
-      memory|doctor memory|malloc-stats memory|purge memory|stats
-      pubsub|channels pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub
-      script|kill script|show
-      slowlog|get slowlog|len slowlog|reset`,
+      hotkeys|get hotkeys|help hotkeys|reset hotkeys|start hotkeys|stop`,
   },
   {
     outside: 'container',
     inMulti: 'node',
     commands: `
       acl backup client cluster commandlog config function himport hotkeys latency memory module
-      object pubsub script slowlog xgroup xinfo`,
+      object proxy pubsub script sentinel slowlog xgroup xinfo`,
   },
 ];
 

@@ -93,6 +93,12 @@ export function findConflicts(config: Config): Conflict[] {
       `http.port and port are both ${config.port} on the same address; allowed: two different ports`,
     ],
     [
+      config['sentinel-port'] !== 0 &&
+        [config.port, config.http.port].includes(config['sentinel-port']),
+      ['sentinel-port'],
+      `sentinel-port is ${config['sentinel-port']}, as port or http.port; allowed: a port of its own, or 0`,
+    ],
+    [
       limits.maxBulkBytes > limits.maxRequestBytes,
       ['limits', 'maxBulkBytes'],
       'limits.maxBulkBytes is larger than limits.maxRequestBytes: no such argument could ever be sent',

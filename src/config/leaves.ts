@@ -130,6 +130,11 @@ export function endpoints() {
   return leaf('list', z.array(endpointType()).min(1), `a list of ${ENDPOINT_ALLOWED}`);
 }
 
+/** The same, where none is as good. */
+export function optionalEndpoints() {
+  return leaf('list', z.array(endpointType()), `a list of ${ENDPOINT_ALLOWED}; may be empty`);
+}
+
 /** Output keyed by `host:port` in one spelling, so that a look-up by a node's address finds it. */
 export function endpointMap() {
   const key = endpointType().transform(formatEndpoint);

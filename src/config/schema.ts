@@ -193,6 +193,16 @@ const announce = section(
       0,
       'Port that goes with it. 0: the port the client connected to.',
     ),
+    proxies: field(
+      leaf.optionalEndpoints(),
+      [],
+      'All slotgates in front of this cluster, this one too: cluster-aware clients are shown one node each, with equal shares of the slots. Any of them takes any slot.',
+    ),
+    masterName: field(
+      leaf.text('a name'),
+      'mymaster',
+      'Name of the primary in SENTINEL MASTERS. Clients that ask for an address may use any name.',
+    ),
   },
   'How slotgate presents itself to cluster-aware clients, where NAT or a load balancer is in front.',
 );
@@ -220,6 +230,22 @@ const commands = section(
   'What clients may run.',
 );
 
+const crossSlot = section(
+  {
+    emulate: field(
+      leaf.boolean(),
+      false,
+      'Run SUNION, ZINTERSTORE, RENAME, LMOVE and the like over keys of several slots, in steps that are not atomic. When off they get -CROSSSLOT.',
+    ),
+    maxBytes: field(
+      leaf.size({ min: 1 * KB, max: BUFFER_BYTES_MAX }),
+      '64mb',
+      "Values that one such command may bring together, as large as the nodes' DUMP makes them.",
+    ),
+  },
+  'Commands over keys of several slots that Redis Cluster cannot run.',
+);
+
 export const configSchema = z
   .strictObject({
     bind: field(
@@ -228,6 +254,16 @@ export const configSchema = z
       'Address or list of addresses to listen on for Redis clients.',
     ),
     port: field(leaf.port(), 6379, 'Port for Redis clients.'),
+    'sentinel-port': field(
+      leaf.port(' (0: none)'),
+      0,
+      'A further port for clients that look for a Sentinel; port answers SENTINEL too.',
+    ),
+    face: field(
+      leaf.choice(['cluster', 'standalone']),
+      'cluster',
+      'What clients take slotgate for: a node of Redis Cluster, or a single Redis, where CLUSTER is disabled.',
+    ),
     http,
     workers: field(
       leaf.workerCount({ min: 1, max: WORKERS_MAX }),
@@ -281,6 +317,7 @@ export const configSchema = z
     announce,
     log,
     commands,
+    crossSlot,
     transport: field(
       leaf.choice(['auto', 'public']),
       'auto',

@@ -65,6 +65,12 @@ export interface NodeCaller {
   callAny(command: readonly [string, ...string[]]): Promise<unknown>;
 }
 
+/** Somebody who needs a picture whose poll began after a moment. */
+interface PictureWaiter {
+  readonly after: number;
+  readonly resolve: (snapshot: Snapshot | null) => void;
+}
+
 /** How long a poll waits for a node that has not been slow before. */
 const PATIENCE_MS = 150;
 const NO_SEEDS: ResolvedSeeds = { endpoints: [], failures: new Map() };
@@ -91,6 +97,7 @@ export class Discovery implements NodeCaller {
   #hints = 0;
   /** The node ids for which zones were last asked. */
   #zonesFor = '';
+  readonly #waiters = new Set<PictureWaiter>();
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
@@ -121,6 +128,7 @@ export class Discovery implements NodeCaller {
     this.#running = false;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    for (const waiter of this.#waiters) waiter.resolve(null);
     this.#clients.closeAll();
     await this.#polling;
     await this.#resolving;
@@ -162,6 +170,36 @@ export class Discovery implements NodeCaller {
     return this.status().snapshot;
   }
 
+  /**
+   * The first picture of a poll that began after `time` (monotonic milliseconds), asked for at
+   * once; null when there is none within `timeoutMs`.
+   */
+  pictureAfter(time: number, timeoutMs: number): Promise<Snapshot | null> {
+    const known = this.snapshot();
+    if (known !== null && known.polledAt > time) return Promise.resolve(known);
+    if (!this.#running) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const waiter: PictureWaiter = {
+        after: time,
+        resolve: (snapshot) => {
+          clearTimeout(timer);
+          this.#waiters.delete(waiter);
+          resolve(snapshot);
+        },
+      };
+      const timer = setTimeout(() => waiter.resolve(null), timeoutMs);
+      this.#waiters.add(waiter);
+      this.#schedule.onDemand();
+      this.#arm();
+    });
+  }
+
+  #tellWaiters(snapshot: Snapshot): void {
+    for (const waiter of this.#waiters) {
+      if (snapshot.polledAt > waiter.after) waiter.resolve(snapshot);
+    }
+  }
+
   /** One command to the node at this address; texts as Buffers. */
   callNode(
     node: { readonly host: string; readonly port: number },
@@ -193,6 +231,8 @@ export class Discovery implements NodeCaller {
       })
       .finally(() => {
         this.#polling = null;
+        // They came while a poll ran that had begun too early for them.
+        if (this.#answered && this.#waiters.size > 0) this.#schedule.onDemand();
         this.#arm();
       });
   }
@@ -273,6 +313,7 @@ export class Discovery implements NodeCaller {
     this.#keepConnections(snapshot);
     if (changed) this.#logChange(snapshot, changedSlots.length);
     this.#options.publish(snapshot);
+    this.#tellWaiters(snapshot);
     this.#askZones(snapshot);
   }
 

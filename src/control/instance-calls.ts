@@ -10,6 +10,7 @@
 import { nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
 import type { BroadcastResult, CallServer } from './calls.ts';
 import { type MergedInfo, mergeInfo } from './info-merge.ts';
+import { readKeyspaceEvents, writeKeyspaceEvents } from './keyspace-events.ts';
 
 type NodeCommand = readonly [string, ...string[]];
 
@@ -64,6 +65,26 @@ export function registerInstanceCalls(calls: CallServer, options: InstanceCallsO
   calls.register('client.kill', async (argument, ms) =>
     mergeKills(await broadcast('client.kill.local', argument, ms)),
   );
+  calls.register('client.unblock', async (argument, ms) => {
+    const { answers } = await broadcast('client.unblock.local', argument, ms);
+    return answers.some(({ value }) => value === true);
+  });
+  calls.register('client.pause', async (argument, ms) => ({
+    silent: silentOf(await broadcast('client.pause.local', argument, ms)),
+  }));
+  calls.register('client.unpause', async (_, ms) => ({
+    silent: silentOf(await broadcast('client.unpause.local', null, ms)),
+  }));
+  calls.register('pubsub.counts', async (message, ms) => {
+    const { answers, missing } = await broadcast('pubsub.counts.local', message, ms);
+    // Null: somebody has not heard it, and must be told again.
+    if (missing.length > 0) return null;
+    return answers.map(({ value }) => value).filter((value) => value !== null);
+  });
+  calls.register('nodes.keyspace-events', () => readKeyspaceEvents(nodes));
+  calls.register('nodes.keyspace-events.set', async (value) => ({
+    error: await writeKeyspaceEvents(nodes, String(value)),
+  }));
   calls.register('workers.info', async (_, ms) =>
     mergeFacts(await broadcast('info.local', null, ms)),
   );

@@ -19,6 +19,8 @@ export interface NodeClientOptions {
   readonly onLost: () => void;
 }
 
+export type NodeCommand = readonly [string, ...(string | Buffer)[]];
+
 export type NodeAnswer =
   | {
       readonly kind: 'cluster';
@@ -64,6 +66,7 @@ export class NodeClient {
   #inFlight: Promise<NodeAnswer> | null = null;
   /** Told once per connection: a node that was upgraded in place has a new one. */
   #version: string | null = null;
+  readonly #runIds = new WeakMap<Redis, string>();
   #closed = false;
 
   constructor(endpoint: NodeEndpoint, options: NodeClientOptions) {
@@ -106,6 +109,34 @@ export class NodeClient {
     }
   }
 
+  /**
+   * Several commands in one transaction, texts as Buffers, errors of single ones as Error values;
+   * and the run id of the process that answered. Rejects with a {@link NodeCallError}.
+   */
+  async transaction(
+    commands: readonly NodeCommand[],
+  ): Promise<{ readonly runId: string; readonly replies: readonly unknown[] }> {
+    try {
+      const redis = await this.#connect();
+      const runId = await this.#learnRunId(redis);
+      const block: NodeCommand[] = [['MULTI'], ...commands, ['EXEC']];
+      // Written in one go, so that nothing of another caller comes in between.
+      const results = await Promise.allSettled(block.map((words) => redis.callBuffer(...words)));
+      const refused = results.find(({ status }) => status === 'rejected');
+      // The first says why; EXEC itself then says only that something was refused.
+      if (refused?.status === 'rejected') throw refused.reason;
+      const executed = results.at(-1);
+      const replies = executed?.status === 'fulfilled' ? executed.value : null;
+      if (!Array.isArray(replies)) throw new Error('EXEC did not answer with a list');
+      return { runId, replies };
+    } catch (error) {
+      const failure = nodeFailure(error);
+      // A half-open connection would never answer again.
+      if (failure.code === 'timeout') this.#drop();
+      throw new NodeCallError(this.address, failure);
+    }
+  }
+
   close(): void {
     this.#closed = true;
     this.#drop();
@@ -144,6 +175,15 @@ export class NodeClient {
     if (this.#version !== null) return;
     const fields = parseInfo(String(await redis.call('INFO', 'server')));
     if (this.#redis === redis) this.#version = fields.get('redis_version') ?? '';
+  }
+
+  /** A connection that stays open is one to the same process. */
+  async #learnRunId(redis: Redis): Promise<string> {
+    const known = this.#runIds.get(redis);
+    if (known !== undefined) return known;
+    const runId = parseInfo(String(await redis.call('INFO', 'server'))).get('run_id') ?? '';
+    this.#runIds.set(redis, runId);
+    return runId;
   }
 
   #connect(): Promise<Redis> {

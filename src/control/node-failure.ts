@@ -36,6 +36,10 @@ export function nodeFailure(error: unknown): NodeFailure {
     return { code: 'auth', message };
   }
   if (message.startsWith('LOADING')) return { code: 'loading', message };
+  // The socket has ended and ioredis has not said so yet.
+  if (message.startsWith("Stream isn't writeable")) {
+    return { code: 'closed', message: 'connection closed' };
+  }
   if (code !== '' || message === 'Connection is closed.') {
     return { code: 'closed', message: code || 'connection closed' };
   }

@@ -5,11 +5,13 @@
  * - every `refreshIntervalMs`, with jitter so that many proxies do not ask in step;
  * - at once on a hint, then at most every {@link HINT_GAP_MS} while hints keep coming. A hint that
  *   arrives while a poll runs causes another one: that poll may have asked too early;
+ * - at once on demand, when somebody waits for it, at most every {@link DEMAND_GAP_MS};
  * - faster while a slot has no answering primary; with a growing pause while nobody answers;
  * - in a large cluster for no more than a fifth of this process' time, but once a second.
  */
 
 export const HINT_GAP_MS = 100;
+export const DEMAND_GAP_MS = 10;
 const INCOMPLETE_GAP_MS = 200;
 /** A shard that stays dead this long is not a failover in progress: it is polled less often. */
 const INCOMPLETE_FAST_MS = 30_000;
@@ -37,6 +39,7 @@ export class PollSchedule {
   #incompleteSince: number | null = null;
   #intervalMs = 0;
   #hinted = false;
+  #demanded = false;
 
   constructor(refreshIntervalMs: number, random: () => number) {
     this.#refreshIntervalMs = refreshIntervalMs;
@@ -47,9 +50,14 @@ export class PollSchedule {
     this.#hinted = true;
   }
 
+  onDemand(): void {
+    this.#demanded = true;
+  }
+
   onPollStarted(now: number): void {
     this.#startedAt = now;
     this.#hinted = false;
+    this.#demanded = false;
     this.#intervalMs = this.#refreshIntervalMs * (0.9 + 0.2 * this.#random());
   }
 
@@ -63,14 +71,15 @@ export class PollSchedule {
 
   /** When the next poll is due; it may lie in the past. Meaningful while no poll runs. */
   nextAt(): number {
-    const earliest = this.#startedAt + this.#leastGapMs();
+    const earliest = this.#startedAt + this.#leastGapMs(HINT_GAP_MS);
+    if (this.#demanded) return this.#startedAt + this.#leastGapMs(DEMAND_GAP_MS);
     if (this.#hinted) return earliest;
     return Math.max(earliest, this.#regularAt());
   }
 
-  #leastGapMs(): number {
+  #leastGapMs(gapMs: number): number {
     const busyGapMs = this.#result.busyMs * BUSY_GAP_FACTOR;
-    return Math.max(HINT_GAP_MS, Math.min(busyGapMs, BUSY_GAP_MAX_MS));
+    return Math.max(gapMs, Math.min(busyGapMs, BUSY_GAP_MAX_MS));
   }
 
   #regularAt(): number {

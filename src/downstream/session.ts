@@ -53,6 +53,8 @@ export const GATE = {
   trace: 16384,
   /** CLIENT PAUSE is in force. */
   pause: 32768,
+  /** The first command in the backlog waits for the end of CLIENT PAUSE. */
+  paused: 65536,
 } as const;
 
 /** Any of these stops the taking of commands. */
@@ -63,6 +65,7 @@ export const STALL =
   GATE.output |
   GATE.parked |
   GATE.blocked |
+  GATE.paused |
   GATE.closing;
 
 /** What a session asks of the proxy. */
@@ -156,6 +159,10 @@ export class Session implements StreamHandler {
   isInner = false;
   /** In a blocking command. */
   waits = false;
+  /** `commands` when its newest command was shown to MONITOR: one that comes again is shown once. */
+  shownAt = -1;
+  /** Nodes that took writes since WAIT, by routing index modulo 32. */
+  written = 0;
   /** Place in the worker's table, for constant-time removal. */
   tableIndex = -1;
   #tail: ReplySlot | null = null;
@@ -163,6 +170,9 @@ export class Session implements StreamHandler {
   #storedBytes = 0;
   /** Of the reply that is being delivered in parts. */
   #partBytes = 0;
+  /** What was to come in between while a reply is delivered in parts. */
+  #delayed: Buffer[] | null = null;
+  #delayedBytes = 0;
   #need = 0;
   #readPaused = false;
   #ended = false;
@@ -323,6 +333,7 @@ export class Session implements StreamHandler {
     if (!slot.silent) this.#append(buf, start, end);
     this.#partBytes += end - start;
     if (!last) return;
+    if (this.#delayed !== null) this.#appendDelayed();
     this.#popHead(slot);
     if (this.head?.done) this.#flushDone();
     this.#moveWindow(this.#partBytes);
@@ -353,6 +364,29 @@ export class Session implements StreamHandler {
   expectReplies(bytes: number): void {
     const fitting = Math.floor(this.#owner.limits.replyHardLimit / bytes);
     this.window = Math.max(1, Math.min(this.window, fitting));
+  }
+
+  /** Bytes outside of the reply order: messages, MONITOR's lines. Never amid a reply in parts. */
+  interject(buf: Slab, start: number, end: number): void {
+    if (this.closed || (this.gate & GATE.closing) !== 0) return;
+    if (this.#partBytes === 0) {
+      this.#append(buf, start, end);
+      return;
+    }
+    this.#delayed ??= [];
+    this.#delayed.push(Buffer.from(buf.subarray(start, end)));
+    this.#delayedBytes += end - start;
+  }
+
+  /** Bytes that the client has yet to take. */
+  get unreadBytes(): number {
+    return this.out.size + this.#delayedBytes;
+  }
+
+  #appendDelayed(): void {
+    for (const bytes of this.#delayed ?? []) this.#append(bytes, 0, bytes.length);
+    this.#delayed = null;
+    this.#delayedBytes = 0;
   }
 
   #append(buf: Slab, start: number, end: number): void {
@@ -486,6 +520,8 @@ export class Session implements StreamHandler {
 
   onClose(code: string): void {
     this.closed = true;
+    this.#delayed = null;
+    this.#delayedBytes = 0;
     this.out.clear();
     this.backlog.clear();
     this.#owner.onSessionClosed(this, code);

@@ -94,6 +94,18 @@ export const SCALAR = {
   /** Elements popped for a client that had gone, put back. */
   blockedReturned: 41,
   transactions: 42,
+  /** Subscriptions of clients: one for each client and channel or pattern. */
+  subscriptionsNow: 43,
+  /** Channels and patterns that this worker is subscribed to for its clients. */
+  upstreamSubscriptionsNow: 44,
+  /** Messages that nodes sent for subscriptions. */
+  messagesReceived: 45,
+  /** Messages handed to clients. */
+  messagesDelivered: 46,
+  /** Times that a subscription was without a node and may have missed messages. */
+  subscriptionGaps: 47,
+  /** Subscribers disconnected because they did not read their messages. */
+  slowSubscriberCuts: 48,
 } as const;
 export type ScalarName = keyof typeof SCALAR;
 export type Scalar = (typeof SCALAR)[ScalarName];
@@ -106,6 +118,8 @@ export const GAUGES_SUMMED: readonly Scalar[] = [
   SCALAR.residentBytes,
   SCALAR.pinnedNow,
   SCALAR.blockedNow,
+  SCALAR.subscriptionsNow,
+  SCALAR.upstreamSubscriptionsNow,
 ];
 /** Gauges of which the merged picture shows the worst worker's. */
 export const GAUGES_WORST: readonly Scalar[] = [

@@ -207,6 +207,42 @@ export const SCALAR_FAMILIES: readonly ScalarFamily[] = [
     of: 'transactions',
   },
   {
+    name: 'slotgate_pubsub_subscriptions',
+    type: 'gauge',
+    help: 'Subscriptions of clients to channels, patterns and shard channels.',
+    of: 'subscriptionsNow',
+  },
+  {
+    name: 'slotgate_pubsub_upstream_subscriptions',
+    type: 'gauge',
+    help: 'Channels, patterns and shard channels that workers are subscribed to at nodes.',
+    of: 'upstreamSubscriptionsNow',
+  },
+  {
+    name: 'slotgate_pubsub_received_messages_total',
+    type: 'counter',
+    help: 'Messages that nodes sent for subscriptions.',
+    of: 'messagesReceived',
+  },
+  {
+    name: 'slotgate_pubsub_delivered_messages_total',
+    type: 'counter',
+    help: 'Messages handed to subscribed clients, one for each of them.',
+    of: 'messagesDelivered',
+  },
+  {
+    name: 'slotgate_pubsub_gaps_total',
+    type: 'counter',
+    help: 'Times that a subscription had lost its node and may have missed messages until it had another.',
+    of: 'subscriptionGaps',
+  },
+  {
+    name: 'slotgate_pubsub_slow_subscriber_cuts_total',
+    type: 'counter',
+    help: 'Subscribers disconnected because they did not read their messages.',
+    of: 'slowSubscriberCuts',
+  },
+  {
     name: 'slotgate_worker_event_loop_utilization_ratio',
     type: 'gauge',
     help: 'Busy share of the event loop in the last second, of the busiest worker.',

@@ -1,11 +1,18 @@
 /** Control: discovery, the calls that span workers, metrics of all of them, and HTTP. */
 
+import { setTimeout } from 'node:timers/promises';
 import { type Admin, startAdmin } from '../admin/http.ts';
 import { parseCommandReply } from '../commands/command-info.ts';
 import type { Config } from '../config/schema.ts';
 import { CallServer, type WorkerLink } from '../control/calls.ts';
+import { type ConfigCalls, registerConfigCalls } from '../control/config-calls.ts';
 import { Discovery } from '../control/discovery.ts';
 import { registerInstanceCalls } from '../control/instance-calls.ts';
+import { registerMonitorCalls } from '../control/monitor-calls.ts';
+import { registerNodeCalls } from '../control/node-calls.ts';
+import { NodePages } from '../control/scan/node-pages.ts';
+import { registerScan } from '../control/scan/scans.ts';
+import { registerScriptCalls } from '../control/script-calls.ts';
 import { fetchCommands } from '../control/server-commands.ts';
 import { warnAtStartUp } from '../control/start-up-warnings.ts';
 import type { Logger } from '../lib/log.ts';
@@ -38,7 +45,9 @@ export class Control {
   readonly #notReady = new Map<number, string>();
   readonly #merge = new MetricsMerge();
   readonly #discovery: Discovery;
+  readonly #scanPages: NodePages;
   readonly calls: CallServer;
+  readonly #configCalls: ConfigCalls;
   #snapshot: Snapshot | null = null;
   #commandInfos: unknown = null;
   #learning = false;
@@ -47,7 +56,7 @@ export class Control {
 
   constructor(options: ControlOptions) {
     this.#options = options;
-    const { cluster } = options.config;
+    const { cluster, hold } = options.config;
     this.calls = new CallServer(() => [...this.#ports.values()]);
     this.#discovery = new Discovery({
       seeds: cluster.seeds,
@@ -62,6 +71,19 @@ export class Control {
       publish: (snapshot) => this.#publish(snapshot),
     });
     registerInstanceCalls(this.calls, { nodes: this.#discovery, now: monotonicNow });
+    registerNodeCalls(this.calls, this.#discovery);
+    this.#configCalls = registerConfigCalls(this.calls, options.config);
+    registerMonitorCalls(this.calls, () => [...this.#ports.values()]);
+    this.#scanPages = new NodePages(cluster);
+    registerScan(this.calls, {
+      pictures: this.#discovery,
+      pages: this.#scanPages,
+      holdMs: hold.timeoutMs,
+      now: monotonicNow,
+      random: Math.random,
+      pause: setTimeout,
+    });
+    registerScriptCalls(this.calls, { nodes: this.#discovery, now: monotonicNow });
   }
 
   /** Opens HTTP and begins to look for the cluster. Resolves with the base address. */
@@ -88,6 +110,7 @@ export class Control {
   #publish(snapshot: Snapshot): void {
     const isFirst = this.#snapshot === null;
     this.#snapshot = snapshot;
+    this.#scanPages.onSnapshot(snapshot);
     for (const port of this.#ports.values()) port.send({ kind: 'snapshot', snapshot });
     if (isFirst) this.#onFirstSnapshot(snapshot);
     if (this.#commandInfos === null) void this.#learnCommands();
@@ -127,6 +150,7 @@ export class Control {
 
   addWorker(port: WorkerPort): void {
     this.#ports.set(port.id, port);
+    this.#configCalls.onWorker(port);
     if (this.#commandInfos !== null) this.#sendCommands(port);
     if (this.#snapshot !== null) port.send({ kind: 'snapshot', snapshot: this.#snapshot });
   }
@@ -206,6 +230,7 @@ export class Control {
 
   async stop(): Promise<void> {
     await this.#discovery.stop();
+    this.#scanPages.close();
     await this.#admin?.close();
   }
 }

@@ -24,6 +24,11 @@ export function proxySettings(input: SettingsInput): ProxySettings {
       laneMaxBytes: limits.laneMaxBytes,
     },
     hold,
+    // A value that is brought over is one argument of a RESTORE.
+    crossSlot: {
+      emulate: config.crossSlot.emulate,
+      maxBytes: Math.min(config.crossSlot.maxBytes, limits.maxBulkBytes),
+    },
     local: localSettings(input),
     request: {
       maxArguments: limits.maxArguments,
@@ -58,6 +63,10 @@ function localSettings({ config, workerId, workers, instanceId }: SettingsInput)
     port: config.port,
     announceHost: config.announce.host,
     announcePort: config.announce.port,
+    announceProxies: config.announce.proxies,
+    masterName: config.announce.masterName,
+    face: config.face,
+    sentinelPort: config['sentinel-port'],
     workers,
     workerId,
     nodeId: instanceId,

@@ -12,6 +12,8 @@ import { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { DataPath } from '../proxy/data-path.ts';
 import { asLine, DENIED, MAXCLIENTS } from '../proxy/error-replies.ts';
 import { workerCalls } from '../proxy/local/worker-calls.ts';
+import { pubsubCalls } from '../proxy/pubsub/pubsub.ts';
+import { scriptCalls } from '../proxy/scripts/scripts.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import { nodeRuntime } from '../transport/node-runtime.ts';
 import { TcpTransport } from '../transport/tcp.ts';
@@ -37,6 +39,9 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #transport: TcpTransport;
   readonly #sampler: ProcessSampler;
+  #config: Config;
+  /** That clients connect to, once the kernel has chosen. */
+  #port = 0;
   readonly #calls: ReadonlyMap<string, (argument: unknown) => unknown>;
   readonly #stopCollecting: () => void;
   #listeners: Listener[] = [];
@@ -44,6 +49,7 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#options = options;
     const { config, link } = options;
+    this.#config = config;
     this.#transport = new TcpTransport(config.transport);
     const table = CommandTable.builtin();
     this.metrics = new WorkerMetrics(table.names);
@@ -56,7 +62,12 @@ export class Worker {
       metrics: this.metrics,
       link,
     });
-    this.#calls = workerCalls(this.proxy.services);
+    this.#calls = new Map([
+      ...workerCalls(this.proxy.services),
+      ['config.set.local', (changed: unknown) => this.#changeConfig(changed as Config)],
+      ...scriptCalls(this.proxy.scripts),
+      ...pubsubCalls(this.proxy.pubsub),
+    ]);
     const { proxy, metrics } = this;
     this.#stopCollecting = collectWhenIdle(
       {
@@ -72,29 +83,37 @@ export class Worker {
 
   /** Opens the listeners; port 0 takes the port that the first of them was given. */
   async listen(): Promise<{ host: string; port: number }> {
-    const { config, log } = this.#options;
+    const { config } = this.#options;
     let { port } = config;
-    for (const host of config.bind) {
-      const listener = await listen({
-        host,
-        port,
-        backlog: config['tcp-backlog'],
-        tcpKeepAlive: config['tcp-keepalive'],
-        transport: this.#transport,
-        accept: (stream, isLoopback) => this.#accept(stream, isLoopback),
-        onError: (error) => log.error({ err: error }, 'accepting clients failed; raise ulimit -n?'),
-      });
-      port = listener.port;
-      this.#listeners.push(listener);
-    }
+    for (const host of config.bind) port = await this.#listenAt(host, port);
+    this.#port = port;
+    if (port !== config.port) this.#changeConfig(config);
+    const sentinel = config['sentinel-port'];
+    if (sentinel !== 0) for (const host of config.bind) await this.#listenAt(host, sentinel);
     return { host: config.bind[0] as string, port };
+  }
+
+  /** Resolves with the port, which the kernel chose where it is 0. */
+  async #listenAt(host: string, port: number): Promise<number> {
+    const { config, log } = this.#options;
+    const listener = await listen({
+      host,
+      port,
+      backlog: config['tcp-backlog'],
+      tcpKeepAlive: config['tcp-keepalive'],
+      transport: this.#transport,
+      accept: (stream, isLoopback) => this.#accept(stream, isLoopback),
+      onError: (error) => log.error({ err: error }, 'accepting clients failed; raise ulimit -n?'),
+    });
+    this.#listeners.push(listener);
+    return listener.port;
   }
 
   #accept(
     stream: Parameters<DataPath['open']>[0],
     isLoopback: boolean,
   ): ReturnType<DataPath['open']> | string {
-    const { config } = this.#options;
+    const config = this.#config;
     if (!isLoopback && config['protected-mode'] && config.requirepass === '') {
       this.metrics.increment(SCALAR.rejectedProtected);
       return asLine(DENIED).toString();
@@ -104,6 +123,14 @@ export class Worker {
       return asLine(MAXCLIENTS).toString();
     }
     return this.proxy.open(stream);
+  }
+
+  /** The kernel chose the port, or CONFIG SET: control has checked that what differs may change now. */
+  #changeConfig(config: Config): void {
+    this.#config = config;
+    const settings = proxySettings({ ...this.#options, config });
+    const local = { ...settings.local, port: this.#port || config.port };
+    this.proxy.changeSettings({ ...settings, local });
   }
 
   /** What control says besides snapshots and calls. */

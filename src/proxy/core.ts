@@ -8,7 +8,7 @@ import type { ControlLink } from '../lib/planes.ts';
 import type { Slab, SlabPool } from '../lib/slab.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { RequestFrame } from '../resp/request-framer.ts';
-import type { Routing } from '../route/routing.ts';
+import type { RouteNode, Routing } from '../route/routing.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import type { Runtime, Transport } from '../transport/transport.ts';
 import type { Lane } from '../upstream/lane.ts';
@@ -34,15 +34,26 @@ export interface ProxyCore {
   readonly turn: Turn;
   readonly lanes: LaneSet;
   readonly retries: Retries;
+  readonly scripts: ScriptKeeping;
+  readonly pubsub: { tick(now: number): void };
   readonly splits: {
     canSplit(request: Request): boolean;
     sendByKey(request: Request, lane: Lane<Request>): void;
     trim(): void;
   };
-  readonly slowReaders: { check(now: number): void };
+  readonly slowReaders: { check(now: number): void; setAside(lane: Lane<Request>): void };
   readonly blocking: { onRoutingChange(): void };
-  readonly watches: { onTrouble(session: Session | null, lane: Lane<Request>): void };
-  readonly pins: { trim(now: number): void };
+  readonly watches: {
+    onProtocol(session: Session): void;
+    onTrouble(session: Session | null, lane: Lane<Request>): void;
+  };
+  readonly pins: {
+    readonly lent: number;
+    readonly refusal: string;
+    take(node: RouteNode, protocol: 2 | 3): Lane<Request> | null;
+    give(lane: Lane<Request>): void;
+    trim(now: number): void;
+  };
   /** A client inside the worker, for commands of several steps. */
   innerClient(protocol: 2 | 3): InnerClient;
   readonly sessions: readonly Session[];
@@ -54,6 +65,22 @@ export interface ProxyCore {
 
   readonly dispatch: Dispatch;
   readonly answers: Answers;
+}
+
+/** What is known of scripts; see proxy/scripts/. */
+export interface ScriptKeeping {
+  /** Argument `at` of the command in the frame is a script. */
+  onBody(buf: Slab, at: number): void;
+  /** EVAL, EVALSHA and kin. False when it must wait. */
+  send(session: Session, id: number, slot: number, buf: Slab, start: number, end: number): boolean;
+  /** True when NOSCRIPT is dealt with and the client does not see it. */
+  heal(request: Request, line: string): boolean;
+  /** The digest that a command queued in a transaction names, or ''. */
+  onQueued(id: number, buf: Slab): string;
+  /** False: the session waits while other workers are asked for these digests. */
+  areKnown(session: Session, digests: string[]): boolean;
+  loadsFor(digests: readonly string[]): Slab[];
+  forgetEverywhere(): Promise<void>;
 }
 
 /** Where a command goes. */

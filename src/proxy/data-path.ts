@@ -30,13 +30,17 @@ import { Dispatcher } from './dispatcher.ts';
 import { Flows } from './flows/flows.ts';
 import { InnerClient } from './flows/inner-client.ts';
 import { LaneSet } from './lane-set.ts';
-import type { LocalServices } from './local/context.ts';
+import type { LocalServices, SessionFacts } from './local/context.ts';
 import { LocalCommands } from './local-commands.ts';
 import { Losses } from './losses.ts';
+import { Monitors } from './monitor/monitors.ts';
+import { Pause } from './pause.ts';
+import { PubSub } from './pubsub/pubsub.ts';
 import { Redirects } from './redirects.ts';
 import { Replies } from './replies.ts';
 import { type Request, RequestPool } from './request.ts';
 import { Retries } from './retries.ts';
+import { Scripts } from './scripts/scripts.ts';
 import type { ProxySettings } from './settings.ts';
 import { SharedKeys } from './shared-keys.ts';
 import { SlowReaders } from './slow-readers.ts';
@@ -76,6 +80,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly retries: Retries;
   readonly sessions: Session[] = [];
   readonly keys = new KeyPositions();
+  readonly scripts: Scripts;
+  readonly pubsub: PubSub;
   /** Monotonic ms of the socket read being dealt with. */
   time: number;
   /** Since when some slot has had no owner in the picture; 0 when all have. */
@@ -94,6 +100,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly #losses: Losses;
   /** Lowest slot of each shard: what stands for the shard where a command has no key. */
   firstSlots: number[] = [];
+  readonly #pause: Pause;
+  readonly #monitors: Monitors;
   readonly #locals: LocalCommands;
   readonly slowReaders: SlowReaders;
   readonly #upkeep: Upkeep;
@@ -142,8 +150,12 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       answerError: (request, text) => this.answers.answerError(request, text),
       recycle: (request) => this.#losses.dropFromLane(request),
     });
+    this.scripts = new Scripts(this);
+    this.pubsub = new PubSub(this);
     this.#redirects = new Redirects(this);
     this.splits = new Splitter(this);
+    this.#pause = new Pause(this);
+    this.#monitors = new Monitors(this);
     this.#locals = new LocalCommands(this, this.#services());
     this.slowReaders = new SlowReaders(this);
     this.pins = new Pins(this);
@@ -159,6 +171,9 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       flows,
       locals: this.#locals,
       redirects: this.#redirects,
+      pause: this.#pause,
+      monitors: this.#monitors,
+      pubsub: this.pubsub,
     });
     this.answers = new Replies(this, this.#redirects, this.slowReaders, this.pins);
     this.#losses = new Losses(this, this.#redirects, this.answers);
@@ -177,6 +192,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       session.authenticated = false;
       session.gate |= GATE.auth;
     }
+    this.#pause.onOpen(session);
+    this.#monitors.onOpen(session);
     session.tableIndex = this.sessions.length;
     this.sessions.push(session);
     this.metrics.increment(SCALAR.connectionsOpened);
@@ -229,11 +246,30 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       snapshot: () => this.routing.snapshot,
       sessions: () => this.sessions,
       sessionCount: () => this.sessions.length,
+      factsOf: (session) => this.#factsOf(session),
+      unblock: (session, how) => this.blocking.free(session, how),
+      pause: this.#pause,
+      monitors: this.#monitors,
+      forgetState: (session) => this.#forgetState(session),
       closeSession: (session, { graceful }) => {
         if (graceful) session.closeAfterReplies();
         else session.stream.destroy();
       },
     };
+  }
+
+  #factsOf(session: Session): SessionFacts {
+    return {
+      queued: this.transactions.queued(session),
+      watched: this.watches.of(session)?.keys ?? 0,
+      ...this.pubsub.countsOf(session),
+    };
+  }
+
+  #forgetState(session: Session): void {
+    this.transactions.forget(session);
+    this.pubsub.forget(session);
+    this.#monitors.remove(session);
   }
 
   /** For calls that control makes of this worker. */
@@ -335,7 +371,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   onSessionClosed(session: Session, _code: string): void {
     if (!session.isInner) this.#removeFromTable(session);
     this.retries.forget(session);
-    this.transactions.forget(session);
+    this.#forgetState(session);
     let slot = session.head;
     session.head = null;
     while (slot !== null) {
@@ -376,6 +412,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.firstSlots = this.firstSlots.filter((slot) => slot >= 0);
     if (isWhole) this.unownedSince = 0;
     else if (this.unownedSince === 0) this.unownedSince = this.time;
+    this.pubsub.onRoutingChange();
     this.retries.run();
     this.lanes.closeAbsent();
   }
@@ -385,6 +422,17 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     if (this.draining) return 'draining';
     if (this.routing.snapshot === null) return 'no topology yet';
     return this.unownedSince === 0 ? '' : 'some slots have no primary';
+  }
+
+  /** Takes over what may change while clients are served; the rest must be as it was. */
+  changeSettings(next: ProxySettings): void {
+    const { hold, local } = this.settings;
+    // Both are held by others, who look into them each time.
+    Object.assign(this.settings, next, {
+      hold: Object.assign(hold, next.hold),
+      local: Object.assign(local, next.local),
+    });
+    this.dispatch.onTable();
   }
 
   /** The servers' own table: commands of modules, and flags as these servers see them. */
@@ -400,6 +448,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
    */
   drain(timeoutMs: number): Promise<void> {
     this.draining = true;
+    this.#pause.end(); // Else clients would be cut with commands that were never served.
     const deadline = this.runtime.now() + timeoutMs;
     for (const session of [...this.sessions]) session.drain();
     return new Promise((resolve) => {
@@ -417,5 +466,6 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.#upkeep.stop();
     for (const session of [...this.sessions]) session.stream.destroy();
     this.lanes.closeAll();
+    this.pubsub.close();
   }
 }

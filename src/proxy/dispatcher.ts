@@ -4,6 +4,7 @@
  * bit in the session's gate, and the same command comes again.
  */
 
+import { hasBlockOption } from '../commands/key-positions.ts';
 import { KEY_RULE } from '../commands/key-rules.ts';
 import { slotOf } from '../commands/slot.ts';
 import { type CommandTable, FLAG } from '../commands/table.ts';
@@ -14,14 +15,20 @@ import { RESULT, SCALAR } from '../metrics/definitions.ts';
 import { NO_NODE } from '../route/routing.ts';
 import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../route/slot-of-keys.ts';
 import type { Lane } from '../upstream/lane.ts';
+import { SUBSCRIBE_VERBS, UNSUBSCRIBE_VERBS } from '../upstream/subscriber.ts';
 import { BLOCKING, type Blocking } from './blocking/blocking.ts';
 import type { Dispatch, ProxyCore } from './core.ts';
-import { asLine, NOAUTH } from './error-replies.ts';
+import { EMULATED } from './emulation/registry.ts';
+import { asLine, NOAUTH, whileSubscribed } from './error-replies.ts';
 import { Fanout } from './fanout.ts';
 import type { Flows } from './flows/flows.ts';
 import { FLOW_COMMANDS } from './flows/registry.ts';
 import { argumentsOf } from './frame-arguments.ts';
 import type { LocalCommands } from './local-commands.ts';
+import type { Monitors } from './monitor/monitors.ts';
+import { NODE_FORM, NodeCommands } from './node-commands.ts';
+import { MAY_REPLICATE, type Pause } from './pause.ts';
+import type { PubSub } from './pubsub/pubsub.ts';
 import type { Redirects } from './redirects.ts';
 import type { Request } from './request.ts';
 import type { Splitter } from './splitter.ts';
@@ -48,6 +55,9 @@ const PASS = {
   on: 2,
 } as const;
 
+/** What a subscribed client may say at any time. */
+const SUBSCRIBING: ReadonlySet<string> = new Set([...SUBSCRIBE_VERBS, ...UNSUBSCRIBE_VERBS]);
+
 /** Acted on at once inside MULTI, as in Redis. */
 const NOT_QUEUED = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset']);
 
@@ -58,6 +68,9 @@ export interface DispatcherParts {
   readonly blocking: Blocking;
   readonly transactions: Transactions;
   readonly flows: Flows;
+  readonly pubsub: PubSub;
+  readonly pause: Pause;
+  readonly monitors: Monitors;
 }
 
 export class Dispatcher implements Dispatch {
@@ -72,6 +85,10 @@ export class Dispatcher implements Dispatch {
   readonly #blocking: Blocking;
   readonly #transactions: Transactions;
   readonly #flows: Flows;
+  readonly #pubsub: PubSub;
+  readonly #pause: Pause;
+  readonly #monitors: Monitors;
+  readonly #nodeCommands: NodeCommands;
   #anyShard = 0;
 
   constructor(proxy: ProxyCore, parts: DispatcherParts) {
@@ -82,6 +99,10 @@ export class Dispatcher implements Dispatch {
     this.#blocking = parts.blocking;
     this.#transactions = parts.transactions;
     this.#flows = parts.flows;
+    this.#pubsub = parts.pubsub;
+    this.#pause = parts.pause;
+    this.#monitors = parts.monitors;
+    this.#nodeCommands = new NodeCommands(proxy);
     this.#fanout = new Fanout(proxy);
     this.#kinds = kindsWith(proxy.table, proxy.settings.denied);
     this.#commandId = proxy.table.byName('command');
@@ -91,6 +112,7 @@ export class Dispatcher implements Dispatch {
   onTable(): void {
     const proxy = this.#proxy;
     this.#kinds = kindsWith(proxy.table, proxy.settings.denied);
+    this.#nodeCommands.onTable();
   }
 
   onCommand(session: Session, buf: Slab, start: number, end: number): boolean {
@@ -117,7 +139,7 @@ export class Dispatcher implements Dispatch {
     return this.#dispatch(session, id, buf, start, end);
   }
 
-  /** Gate bits that do not stall: authentication, CLIENT REPLY, MULTI. */
+  /** Gate bits that do not stall: authentication, CLIENT PAUSE and REPLY, MONITOR, MULTI. */
   #passGates(session: Session, id: number, buf: Slab, start: number, end: number): number {
     const proxy = this.#proxy;
     if (
@@ -128,9 +150,73 @@ export class Dispatcher implements Dispatch {
       this.reject(session, id, NOAUTH);
       return PASS.taken;
     }
+    if ((session.gate & (GATE.pause | GATE.trace | GATE.monitor)) !== 0) {
+      const passed = this.#underInstanceGates(session, id, buf);
+      if (passed !== PASS.on) return passed;
+    }
+    if ((session.gate & GATE.subscribed) !== 0) {
+      const passed = this.#whileSubscribed(session, id, buf);
+      if (passed !== PASS.on) return passed;
+    }
     if (session.replyMode === 2) session.replyMode = 3;
     if ((session.gate & GATE.multi) !== 0) return this.#insideMulti(session, id, buf, start, end);
     return PASS.on;
+  }
+
+  /** A RESP2 client cannot tell messages from replies, so with subscriptions it may say little else. */
+  #whileSubscribed(session: Session, id: number, buf: Slab): number {
+    const { table, frame } = this.#proxy;
+    const name = table.names[id] as string;
+    if (SUBSCRIBING.has(name)) return PASS.on;
+    if (this.#pubsub.isBusy(session)) {
+      session.gate |= GATE.barrier;
+      return PASS.wait;
+    }
+    if (session.protocol === 3 || id === 0 || name === 'quit' || name === 'reset') return PASS.on;
+    const isContainer = this.#kinds[id] === KIND.container || id === this.#commandId;
+    let at = id;
+    if (isContainer && frame.argc > 1) {
+      at = table.lookupSub(id, buf, frame.args[2] as number, frame.args[3] as number);
+      if (at === 0) return PASS.on;
+    }
+    const arity = table.arity[at] as number;
+    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) return PASS.on;
+    if (name !== 'ping') this.reject(session, at, whileSubscribed(table.names[at] as string));
+    else if (frame.argc > 2) return PASS.on;
+    else this.#pubsub.ping(session, id, argumentsOf(buf, frame)[1]);
+    return PASS.taken;
+  }
+
+  /** The whole instance is paused or monitored, or this client monitors it. */
+  #underInstanceGates(session: Session, command: number, buf: Slab): number {
+    const { frame, table } = this.#proxy;
+    let id = command;
+    const isContainer = this.#kinds[id] === KIND.container || id === this.#commandId;
+    if (isContainer && frame.argc > 1) {
+      id = table.lookupSub(id, buf, frame.args[2] as number, frame.args[3] as number);
+    }
+    if (
+      (session.gate & GATE.pause) !== 0 &&
+      this.#pause.holds(id, this.#isWritingExec(session, id))
+    ) {
+      session.gate |= GATE.paused;
+      return PASS.wait;
+    }
+    if ((session.gate & GATE.trace) !== 0) {
+      this.#monitors.trace(session, id, argumentsOf(buf, frame));
+    }
+    const touchesKeys =
+      ((table.flags[id] as number) & (FLAG.readonly | FLAG.write)) !== 0 ||
+      MAY_REPLICATE.has(table.names[id] as string);
+    if ((session.gate & GATE.monitor) !== 0 && touchesKeys) {
+      this.reject(session, id, "ERR Replica can't interact with the keyspace");
+      return PASS.taken;
+    }
+    return PASS.on;
+  }
+
+  #isWritingExec(session: Session, id: number): boolean {
+    return this.#proxy.table.names[id] === 'exec' && this.#transactions.writes(session);
   }
 
   /** Between MULTI and EXEC everything is queued, but for what ends or concerns the transaction. */
@@ -179,6 +265,17 @@ export class Dispatcher implements Dispatch {
     return this.#flows.start(session, id, (flow) => steps(flow, args));
   }
 
+  /** EVAL and kin: routed by their keys, with what is known of scripts at hand. */
+  #script(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
+    const { table, frame, keys, routing, scripts } = this.#proxy;
+    if (frame.argc < -(table.arity[id] as number)) return this.#refuseArity(session, id);
+    const crossSlotFree = routing.snapshot?.crossSlotFree === true;
+    const slot = slotOfKeys(table, id, buf, frame, keys, crossSlotFree);
+    if (slot === CROSS_SLOT) return this.#locals.refuseCrossSlot(session, id, false);
+    const target = slot < 0 ? this.anySlot() : slot;
+    return scripts.send(session, id, target, buf, start, end);
+  }
+
   #block(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
     const { table, frame } = this.#proxy;
     const arity = table.arity[id] as number;
@@ -192,6 +289,10 @@ export class Dispatcher implements Dispatch {
 
   #dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
     const { frame } = this.#proxy;
+    if (this.#nodeCommands.takes(id)) {
+      const done = this.#nodeCommands.dispatch(session, id, buf);
+      if (done !== NODE_FORM.none) return done === NODE_FORM.taken;
+    }
     switch (this.#kinds[id]) {
       case KIND.mget:
       case KIND.mset:
@@ -217,6 +318,10 @@ export class Dispatcher implements Dispatch {
         return this.#block(session, id, buf, start, end);
       case KIND.flow:
         return this.#flow(session, id, buf);
+      case KIND.pubsub:
+        return this.#pubsub.dispatch(session, id, buf, start, end);
+      case KIND.script:
+        return this.#script(session, id, buf, start, end);
       default:
         return this.#locals.refuse(session, id, this.#kinds[id] as number, buf);
     }
@@ -231,7 +336,9 @@ export class Dispatcher implements Dispatch {
     if (sub === 0) return this.#locals.refuseSubcommand(session, id, buf, frame);
     session.lastCommand = sub;
     const arity = proxy.table.arity[sub] as number;
-    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity)
+    // One more argument than the command takes may name a node.
+    const isChecked = !this.#nodeCommands.takes(sub);
+    if (isChecked && (arity > 0 ? frame.argc !== arity : frame.argc < -arity))
       return this.#refuseArity(session, sub);
     return this.#dispatch(session, sub, buf, start, end);
   }
@@ -245,15 +352,27 @@ export class Dispatcher implements Dispatch {
     mayBlock = true,
   ): boolean {
     const proxy = this.#proxy;
-    if (mayBlock && ((proxy.table.flags[id] as number) & FLAG.mayBlock) !== 0) {
+    const mayWait = mayBlock && ((proxy.table.flags[id] as number) & FLAG.mayBlock) !== 0;
+    if (mayWait && hasBlockOption(buf, proxy.frame.args, proxy.frame.argc)) {
       return this.#block(session, id, buf, start, end);
     }
     const crossSlotFree = proxy.routing.snapshot?.crossSlotFree === true;
     const slot = slotOfKeys(proxy.table, id, buf, proxy.frame, proxy.keys, crossSlotFree);
-    if (slot === CROSS_SLOT) return this.#locals.refuseCrossSlot(session, id);
+    if (slot === CROSS_SLOT) return this.#acrossSlots(session, id, buf);
     if (slot === BAD_ARITY) return this.#refuseArity(session, id);
     const target = slot === ANY_SLOT ? this.anySlot() : slot;
     return this.send(session, id, target, true, buf, start, end);
+  }
+
+  /** Commands that no node could run: as a flow where the operator wants that, else refused. */
+  #acrossSlots(session: Session, id: number, buf: Slab): boolean {
+    const { table, frame, settings } = this.#proxy;
+    const steps = EMULATED.get(table.names[id] as string);
+    if (steps === undefined || !settings.crossSlot.emulate) {
+      return this.#locals.refuseCrossSlot(session, id, steps !== undefined);
+    }
+    const args = argumentsOf(buf, frame);
+    return this.#flows.start(session, id, (flow) => steps(flow, args));
   }
 
   /** A slot of some shard, another shard each time. */
@@ -292,6 +411,7 @@ export class Dispatcher implements Dispatch {
     request.multiKey = multiKey;
     request.lane = lane;
     lane.enqueue(request, buf, start, end, false, proxy.time);
+    if (!request.isRead) session.written |= 1 << (routing.owner[slot] as number);
     const travelsAlone = multiKey && routing.motionCount !== 0 && routing.motion[slot] !== 0;
     // In a slot in motion a multi-key command travels alone: its TRYAGAIN must be retryable.
     if (travelsAlone || (lane.doubt !== 0 && proxy.answers.mayBeRefused(lane, request))) {

@@ -42,6 +42,11 @@ export function isUncertain(buf: Slab, at: number): boolean {
   return startsWith(buf, at + 1, 'UNCERTAIN');
 }
 
+/** The servers' own words; a script's own error may begin with NOSCRIPT too. */
+export function saysNoScript(buf: Slab, at: number): boolean {
+  return buf[at + 1] === 78 && startsWith(buf, at + 1, 'NOSCRIPT No matching script.');
+}
+
 function startsWith(buf: Slab, at: number, word: string): boolean {
   for (let i = 0; i < word.length; i++) if (buf[at + i] !== word.charCodeAt(i)) return false;
   return true;
@@ -64,6 +69,16 @@ export function parseRedirect(line: string): RedirectTarget | null {
 
 export const CROSSSLOT =
   "CROSSSLOT Keys in request don't hash to the same slot (use {hash tags} to keep them together)";
+/** For commands that `crossSlot.emulate` would let pass. */
+export const CROSSSLOT_EMULATED =
+  "CROSSSLOT Keys in request don't hash to the same slot (use {hash tags} to keep them together, " +
+  'or turn on crossSlot.emulate)';
+/** Redis' answer to what a RESP2 client may not say while it is subscribed. */
+export function whileSubscribed(name: string): string {
+  const text = `Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`;
+  return name === 'exec' ? `EXECABORT Transaction discarded because of: ${text}` : `ERR ${text}`;
+}
+
 export const NOAUTH = 'NOAUTH Authentication required.';
 export const DENIED =
   'DENIED slotgate is running in protected mode because no password is set (requirepass) and ' +

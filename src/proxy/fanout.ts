@@ -1,28 +1,35 @@
 /**
- * Commands that concern every shard: sent to all primaries, replies merged. SCAN goes from shard to
- * shard, its cursor carrying which one; KEYS and SCAN with a pattern that fixes one hash tag ask
- * that shard alone.
+ * Commands that concern every shard: sent to all primaries, replies merged. KEYS with a pattern that
+ * fixes one hash tag asks that shard alone.
  */
 
-import { keySlot } from '../commands/slot.ts';
 import type { Session } from '../downstream/session.ts';
-import { createSlab, type Slab } from '../lib/slab.ts';
+import { asciiSlab, createSlab, type Slab } from '../lib/slab.ts';
+import { splitArray } from '../resp/array-parts.ts';
 import { encodeRequest } from '../resp/request-framer.ts';
-import { nextCursor, ownCursor, SCAN_SHARDS, shardOfCursor } from '../route/scan-cursor.ts';
+import { slotOfPattern } from '../route/pattern-slot.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
+import { asLine } from './error-replies.ts';
+import { SYNTAX_ERROR } from './local/arguments.ts';
 import { lanesFor, READY, sendPart } from './parts.ts';
-import { Gathering, type Merge, type Request } from './request.ts';
+import { Gathering, type Merge, Request } from './request.ts';
 import { writeLength } from './splitter.ts';
+
+const OK = asciiSlab('+OK\r\n');
+const DBSIZE: Slab = encodeRequest(['DBSIZE']);
 
 export class Fanout {
   readonly #proxy: ProxyCore;
   readonly #lanes: Lane<Request>[] = [];
   readonly #merges: ReadonlyMap<string, Merge> = new Map([
     ['dbsize', mergeSum],
-    ['keys', mergeArrays],
     ['flushall', mergeFirst],
     ['flushdb', mergeFirst],
+    ['function|delete', mergeFirst],
+    ['function|flush', mergeFirst],
+    ['function|load', mergeFirst],
+    ['function|restore', mergeFirst],
     ['script|load', mergeFirst],
     ['script|flush', mergeFirst],
     ['script|exists', mergeMinima],
@@ -45,9 +52,12 @@ export class Fanout {
         `ERR wrong number of arguments for '${name}' command`,
       );
     }
-    if (name === 'scan') return this.#scan(session, id, buf);
+    if (name.startsWith('flush') && !this.#isFlush(buf)) {
+      return proxy.dispatch.reject(session, id, SYNTAX_ERROR);
+    }
+    if (name === 'script|load') proxy.scripts.onBody(buf, 2);
     const slots = name === 'keys' ? this.#slotsOfPattern(this.#argument(buf, 1)) : proxy.firstSlots;
-    const merge = name === 'randomkey' ? this.#mergeRandom : this.#merges.get(name);
+    const merge = this.#mergeOf(name);
     if (merge === undefined) {
       return proxy.dispatch.reject(
         session,
@@ -55,7 +65,56 @@ export class Fanout {
         `ERR '${name.toUpperCase()}' cannot be merged over shards`,
       );
     }
-    return this.#send(session, id, slots, merge, buf, start, end);
+    const state = this.#send(session, id, slots, merge, buf, start, end);
+    if (name === 'script|flush' && state instanceof Request) this.#forgetScripts(state);
+    if (name === 'randomkey' && state instanceof Request) this.#askSizes(state);
+    return state !== false;
+  }
+
+  #mergeOf(name: string): Merge | undefined {
+    if (name === 'randomkey') return this.#mergeRandom;
+    if (name !== 'keys') return this.#merges.get(name);
+    const { routing } = this.#proxy;
+    // A key on its way may be seen at both ends, also when the move is over by the time of merging.
+    if (routing.motionCount !== 0) return mergeDistinct;
+    return (parts) => (routing.motionCount === 0 ? mergeArrays(parts) : mergeDistinct(parts));
+  }
+
+  /** FLUSHALL, FLUSHDB: nothing, ASYNC or SYNC. Half of the nodes must not refuse what others did. */
+  #isFlush(buf: Slab): boolean {
+    const { argc } = this.#proxy.frame;
+    return argc === 1 || (argc === 2 && /^a?sync$/i.test(this.#argument(buf, 1)));
+  }
+
+  /** RANDOMKEY: how many keys each shard has, behind the keys themselves. */
+  #askSizes(parent: Request): void {
+    const gathering = parent.gathering as Gathering;
+    for (const { slot, lane } of [...gathering.parts]) {
+      if (lane === null) continue;
+      const part = { slot, multiKey: false, lane, slab: DBSIZE, start: 0, end: DBSIZE.length };
+      sendPart(this.#proxy, parent, gathering, part);
+    }
+  }
+
+  /** Answered once the workers have forgotten them too. */
+  #forgetScripts(parent: Request): void {
+    const { answers, requests, runtime, scripts } = this.#proxy;
+    const gathering = parent.gathering as Gathering;
+    const part = requests.take();
+    part.parent = parent;
+    part.command = parent.command;
+    part.slot = -1;
+    gathering.parts.push(part);
+    gathering.outstanding++;
+    const store = (reply: Slab): void => {
+      this.#proxy.time = runtime.now();
+      answers.onPart(part, reply, 0, reply.length);
+    };
+    scripts.forgetEverywhere().then(
+      () => store(OK),
+      (error: unknown) =>
+        store(asLine(`ERR ${error instanceof Error ? error.message : String(error)}`)),
+    );
   }
 
   #argument(buf: Slab, index: number): string {
@@ -65,11 +124,12 @@ export class Fanout {
   }
 
   #slotsOfPattern(pattern: string): readonly number[] {
-    const slot = slotOfPattern(pattern);
+    const slot = slotOfPattern(Buffer.from(pattern, 'latin1'));
     return slot < 0 ? this.#proxy.firstSlots : [slot];
   }
 
-  #send(
+  /** To the owners of these slots; their replies are merged in this order. False: it must wait. */
+  toSlots(
     session: Session,
     id: number,
     slots: readonly number[],
@@ -78,6 +138,19 @@ export class Fanout {
     start: number,
     end: number,
   ): boolean {
+    return this.#send(session, id, slots, merge, buf, start, end) !== false;
+  }
+
+  /** The request that was sent; true when it was answered at once, false when it must wait. */
+  #send(
+    session: Session,
+    id: number,
+    slots: readonly number[],
+    merge: Merge,
+    buf: Slab,
+    start: number,
+    end: number,
+  ): Request | boolean {
     const proxy = this.#proxy;
     if (slots.length === 0) {
       // Nothing is known of the cluster yet.
@@ -91,52 +164,41 @@ export class Fanout {
     const parent = proxy.dispatch.newRequest(session, id, -1);
     const gathering = new Gathering(merge, !parent.isRead);
     parent.gathering = gathering;
+    if (gathering.isWrite) gathering.placeOf = (part) => this.#placeOf(part);
     slots.forEach((slot, i) => {
       const lane = this.#lanes[i] as Lane<Request>;
       sendPart(proxy, parent, gathering, { slot, multiKey: false, lane, slab: buf, start, end });
     });
-    return true;
+    return parent;
   }
 
-  /** SCAN cursor [MATCH p] [COUNT n] [TYPE t]: the node's own cursor goes on, ours comes back. */
-  #scan(session: Session, id: number, buf: Slab): boolean {
-    const proxy = this.#proxy;
-    const { argc } = proxy.frame;
-    const args: string[] = [];
-    for (let i = 0; i < argc; i++) args.push(this.#argument(buf, i));
-    const cursor = args[1] as string;
-    if (!/^(0|[1-9]\d{0,15})$/.test(cursor))
-      return proxy.dispatch.reject(session, id, 'ERR invalid cursor');
-    const match = args.findIndex((arg, i) => i > 1 && arg.toLowerCase() === 'match');
-    const slot = match < 0 ? -1 : slotOfPattern(args[match + 1] ?? '');
-    const shards = proxy.firstSlots;
-    const shard = slot >= 0 ? 0 : shardOfCursor(cursor);
-    if (slot < 0 && shard >= Math.max(shards.length, 1)) {
-      // A cursor of a larger cluster: its remaining shards are gone, their keys were moved to others.
-      const empty: Slab = Buffer.from('*2\r\n$1\r\n0\r\n*0\r\n');
-      proxy.dispatch.answerLocally(session, id, empty, 0, empty.length, 0);
-      return true;
-    }
-    args[1] = ownCursor(cursor);
-    const target = slot >= 0 ? slot : (shards[shard] ?? 0);
-    const last = slot >= 0 || shard === shards.length - 1 || shard === SCAN_SHARDS - 1;
-    const bytes = encodeRequest(args.map((arg) => Buffer.from(arg, 'latin1')));
-    const merge: Merge = (gathering) => rewriteCursor(gathering, shard, last);
-    return this.#send(session, id, [target], merge, bytes, 0, bytes.length);
+  #placeOf({ slot }: Request): string {
+    const { routing } = this.#proxy;
+    const owner = slot < 0 ? undefined : routing.nodes[routing.owner[slot] as number];
+    return owner?.address ?? 'a worker of slotgate';
   }
 
-  /** One of the shards' answers that is not nil, by chance. */
-  readonly #mergeRandom: Merge = (gathering) => {
-    const found = gathering.parts.filter((part) => {
-      const slab = part.stored?.slab;
-      return (
-        slab !== undefined && slab[part.storedStart] === 36 && slab[part.storedStart + 1] !== 45
-      );
+  /** A key of a shard chosen by its share of all keys; nil only when no shard gave one. */
+  readonly #mergeRandom: Merge = ({ parts }) => {
+    const shards = parts.length / 2;
+    const keys = parts.slice(0, shards);
+    // A shard whose last key has just expired has a size but no key, and the other way round.
+    const weights = keys.map((key, i) =>
+      isBulk(key) ? Math.max(1, integers(parts[shards + i] as Request)[0] ?? 0) : 0,
+    );
+    let left = this.#proxy.runtime.random() * weights.reduce((sum, weight) => sum + weight, 0);
+    const chosen = weights.findIndex((weight) => {
+      left -= weight;
+      return weight > 0 && left < 0;
     });
-    const pool = found.length > 0 ? found : gathering.parts;
-    const index = Math.floor(this.#proxy.runtime.random() * pool.length);
-    return stored(pool[index] as Request);
+    return stored(keys[Math.max(chosen, 0)] as Request);
   };
+}
+
+/** A bulk string, and not the nil of RESP2. */
+function isBulk(part: Request): boolean {
+  const slab = part.stored?.slab;
+  return slab?.[part.storedStart] === 36 && slab[part.storedStart + 1] !== 45;
 }
 
 function stored(part: Request): { slab: Slab; start: number; end: number } {
@@ -183,30 +245,18 @@ const mergeArrays: Merge = (gathering) => {
   return { slab: out, start: 0, end: at };
 };
 
-/** `*2 $n cursor elements`: the cursor becomes ours, the elements stay as they are. */
-function rewriteCursor(
-  gathering: Gathering,
-  shard: number,
-  last: boolean,
-): { slab: Slab; start: number; end: number } {
-  const { slab, start, end } = stored(gathering.parts[0] as Request);
-  const header = slab.indexOf(10, start) + 1;
-  const length = slab.indexOf(10, header) + 1;
-  const body = slab.indexOf(10, length) + 1;
-  const cursor = nextCursor(slab.toString('latin1', length, body - 2), shard, last);
-  const out = Buffer.concat([
-    Buffer.from(`*2\r\n$${cursor.length}\r\n${cursor}\r\n`),
-    slab.subarray(body, end),
-  ]);
-  return { slab: out, start: 0, end: out.length };
-}
-
-/** The slot of every key that the pattern can match, where a literal hash tag fixes it; else -1. */
-export function slotOfPattern(pattern: string): number {
-  const open = pattern.indexOf('{');
-  const close = pattern.indexOf('}', open + 1);
-  if (open < 0 || close <= open + 1) return -1;
-  // A wildcard before the tag could match another '{', one inside makes it no literal.
-  if (/[*?[\]\\]/.test(pattern.slice(0, close))) return -1;
-  return keySlot(Buffer.from(pattern.slice(0, close + 1), 'latin1'));
-}
+/** The same without those that came before. */
+const mergeDistinct: Merge = ({ parts }) => {
+  const seen = new Set<string>();
+  const elements: Buffer[] = [];
+  for (const part of parts) {
+    const { slab, start, end } = stored(part);
+    for (const element of splitArray(slab, start, end)) {
+      const text = element.toString('latin1');
+      if (!seen.has(text)) elements.push(element);
+      seen.add(text);
+    }
+  }
+  const slab: Slab = Buffer.concat([Buffer.from(`*${elements.length}\r\n`), ...elements]);
+  return { slab, start: 0, end: slab.length };
+};

@@ -190,6 +190,8 @@ export class LaneSet {
   tell(lane: Lane<Request>, bytes: Slab, now: number): void {
     const request = this.#requests.take();
     request.lane = lane;
+    // No command of the table: its reply says nothing of whether the node serves keys.
+    request.command = 0;
     request.isRead = true;
     lane.enqueue(request, bytes, 0, bytes.length, false, now);
   }

@@ -9,8 +9,9 @@ import type { RequestFrame } from '../resp/request-framer.ts';
 import { ANY_SLOT } from '../route/slot-of-keys.ts';
 import { SLOT_COUNT } from '../topology/snapshot.ts';
 import type { ProxyCore } from './core.ts';
-import { asLine, CROSSSLOT } from './error-replies.ts';
+import { asLine, CROSSSLOT, CROSSSLOT_EMULATED } from './error-replies.ts';
 import { argumentsOf } from './frame-arguments.ts';
+import { CLUSTER_DISABLED } from './local/cluster.ts';
 import type { LocalHandler, LocalServices } from './local/context.ts';
 import { localHandlers } from './local/registry.ts';
 import type { Request } from './request.ts';
@@ -18,7 +19,7 @@ import type { Request } from './request.ts';
 /** Arguments shown in "unknown command"; Redis cuts at 128 bytes too. */
 const SHOWN_BYTES = 128;
 /** Connection-state changes that must not overtake commands in flight. */
-const EXCLUSIVE = new Set(['hello', 'reset']);
+const EXCLUSIVE = new Set(['hello', 'reset', 'monitor']);
 
 export class LocalCommands {
   readonly services: LocalServices;
@@ -46,6 +47,9 @@ export class LocalCommands {
       );
     }
     if (name === 'cluster|countkeysinslot' || name === 'cluster|getkeysinslot') {
+      if (this.services.settings.face === 'standalone') {
+        return proxy.dispatch.reject(session, id, CLUSTER_DISABLED);
+      }
       return this.#toSlot(session, id, buf, start, end);
     }
     if (session.pending > 0 && EXCLUSIVE.has(name)) {
@@ -58,7 +62,9 @@ export class LocalCommands {
     const args = argumentsOf(buf, frame);
     const writer = this.#writer;
     writer.reset(session.protocol);
+    const { protocol } = session;
     const running = handler({ session, command: id, args, services: this.services }, writer);
+    if (session.protocol !== protocol) proxy.watches.onProtocol(session);
     if (running instanceof Promise) {
       // It writes later: the writer stays with it and the next command gets a new one.
       this.#writer = new ReplyWriter(2);
@@ -154,11 +160,6 @@ export class LocalCommands {
     return finish();
   }
 
-  /** SCRIPT LOAD commands for the scripts that a transaction calls by digest, where known. */
-  scriptsFor(_digests: readonly string[]): Slab[] {
-    return [];
-  }
-
   refuseSubcommand(session: Session, id: number, buf: Slab, frame: RequestFrame): boolean {
     const at = frame.args[2] as number;
     const length = Math.min(frame.args[3] as number, SHOWN_BYTES);
@@ -172,14 +173,17 @@ export class LocalCommands {
     );
   }
 
-  refuseCrossSlot(session: Session, id: number): boolean {
-    return this.#proxy.dispatch.reject(session, id, CROSSSLOT);
+  refuseCrossSlot(session: Session, id: number, canEmulate: boolean): boolean {
+    return this.#proxy.dispatch.reject(session, id, canEmulate ? CROSSSLOT_EMULATED : CROSSSLOT);
   }
 }
 
 /** Redis' own words: ERR unknown command 'foo', with args beginning with: 'a' 'b' */
 function unknownCommand(buf: Slab, frame: RequestFrame): string {
-  const [name, ...rest] = argumentsOf(buf, frame).map((arg) => arg.toString('latin1'));
+  // Up to a NUL, as Redis' own formatting does.
+  const [name, ...rest] = argumentsOf(buf, frame).map(
+    (arg) => arg.toString('latin1').split('\0', 1)[0] ?? '',
+  );
   let shown = '';
   for (const arg of rest) {
     if (shown.length >= SHOWN_BYTES) break;

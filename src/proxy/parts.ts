@@ -60,6 +60,9 @@ export function sendPart(
   gathering.outstanding++;
   request.lane = part.lane;
   part.lane.enqueue(request, part.slab, part.start, part.end, false, proxy.time);
+  if (parent.session !== null && !parent.isRead) {
+    parent.session.written |= 1 << (proxy.routing.owner[part.slot] as number);
+  }
   // Nothing of the session may overtake it if the node turns it away.
   if (parent.session !== null && proxy.answers.mayBeRefused(part.lane, request)) {
     parent.session.gate |= GATE.barrier;

@@ -9,7 +9,7 @@ import { SCALAR, type Scalar } from '../metrics/definitions.ts';
 import { NO_NODE, type RouteNode } from '../route/routing.ts';
 import { DOUBT, type Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
-import { classifyError, parseRedirect, REDIRECT } from './error-replies.ts';
+import { classifyError, parseRedirect, REDIRECT, saysNoScript } from './error-replies.ts';
 import type { Request } from './request.ts';
 import { isInDoubt, topOf } from './retries.ts';
 
@@ -39,7 +39,7 @@ export class Redirects {
   /** True when the error is dealt with here and the client does not see it. */
   onError(request: Request, buf: Slab, at: number, end: number): boolean {
     const kind = classifyError(buf, at);
-    if (kind === REDIRECT.none) return false;
+    if (kind === REDIRECT.none) return this.#onOther(request, buf, at, end);
     const top = topOf(request);
     if (top.session === null || top.answered) return false; // A tombstone: dropped as any reply.
     const proxy = this.#proxy;
@@ -66,6 +66,12 @@ export class Redirects {
     }
     proxy.turn.later(proxy.retries);
     return true;
+  }
+
+  /** Of the other errors one is mended: a script that its node does not have. */
+  #onOther(request: Request, buf: Slab, at: number, end: number): boolean {
+    if (!saysNoScript(buf, at)) return false;
+    return this.#proxy.scripts.heal(request, buf.toString('latin1', at + 1, end - 2));
   }
 
   #pause(request: Request): number {
@@ -142,6 +148,10 @@ export class Redirects {
     else lane.enqueue(request, chunk.slab, offset, offset + length, asking, proxy.time);
     former.releaseChunk(chunk);
     const session = topOf(request).session;
+    const node = proxy.lanes.owners.get(lane)?.node;
+    if (session !== null && node !== undefined && !request.isRead) {
+      session.written |= 1 << node.index;
+    }
     const mayFailAgain = request.multiKey && proxy.routing.motion[request.slot] !== 0;
     // It may be told to try again: what follows it must not overtake it.
     if (session !== null && (mayFailAgain || isInDoubt(lane, request))) {

@@ -72,7 +72,7 @@ export class Replies implements Answers {
     lane.release(request);
     request.lane = null;
     if (request.special !== null) request.special.onLaneLeft?.(lane);
-    else if (lane.options.pinned) this.#pins.onReply(lane);
+    if (lane.options.pinned) this.#pins.onReply(lane);
   }
 
   #settle(request: Request, buf: Slab, start: number, end: number, isError: boolean): void {

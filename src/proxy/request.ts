@@ -174,6 +174,8 @@ export class Gathering {
   readonly merge: Merge;
   /** An error of one of the first `judged` parts fails the whole; in others it is a value. */
   readonly judged: number;
+  /** Names where a part was sent, for commands whose failure must say where; else null. */
+  placeOf: ((part: Request) => string) | null = null;
 
   constructor(merge: Merge, isWrite: boolean, judged = Number.POSITIVE_INFINITY) {
     this.merge = merge;
@@ -199,10 +201,23 @@ export class Gathering {
     if (chunk === null) return 'ERR a part of the command was lost';
     const text = chunk.slab.toString('latin1', failed.storedStart + 1, failed.storedEnd - 2);
     if (!this.isWrite || Math.min(this.parts.length, this.judged) === 1) return text;
+    // Those that went to no shard concern the proxy alone.
+    const parts = this.placeOf === null ? this.parts : this.parts.filter(({ slot }) => slot >= 0);
+    if (this.placeOf !== null && parts.every((part) => saysTheSame(part, failed))) return text;
     let applied = 0;
-    for (const part of this.parts) {
+    for (const part of parts) {
       if (part.stored !== null && part.stored.slab[part.storedStart] !== 45) applied++;
     }
-    return `${text} (${applied} of ${this.parts.length} parts were applied)`;
+    const where = this.placeOf === null ? '' : ` at ${this.placeOf(failed)}`;
+    return `${text}${where} (${applied} of ${parts.length} parts were applied)`;
   }
+}
+
+/** All refused with the same words: as on one server, and nothing was done. */
+function saysTheSame(one: Request, other: Request): boolean {
+  return storedBytes(one).equals(storedBytes(other));
+}
+
+function storedBytes({ stored, storedStart, storedEnd }: Request): Buffer {
+  return stored === null ? Buffer.alloc(0) : stored.slab.subarray(storedStart, storedEnd);
 }

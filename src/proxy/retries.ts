@@ -192,6 +192,14 @@ export class Retries {
     return now - since >= this.#settings.timeoutMs && this.#giveUp(request, request.cause);
   }
 
+  /** Ends the waiting of a parked request with an error line. */
+  giveUp(request: Request, text: string): void {
+    const at = this.#parked.indexOf(request);
+    if (at < 0) return;
+    this.#parked.splice(at, 1);
+    this.#giveUp(request, text);
+  }
+
   #giveUp(request: Request, text: string): true {
     this.#unpark(request);
     this.settle(request, SCALAR.heldExpired);

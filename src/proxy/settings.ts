@@ -10,9 +10,17 @@ export interface HoldSettings {
   readonly maxBytes: number;
 }
 
+export interface CrossSlotSettings {
+  /** Some commands over several slots run in steps; otherwise they are refused. */
+  readonly emulate: boolean;
+  /** Values that one of them may bring together. */
+  readonly maxBytes: number;
+}
+
 export interface ProxySettings {
   readonly lanes: LaneSettings;
   readonly hold: HoldSettings;
+  readonly crossSlot: CrossSlotSettings;
   readonly local: LocalSettings;
   readonly request: FrameLimits;
   readonly commandTimeoutMs: number;

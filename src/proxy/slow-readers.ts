@@ -35,6 +35,11 @@ export class SlowReaders {
     this.#detach(lane);
   }
 
+  /** New commands for its node go to another lane: this one is kept waiting by a script. */
+  setAside(lane: Lane<Request>): void {
+    this.#detach(lane);
+  }
+
   /** Sessions must not have commands on both lanes: the barrier of the node's slots sees to it. */
   #detach(lane: Lane<Request>): boolean {
     if (lane.detached) return true;

@@ -3,9 +3,12 @@
  * slow clients. Nothing on the data path sets a timer of its own.
  */
 
+import { GATE, type Session } from '../downstream/session.ts';
+import type { Slab } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import { encodeRequest } from '../resp/request-framer.ts';
 import type { ByteStream, ClientStreamHandler } from '../transport/transport.ts';
+import type { Credentials } from '../upstream/handshake.ts';
 import { LANE, type Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import { timedOut } from './error-replies.ts';
@@ -58,6 +61,7 @@ export class Upkeep {
       this.#routingSeen = proxy.routing.changes;
       proxy.blocking.onRoutingChange();
     }
+    proxy.pubsub.tick(proxy.time);
     proxy.retries.run();
   }
 
@@ -135,14 +139,20 @@ export class Upkeep {
   #probe(lane: Lane<Request>, upstream: Upstream): void {
     if (this.#probing.has(lane)) return;
     this.#probing.add(lane);
-    const { transport, settings, runtime } = this.#proxy;
+    const { transport, settings, runtime, slowReaders } = this.#proxy;
     const startedAt = runtime.now();
+    const { bytes, replies } = question(settings.lanes.credentials);
+    let answer = '';
     const handler: ClientStreamHandler = {
-      onConnect: () => void stream.write(PING, 0, PING.length),
-      onData: () => {
+      onConnect: () => void stream.write(bytes, 0, bytes.length),
+      onData: (buf, start, end) => {
+        answer += buf.toString('latin1', start, end);
+        if (answer.split('\r\n').length <= replies) return;
         stream.destroy();
         const now = runtime.now();
-        if (now - startedAt <= PROMPT_MS) this.#provenAt.set(lane, now);
+        // The lane may well be the one whose script keeps the node: others are told so at once.
+        if (/(^|\n)-BUSY /.test(answer)) slowReaders.setAside(lane);
+        else if (now - startedAt <= PROMPT_MS) this.#provenAt.set(lane, now);
       },
       onDrain() {},
       onEnd: () => stream.destroy(),
@@ -169,10 +179,22 @@ export class Upkeep {
     for (const session of [...proxy.sessions]) {
       const quiet = now - Math.max(session.lastActiveAt, session.lastDrainAt);
       if (session.isEnding && quiet > LINGER_MS) session.stream.destroy();
-      else if (idle > 0 && quiet > idle && session.pending === 0) {
+      else if (idle > 0 && quiet > idle && session.pending === 0 && !isListening(session)) {
         proxy.metrics.increment(SCALAR.idleTimeouts);
         session.stream.destroy();
       }
     }
   }
+}
+
+/** A subscriber is silent by nature. */
+function isListening(session: Session): boolean {
+  return (session.gate & GATE.subscribed) !== 0;
+}
+
+/** PING, behind AUTH where there is a password: a node without would not say that it is busy. */
+function question({ username, password }: Credentials): { bytes: Slab; replies: number } {
+  if (password === '') return { bytes: PING, replies: 1 };
+  const auth = encodeRequest(['AUTH', ...(username === '' ? [] : [username]), password]);
+  return { bytes: Buffer.concat([auth, PING]), replies: 2 };
 }

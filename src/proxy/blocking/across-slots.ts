@@ -120,7 +120,9 @@ export async function runAcrossSlots(
       if (found !== null) return handOver(flow, shape, args, popper, found);
       const left = deadline - runtime.now();
       if (left <= 0 || flow.isOver) break;
-      const seconds = left === Number.POSITIVE_INFINITY ? '0' : (left / 1000).toFixed(3);
+      // Never "0.000", which is for ever.
+      const isForEver = left === Number.POSITIVE_INFINITY;
+      const seconds = isForEver ? '0' : (Math.max(left, 1) / 1000).toFixed(3);
       const woken = await waitForAny(flow, pop, seconds, shape, args);
       if (woken === null) continue;
       if (woken[0] === MINUS) {

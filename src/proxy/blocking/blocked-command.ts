@@ -8,7 +8,7 @@
  */
 
 import { GATE, type Session } from '../../downstream/session.ts';
-import type { Slab } from '../../lib/slab.ts';
+import { asciiSlab, type Slab } from '../../lib/slab.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
 import { encodeRequest } from '../../resp/request-framer.ts';
 import type { RouteNode } from '../../route/routing.ts';
@@ -17,6 +17,10 @@ import type { ProxyCore } from '../core.ts';
 import type { Request, Special } from '../request.ts';
 import type { Pins } from './pins.ts';
 import type { BlockingShape } from './shapes.ts';
+
+export const UNBLOCKED = 'UNBLOCKED client unblocked via CLIENT UNBLOCK';
+/** Redis answers every blocking command so when its time is over. */
+export const NIL = { 2: asciiSlab('*-1\r\n'), 3: asciiSlab('_\r\n') } as const;
 
 export class BlockedCommand implements Special {
   readonly swallows = 0;
@@ -32,8 +36,8 @@ export class BlockedCommand implements Special {
   readonly #onOver: (blocked: BlockedCommand) => void;
   /** Monotonic ms; Infinity for a command that waits for ever. */
   readonly #deadline: number;
-  /** A client asked for it by CLIENT UNBLOCK … ERROR: the node's answer is the client's. */
-  #freedByClient = false;
+  /** Null once the client has its answer or has left. */
+  #request: Request | null = null;
   /** Was its slot in motion when it was sent? */
   #sentInMotion = false;
   #abandoned = false;
@@ -59,6 +63,7 @@ export class BlockedCommand implements Special {
   begin(request: Request, lane: Lane<Request>, buf: Slab, start: number, end: number): void {
     request.special = this;
     request.lane = lane;
+    this.#request = request;
     this.lane = lane;
     this.slot = request.slot;
     this.#sentInMotion = this.#proxy.routing.motion[this.slot] !== 0;
@@ -82,15 +87,28 @@ export class BlockedCommand implements Special {
     this.#sentInMotion = isInMotion;
   }
 
-  /** CLIENT UNBLOCK by a client. */
-  free(how: 'TIMEOUT' | 'ERROR'): void {
-    if (this.lane === null) return;
-    this.#freedByClient = true;
-    this.#pins.unblock(this.lane, how);
+  /**
+   * CLIENT UNBLOCK by a client: answered here and now, wherever the command is; its node is told to
+   * stop waiting as when the client had left. False when it has its answer.
+   */
+  free(how: 'TIMEOUT' | 'ERROR'): boolean {
+    const request = this.#request;
+    if (request === null) return false;
+    const proxy = this.#proxy;
+    proxy.time = proxy.runtime.now();
+    if (how === 'ERROR') {
+      proxy.answers.answerError(request, UNBLOCKED);
+    } else {
+      const nil = NIL[this.session.protocol];
+      request.answered = true;
+      proxy.answers.deliver(request, nil, 0, nil.length, false);
+    }
+    this.#stopWaiting(request);
+    return true;
   }
 
   onError(line: string): string {
-    if (!line.startsWith('UNBLOCKED ') || this.#freedByClient || this.#abandoned) return line;
+    if (!line.startsWith('UNBLOCKED ') || this.#abandoned) return line;
     // Demoted, or freed by us because its slot moves: not executed, sent again with what is left.
     return 'CLUSTERDOWN The node stopped waiting';
   }
@@ -124,13 +142,20 @@ export class BlockedCommand implements Special {
   }
 
   onAnswered(): void {
+    this.#request = null;
     this.#onOver(this);
     this.session.waits = false;
     this.session.open(GATE.blocked);
   }
 
   onAbandoned(request: Request): void {
+    this.#request = null;
     this.#onOver(this);
+    this.#stopWaiting(request);
+  }
+
+  /** Nobody waits for its reply any more; what it brings goes back. */
+  #stopWaiting(request: Request): void {
     this.#abandoned = true;
     const { lane } = this;
     if (lane === null) return;

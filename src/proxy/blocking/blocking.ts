@@ -5,13 +5,13 @@ import { GATE } from '../../downstream/session.ts';
 import type { Slab } from '../../lib/slab.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
 import { NO_NODE } from '../../route/routing.ts';
-import { BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../../route/slot-of-keys.ts';
+import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../../route/slot-of-keys.ts';
 import type { ProxyCore } from '../core.ts';
-import { CROSSSLOT } from '../error-replies.ts';
-import type { Flows } from '../flows/flows.ts';
+import { asLine, CROSSSLOT } from '../error-replies.ts';
+import type { Flow, Flows } from '../flows/flows.ts';
 import { argumentsOf } from '../frame-arguments.ts';
 import { popAcrossSlots, runAcrossSlots } from './across-slots.ts';
-import { BlockedCommand } from './blocked-command.ts';
+import { BlockedCommand, NIL, UNBLOCKED } from './blocked-command.ts';
 import type { Pins } from './pins.ts';
 import { type BlockingShape, blockingShape } from './shapes.ts';
 
@@ -29,6 +29,8 @@ export class Blocking {
   readonly #pins: Pins;
   readonly #flows: Flows;
   readonly #blocked = new Map<Session, BlockedCommand>();
+  /** Those that wait over several slots. */
+  readonly #acrossSlotsNow = new Map<Session, Flow>();
 
   constructor(proxy: ProxyCore, pins: Pins, flows: Flows) {
     this.#proxy = proxy;
@@ -42,7 +44,7 @@ export class Blocking {
     const { table, frame, dispatch } = proxy;
     const name = table.names[id] as string;
     const args = argumentsOf(buf, frame);
-    const shape = blockingShape(name, args);
+    const shape = blockingShape(name, args, proxy.runtime.wallClock());
     if (shape === null) return BLOCKING.ordinary;
     if (typeof shape === 'string') {
       dispatch.reject(session, id, shape);
@@ -50,7 +52,8 @@ export class Blocking {
     }
     const free = proxy.routing.snapshot?.crossSlotFree === true;
     const slot = slotOfKeys(table, id, buf, frame, proxy.keys, free);
-    if (slot === BAD_ARITY) return BLOCKING.ordinary;
+    // Without a key that could be waited for, any node refuses it.
+    if (slot === BAD_ARITY || slot === ANY_SLOT) return BLOCKING.ordinary;
     if (session.pending > 0) {
       session.gate |= GATE.barrier;
       return BLOCKING.wait;
@@ -89,6 +92,7 @@ export class Blocking {
     }
     const request = dispatch.newRequest(session, id, slot);
     request.multiKey = true;
+    if (!request.isRead) session.written |= 1 << owner;
     const over = (): void => {
       this.#blocked.delete(session);
       this.#show();
@@ -115,9 +119,13 @@ export class Blocking {
     } else {
       session.waits = true;
       this.#flows.start(session, id, async (flow) => {
-        const reply = await runAcrossSlots(flow, pop, shape, args);
-        session.waits = false;
-        return reply;
+        this.#acrossSlotsNow.set(session, flow);
+        this.#show();
+        try {
+          return await runAcrossSlots(flow, pop, shape, args);
+        } finally {
+          if (this.#acrossSlotsNow.get(session) === flow) this.#forgetFlow(session);
+        }
       });
     }
     return BLOCKING.taken;
@@ -125,9 +133,21 @@ export class Blocking {
 
   /** CLIENT UNBLOCK: true when the client was blocked. */
   free(session: Session, how: 'TIMEOUT' | 'ERROR'): boolean {
-    const blocked = this.#blocked.get(session);
-    blocked?.free(how);
-    return blocked !== undefined;
+    return this.#blocked.get(session)?.free(how) ?? this.#freeFlow(session, how);
+  }
+
+  /** What is popped for it from now on is given back by the flow itself. */
+  #freeFlow(session: Session, how: 'TIMEOUT' | 'ERROR'): boolean {
+    const flow = this.#acrossSlotsNow.get(session);
+    if (flow === undefined) return false;
+    this.#forgetFlow(session);
+    return flow.answer(how === 'ERROR' ? asLine(UNBLOCKED) : NIL[session.protocol]);
+  }
+
+  #forgetFlow(session: Session): void {
+    this.#acrossSlotsNow.delete(session);
+    session.waits = false;
+    this.#show();
   }
 
   onRoutingChange(): void {
@@ -135,6 +155,7 @@ export class Blocking {
   }
 
   #show(): void {
-    this.#proxy.metrics.set(SCALAR.blockedNow, this.#blocked.size);
+    const count = this.#blocked.size + this.#acrossSlotsNow.size;
+    this.#proxy.metrics.set(SCALAR.blockedNow, count);
   }
 }

@@ -28,8 +28,8 @@ export class Pins {
   readonly #lent = new Set<Lane<Request>>();
   /** By node and protocol; the last returned is lent first. */
   readonly #idle = new Map<string, Idle[]>();
-  /** Returned while replies to its former session are still due. */
-  readonly #leaving = new Set<Lane<Request>>();
+  /** Returned while replies to its former session are still due, and whether to lend it again. */
+  readonly #leaving = new Map<Lane<Request>, boolean>();
 
   constructor(proxy: ProxyCore) {
     this.#proxy = proxy;
@@ -62,17 +62,18 @@ export class Pins {
   }
 
   /** Takes a lane back; with replies still due it is kept aside until they have come. */
-  give(lane: Lane<Request>): void {
+  give(lane: Lane<Request>, mayLendAgain = true): void {
     if (!this.#lent.has(lane)) return;
     if (lane.count > 0) {
-      this.#leaving.add(lane);
+      this.#leaving.set(lane, mayLendAgain);
       return;
     }
     this.#lent.delete(lane);
     this.#leaving.delete(lane);
     this.#show();
     const upstream = this.#proxy.lanes.owners.get(lane);
-    if (upstream === undefined || lane.state !== LANE.ready || !upstream.node.present) {
+    const isUsable = mayLendAgain && lane.state === LANE.ready && upstream?.node.present === true;
+    if (upstream === undefined || !isUsable) {
       lane.destroy('EIDLE');
       return;
     }
@@ -85,7 +86,8 @@ export class Pins {
 
   /** A reply has come on a pinned lane: one that was returned early may be idle now. */
   onReply(lane: Lane<Request>): void {
-    if (this.#leaving.has(lane)) this.give(lane);
+    const mayLendAgain = this.#leaving.get(lane);
+    if (mayLendAgain !== undefined) this.give(lane, mayLendAgain);
   }
 
   onLaneClosed(lane: Lane<Request>): void {

@@ -21,42 +21,61 @@ const NOT_A_FLOAT = 'ERR timeout is not a float or out of range';
 const NOT_AN_INTEGER = 'ERR timeout is not an integer or out of range';
 const NEGATIVE = 'ERR timeout is negative';
 const OUT_OF_RANGE = 'ERR timeout is out of range';
-/** Milliseconds that Redis can add to its clock without overflow are far more; so is this. */
-const MAX_MS = 2 ** 53;
+/** Redis turns what does not fit 64 bits into the smallest number there is. */
+const LONG_MAX = 2 ** 63;
 
-/** The shape, an error line for the client, or null when the command does not block as it stands. */
+/**
+ * The shape, an error line for the client, or null when the command does not block as it stands.
+ * `wallClock`: Unix ms, to which Redis adds the time-out.
+ */
 export function blockingShape(
   name: string,
   args: readonly Buffer[],
+  wallClock: number,
 ): BlockingShape | string | null {
   if (name === 'xread' || name === 'xreadgroup') return streamShape(args);
   const timeoutAt = name === 'blmpop' || name === 'bzmpop' ? 1 : args.length - 1;
-  const timeoutMs = secondsOf(args[timeoutAt]);
+  const timeoutMs = secondsOf(args[timeoutAt], wallClock);
   if (typeof timeoutMs === 'string') return timeoutMs;
   const giveBack = GIVE_BACK[name] ?? nothing;
   return { timeoutMs, timeoutAt, timeoutUnit: 's', giveBack };
 }
 
-function secondsOf(arg: Buffer | undefined): number | string {
+function secondsOf(arg: Buffer | undefined, wallClock: number): number | string {
   const text = arg?.toString('latin1') ?? '';
+  if (/^[+-]?inf(inity)?$/i.test(text)) return NEGATIVE;
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return NOT_A_FLOAT;
   const ms = Math.ceil(Number(text) * 1000);
-  if (!(ms < MAX_MS)) return OUT_OF_RANGE;
-  return ms < 0 ? NEGATIVE : ms;
+  if (ms < 0 || ms >= LONG_MAX) return NEGATIVE;
+  return ms > LONG_MAX - wallClock ? OUT_OF_RANGE : ms;
 }
 
+/** Arguments of each option of XREAD and XREADGROUP, itself included; STREAMS ends them. */
+const STREAM_OPTIONS: Readonly<Record<string, number>> = {
+  block: 2,
+  count: 2,
+  claim: 2,
+  group: 3,
+  noack: 1,
+};
+
+/** Read as Redis reads it: a group may be called "block". What it does not know, the node refuses. */
 function streamShape(args: readonly Buffer[]): BlockingShape | string | null {
-  const at = args.findIndex((arg, i) => i > 0 && arg.toString('latin1').toLowerCase() === 'block');
-  const streams = args.findIndex(
-    (arg, i) => i > 0 && arg.toString('latin1').toLowerCase() === 'streams',
-  );
-  if (at < 0 || (streams >= 0 && streams < at)) return null;
-  const text = args[at + 1]?.toString('latin1') ?? '';
+  let at = 0;
+  for (let i = 1; i < args.length; ) {
+    const option = args[i]?.toString('latin1').toLowerCase() ?? '';
+    const size = STREAM_OPTIONS[option];
+    if (size === undefined || i + size > args.length) break;
+    if (option === 'block') at = i + 1;
+    i += size;
+  }
+  if (at === 0) return null;
+  const text = args[at]?.toString('latin1') ?? '';
   if (!/^-?\d{1,18}$/.test(text)) return NOT_AN_INTEGER;
   const timeoutMs = Number(text);
   if (timeoutMs < 0) return NEGATIVE;
   // What a group's consumer was given stays in its pending list, as when Redis' own client dies.
-  return { timeoutMs, timeoutAt: at + 1, timeoutUnit: 'ms', giveBack: nothing };
+  return { timeoutMs, timeoutAt: at, timeoutUnit: 'ms', giveBack: nothing };
 }
 
 type GiveBack = BlockingShape['giveBack'];

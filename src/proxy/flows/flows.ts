@@ -4,6 +4,7 @@
  * until the flow has answered, so nothing of it can overtake; a client that leaves ends its flow.
  */
 
+import { FLAG } from '../../commands/table.ts';
 import { GATE, type Session } from '../../downstream/session.ts';
 import type { Slab } from '../../lib/slab.ts';
 import { ANY_SLOT } from '../../route/slot-of-keys.ts';
@@ -86,11 +87,20 @@ export class Flow implements Special {
 /** Returns the whole reply as RESP bytes of the session's protocol; null when it has answered itself. */
 export type FlowSteps = (flow: Flow) => Promise<Buffer | null>;
 
+/** The same for a command that is always a flow; `args[0]` is its name. */
+export type FlowCommand = (flow: Flow, args: readonly Buffer[]) => Promise<Buffer | null>;
+
 export class Flows {
   readonly #proxy: ProxyCore;
 
   constructor(proxy: ProxyCore) {
     this.#proxy = proxy;
+  }
+
+  /** Its steps may write to any shard. */
+  #noteWrites(session: Session): void {
+    const { firstSlots, routing } = this.#proxy;
+    for (const slot of firstSlots) session.written |= 1 << (routing.owner[slot] as number);
   }
 
   /** False when the session must first get the replies that are under way. */
@@ -102,6 +112,7 @@ export class Flows {
     }
     const flow = new Flow(proxy, session, id);
     flow.begin(proxy.dispatch.newRequest(session, id, ANY_SLOT));
+    if (((proxy.table.flags[id] as number) & FLAG.write) !== 0) this.#noteWrites(session);
     // Not in this call stack: the frame at hand is still being dispatched.
     Promise.resolve(flow)
       .then(steps)

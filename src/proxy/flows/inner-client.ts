@@ -40,6 +40,8 @@ export class InnerClient implements ByteStream {
   #kept: Slab = createSlab(FIRST_BUFFER);
   #length = 0;
   #scanned = 0;
+  #received = 0;
+  #receivedMax = Number.POSITIVE_INFINITY;
 
   constructor(runtime: Runtime, open: (stream: ByteStream) => Session) {
     this.#runtime = runtime;
@@ -75,6 +77,16 @@ export class InnerClient implements ByteStream {
     this.#session.onData(slab, HEADROOM, at);
   }
 
+  /** From now on so many bytes of replies are taken; more of them close the client. */
+  limitReplies(bytesMax: number): void {
+    this.#received = 0;
+    this.#receivedMax = bytesMax;
+  }
+
+  get isOverLimit(): boolean {
+    return this.#received > this.#receivedMax;
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -87,6 +99,12 @@ export class InnerClient implements ByteStream {
   // What the session writes to.
 
   write(buf: Slab, start: number, end: number): boolean {
+    if (this.#closed) return true;
+    this.#received += end - start;
+    if (this.isOverLimit) {
+      this.close();
+      return true;
+    }
     this.#keep(buf, start, end);
     let begin = 0;
     while (this.#scanned < this.#length) {

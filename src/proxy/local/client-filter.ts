@@ -7,13 +7,15 @@ import type { Session } from '../../downstream/session.ts';
 import { parseLong, SYNTAX_ERROR, text, word } from './arguments.ts';
 import { DEFAULT_USER } from './connection.ts';
 
+export type ClientType = 'normal' | 'pubsub' | 'replica' | 'primary';
+
 /** All that is given must hold. */
 export interface ClientFilter {
   readonly ids?: readonly number[];
   readonly address?: string;
   readonly localAddress?: string;
-  /** A type that none of our clients is: nobody matches. */
-  readonly nobody?: boolean;
+  /** Redis' types; none of our clients is a primary or, but for those that monitor, a replica. */
+  readonly type?: ClientType;
   readonly user?: string;
   /** Connected for at least as long, seconds. */
   readonly maxAge?: number;
@@ -22,12 +24,17 @@ export interface ClientFilter {
 }
 
 /** The test for one session; `now` as the sessions' clock tells it, milliseconds. */
-export function clientMatcher(filter: ClientFilter, now: number): (session: Session) => boolean {
-  const { address, localAddress, user, maxAge, except, nobody } = filter;
+export function clientMatcher(
+  filter: ClientFilter,
+  now: number,
+  typeOf: (session: Session) => ClientType,
+): (session: Session) => boolean {
+  const { address, localAddress, user, maxAge, except, type } = filter;
   // A client may name a million ids.
   const ids = filter.ids === undefined ? null : new Set(filter.ids);
   return (session) => {
-    if (nobody === true || session.closed || session.id === except) return false;
+    if (session.closed || session.id === except) return false;
+    if (type !== undefined && typeOf(session) !== type) return false;
     if (ids !== null && !ids.has(session.id)) return false;
     if (address !== undefined && session.stream.remoteAddress !== address) return false;
     if (localAddress !== undefined && session.stream.localAddress !== localAddress) return false;
@@ -36,16 +43,19 @@ export function clientMatcher(filter: ClientFilter, now: number): (session: Sess
   };
 }
 
-/** Types that Redis knows; only normal clients are there as yet. Null: unknown. */
-export function typeFilter(type: string): Pick<ClientFilter, 'nobody'> | null {
+/** Types that Redis knows, by all their names. Null: unknown. */
+export function typeFilter(type: string): Pick<ClientFilter, 'type'> | null {
   switch (type.toLowerCase()) {
     case 'normal':
-      return { nobody: false };
-    case 'master':
+      return { type: 'normal' };
+    case 'pubsub':
+      return { type: 'pubsub' };
     case 'replica':
     case 'slave':
-    case 'pubsub':
-      return { nobody: true };
+      return { type: 'replica' };
+    case 'master':
+    case 'primary':
+      return { type: 'primary' };
     default:
       return null;
   }

@@ -1,13 +1,19 @@
 /** One client as CLIENT LIST and CLIENT INFO show it: Redis 7.0's fields in its order, then 7.2's. */
 
 import type { CommandTable } from '../../commands/table.ts';
-import type { Session } from '../../downstream/session.ts';
+import { GATE, type Session } from '../../downstream/session.ts';
+import type { SessionFacts } from './context.ts';
 
 /** What a connection costs besides what it has waiting (measured: a bare socket and its session). */
 const BARE_BYTES = 3500;
 
 /** `now` as the session's clock tells it, milliseconds. */
-export function clientLine(session: Session, table: CommandTable, now: number): string {
+export function clientLine(
+  session: Session,
+  facts: SessionFacts,
+  table: CommandTable,
+  now: number,
+): string {
   const waiting = session.backlog.size;
   const output = session.out.size;
   const fields: readonly (readonly [name: string, value: string | number])[] = [
@@ -19,12 +25,13 @@ export function clientLine(session: Session, table: CommandTable, now: number): 
     ['name', session.name],
     ['age', seconds(now - session.openedAt)],
     ['idle', seconds(now - session.lastActiveAt)],
-    ['flags', flagsOf(session)],
+    ['flags', flagsOf(session, facts)],
     ['db', 0],
-    ['sub', 0],
-    ['psub', 0],
-    ['ssub', 0],
-    ['multi', -1],
+    ['sub', facts.channels],
+    ['psub', facts.patterns],
+    ['ssub', facts.shardChannels],
+    ['multi', facts.queued],
+    ['watch', facts.watched],
     ['qbuf', waiting],
     ['qbuf-free', 0],
     ['argv-mem', 0],
@@ -55,8 +62,23 @@ function commandOf(session: Session, table: CommandTable): string {
   return table.names[session.lastCommand] ?? 'NULL';
 }
 
-function flagsOf(session: Session): string {
-  const flags =
-    (session.readonlyMode ? 'r' : '') + (session.noEvict ? 'e' : '') + (session.noTouch ? 'T' : '');
+/** Letters in Redis' order. */
+function flagsOf(session: Session, facts: SessionFacts): string {
+  const { gate } = session;
+  const letters: readonly (readonly [letter: string, isSet: boolean])[] = [
+    ['O', (gate & GATE.monitor) !== 0],
+    ['P', isSubscriber(facts)],
+    ['x', (gate & GATE.multi) !== 0],
+    ['b', session.waits || (gate & GATE.paused) !== 0],
+    ['c', (gate & GATE.closing) !== 0],
+    ['r', session.readonlyMode],
+    ['e', session.noEvict],
+    ['T', session.noTouch],
+  ];
+  const flags = letters.map(([letter, isSet]) => (isSet ? letter : '')).join('');
   return flags === '' ? 'N' : flags;
+}
+
+export function isSubscriber({ channels, patterns, shardChannels }: SessionFacts): boolean {
+  return channels + patterns + shardChannels > 0;
 }

@@ -5,12 +5,15 @@
 
 import { GATE } from '../../downstream/session.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
-import { SYNTAX_ERROR, text, word } from './arguments.ts';
+import { NOT_AN_INTEGER, parseLong, SYNTAX_ERROR, text, word } from './arguments.ts';
 import { askControl, CONTROL_PATIENCE_MS, fieldOf, listOf, numberOf } from './asking-control.ts';
 import { type ClientFilter, parseKillFilter, parseListFilter } from './client-filter.ts';
 import { clientLine } from './client-line.ts';
 import { BAD_CLIENT_NAME, isPlainName } from './connection.ts';
 import type { LocalCall, LocalHandler, LocalServices } from './context.ts';
+
+/** Timers hold no more; it is 24 days. */
+const PAUSE_MAX_MS = 2 ** 31 - 1;
 
 function id({ session }: LocalCall, reply: ReplyWriter): void {
   reply.integer(session.id);
@@ -48,7 +51,9 @@ function setInfo({ session, args }: LocalCall, reply: ReplyWriter): void {
 }
 
 function info({ session, services }: LocalCall, reply: ReplyWriter): void {
-  reply.verbatim(`${clientLine(session, services.table, services.runtime.now())}\n`);
+  reply.verbatim(
+    `${clientLine(session, services.factsOf(session), services.table, services.runtime.now())}\n`,
+  );
 }
 
 /** On or off, or null for another word. */
@@ -80,6 +85,8 @@ function noTouch({ session, args }: LocalCall, reply: ReplyWriter): void {
 
 /** Only ON is answered; the proxy's core keeps the replies back. */
 function replyMode({ session, args }: LocalCall, reply: ReplyWriter): void {
+  // Not counted as a command when it is not answered: MONITOR must not take the next one for it.
+  session.shownAt = -1;
   switch (word(args, 2)) {
     case 'on':
       session.replyMode = 0;
@@ -103,6 +110,18 @@ function replyMode({ session, args }: LocalCall, reply: ReplyWriter): void {
 /** Nobody's keys are tracked for another connection. */
 function getRedir(_call: LocalCall, reply: ReplyWriter): void {
   reply.integer(-1);
+}
+
+/** Off, which is true: TRACKING is refused. */
+function trackingInfo(_call: LocalCall, reply: ReplyWriter): void {
+  reply.map(3);
+  reply.bulk('flags');
+  reply.set(1);
+  reply.bulk('off');
+  reply.bulk('redirect');
+  reply.integer(-1);
+  reply.bulk('prefixes');
+  reply.array(0);
 }
 
 /** `silent` workers may serve clients that the answer lacks. */
@@ -180,6 +199,70 @@ async function killAll(
   return silent === 0 ? killed : `${silenceError(silent)} (${killed} clients were killed)`;
 }
 
+/** A client id names its worker, but that may have been replaced: all are asked. */
+async function unblock({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
+  const how = args.length > 3 ? word(args, 3) : 'timeout';
+  if (args.length > 4 || (how !== 'timeout' && how !== 'error')) {
+    reply.error('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR');
+    return;
+  }
+  const wanted = parseLong(args, 2);
+  if (wanted === null) {
+    reply.error(NOT_AN_INTEGER);
+    return;
+  }
+  const argument = { id: wanted, how: how.toUpperCase() };
+  const answer = await askControl(services, 'client.unblock', argument, CONTROL_PATIENCE_MS);
+  if (!answer.ok) reply.error(`ERR CLIENT UNBLOCK failed: ${answer.reason}`);
+  else reply.integer(answer.value === true ? 1 : 0);
+}
+
+async function pause({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
+  const mode = args.length > 3 ? word(args, 3) : 'all';
+  if (args.length > 4 || (mode !== 'all' && mode !== 'write')) {
+    reply.error(args.length > 4 ? SYNTAX_ERROR : 'ERR CLIENT PAUSE mode must be WRITE or ALL');
+    return;
+  }
+  const ms = parseLong(args, 2);
+  if (ms === null || ms > PAUSE_MAX_MS) {
+    reply.error('ERR timeout is not an integer or out of range');
+  } else if (ms < 0) {
+    reply.error('ERR timeout is negative');
+  } else {
+    await tellAll(services, reply, 'PAUSE', { mode, ms });
+  }
+}
+
+async function unpause({ services }: LocalCall, reply: ReplyWriter): Promise<void> {
+  await tellAll(services, reply, 'UNPAUSE', null);
+}
+
+async function tellAll(
+  services: LocalServices,
+  reply: ReplyWriter,
+  what: 'PAUSE' | 'UNPAUSE',
+  argument: unknown,
+): Promise<void> {
+  const method = `client.${what.toLowerCase()}`;
+  const answer = await askControl(services, method, argument, CONTROL_PATIENCE_MS);
+  const silent = answer.ok ? numberOf(fieldOf(answer.value, 'silent')) : 0;
+  if (!answer.ok) reply.error(`ERR CLIENT ${what} failed: ${answer.reason}`);
+  else if (silent > 0) reply.error(silenceError(silent));
+  else reply.simple('OK');
+}
+
+const NO_TRACKING =
+  'ERR client-side caching is not available through slotgate: keys may be invalidated on any node';
+
+function noTracking(_call: LocalCall, reply: ReplyWriter): void {
+  reply.error(NO_TRACKING);
+}
+
+/** As a server answers that does not know the option: client libraries then go on without. */
+function unknownOption({ args }: LocalCall, reply: ReplyWriter): void {
+  reply.error(`ERR unknown subcommand '${text(args, 1)}'. Try CLIENT HELP.`);
+}
+
 export const CLIENT_HANDLERS: Readonly<Record<string, LocalHandler>> = {
   'client|id': id,
   'client|getname': getName,
@@ -192,4 +275,12 @@ export const CLIENT_HANDLERS: Readonly<Record<string, LocalHandler>> = {
   'client|no-touch': noTouch,
   'client|reply': replyMode,
   'client|getredir': getRedir,
+  'client|unblock': unblock,
+  'client|pause': pause,
+  'client|unpause': unpause,
+  'client|tracking': noTracking,
+  'client|caching': noTracking,
+  'client|trackinginfo': trackingInfo,
+  'client|maint_notifications': unknownOption,
+  'client|capa': unknownOption,
 };

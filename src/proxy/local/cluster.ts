@@ -1,6 +1,6 @@
 /**
- * CLUSTER …: to cluster-aware clients the proxy is a cluster of one node that owns every slot. They
- * stay connected to it, and any slot may be asked for here. Slots that have no owner at the moment
+ * CLUSTER …: to cluster-aware clients the proxy is a cluster of one node that owns every slot, or of
+ * the slotgates that are announced, with a share each. They stay connected to what they are shown, and any slot may be asked for here. Slots that have no owner at the moment
  * are still ours to answer for (with a hold or CLUSTERDOWN): several clients refuse a picture with
  * holes, so SLOTS, SHARDS and NODES never show one; INFO does. COUNTKEYSINSLOT and GETKEYSINSLOT are
  * not here: the proxy's core sends them to the slot's owner like any command with a key.
@@ -11,36 +11,40 @@ import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import { SLOT_COUNT } from '../../topology/snapshot.ts';
 import { text } from './arguments.ts';
 import type { LocalCall, LocalHandler } from './context.ts';
-import { coveredSlots, faceFor } from './face.ts';
-
-const LAST_SLOT = SLOT_COUNT - 1;
+import { coveredSlots, type FaceNode, faceNodes } from './face.ts';
 
 function slots({ session, services }: LocalCall, reply: ReplyWriter): void {
-  const { host, port } = faceFor(session, services);
-  reply.array(1);
-  reply.array(3);
-  reply.integer(0);
-  reply.integer(LAST_SLOT);
-  reply.array(4);
-  reply.bulk(host);
-  reply.integer(port);
-  reply.bulk(services.settings.nodeId);
-  reply.map(0);
+  const nodes = faceNodes(session, services);
+  reply.array(nodes.length);
+  for (const { host, port, id, first, last } of nodes) {
+    reply.array(3);
+    reply.integer(first);
+    reply.integer(last);
+    reply.array(4);
+    reply.bulk(host);
+    reply.integer(port);
+    reply.bulk(id);
+    reply.map(0);
+  }
 }
 
 function shards({ session, services }: LocalCall, reply: ReplyWriter): void {
-  const { host, port } = faceFor(session, services);
-  reply.array(1);
+  const nodes = faceNodes(session, services);
+  reply.array(nodes.length);
+  for (const node of nodes) writeShard(node, reply);
+}
+
+function writeShard({ host, port, id, first, last }: FaceNode, reply: ReplyWriter): void {
   reply.map(2);
   reply.bulk('slots');
   reply.array(2);
-  reply.integer(0);
-  reply.integer(LAST_SLOT);
+  reply.integer(first);
+  reply.integer(last);
   reply.bulk('nodes');
   reply.array(1);
   reply.map(7);
   reply.bulk('id');
-  reply.bulk(services.settings.nodeId);
+  reply.bulk(id);
   reply.bulk('port');
   reply.integer(port);
   reply.bulk('ip');
@@ -56,14 +60,17 @@ function shards({ session, services }: LocalCall, reply: ReplyWriter): void {
 }
 
 function nodes({ session, services }: LocalCall, reply: ReplyWriter): void {
-  const { host, port, busPort } = faceFor(session, services);
-  const { nodeId } = services.settings;
-  const address = `${host}:${port}@${busPort}`;
-  reply.verbatim(`${nodeId} ${address} myself,master - 0 0 1 connected 0-${LAST_SLOT}\n`);
+  const lines = faceNodes(session, services).map((node, i) => {
+    const { id, host, port, busPort, isMyself, first, last } = node;
+    const flags = isMyself ? 'myself,master' : 'master';
+    return `${id} ${host}:${port}@${busPort} ${flags} - 0 0 ${i + 1} connected ${first}-${last}\n`;
+  });
+  reply.verbatim(lines.join(''));
 }
 
 /** The state is the truth about the cluster behind us; the rest is about the one node we show. */
-function info({ services }: LocalCall, reply: ReplyWriter): void {
+function info({ session, services }: LocalCall, reply: ReplyWriter): void {
+  const count = faceNodes(session, services).length;
   const covered = coveredSlots(services);
   const fields: readonly (readonly [name: string, value: string | number])[] = [
     ['cluster_state', covered === SLOT_COUNT ? 'ok' : 'fail'],
@@ -71,9 +78,9 @@ function info({ services }: LocalCall, reply: ReplyWriter): void {
     ['cluster_slots_ok', covered],
     ['cluster_slots_pfail', 0],
     ['cluster_slots_fail', SLOT_COUNT - covered],
-    ['cluster_known_nodes', 1],
-    ['cluster_size', 1],
-    ['cluster_current_epoch', 1],
+    ['cluster_known_nodes', count],
+    ['cluster_size', count],
+    ['cluster_current_epoch', count],
     ['cluster_my_epoch', 1],
     ['cluster_stats_messages_sent', 0],
     ['cluster_stats_messages_received', 0],
@@ -83,8 +90,9 @@ function info({ services }: LocalCall, reply: ReplyWriter): void {
 }
 
 /** The shard that we show has but one node, whose id serves for both. */
-function myId({ services }: LocalCall, reply: ReplyWriter): void {
-  reply.bulk(services.settings.nodeId);
+function myId({ session, services }: LocalCall, reply: ReplyWriter): void {
+  const myself = faceNodes(session, services).find(({ isMyself }) => isMyself);
+  reply.bulk(myself?.id ?? services.settings.nodeId);
 }
 
 function keyslot({ args }: LocalCall, reply: ReplyWriter): void {
@@ -96,11 +104,11 @@ function links(_call: LocalCall, reply: ReplyWriter): void {
   reply.array(0);
 }
 
-/** Runs `write` if the argument names the one node that we show. */
+/** Runs `write` if the argument names a node that we show. */
 function aboutNode(write: (reply: ReplyWriter) => void): LocalHandler {
-  return ({ args, services }, reply) => {
+  return ({ session, args, services }, reply) => {
     const wanted = text(args, 2);
-    if (wanted === services.settings.nodeId) write(reply);
+    if (faceNodes(session, services).some(({ id }) => id === wanted)) write(reply);
     else reply.error(`ERR Unknown node ${wanted}`);
   };
 }
@@ -108,7 +116,7 @@ function aboutNode(write: (reply: ReplyWriter) => void): LocalHandler {
 const countFailureReports = aboutNode((reply) => reply.integer(0));
 const replicas = aboutNode((reply) => reply.array(0));
 
-export const CLUSTER_HANDLERS: Readonly<Record<string, LocalHandler>> = {
+const HANDLERS: Readonly<Record<string, LocalHandler>> = {
   'cluster|slots': slots,
   'cluster|shards': shards,
   'cluster|nodes': nodes,
@@ -121,3 +129,17 @@ export const CLUSTER_HANDLERS: Readonly<Record<string, LocalHandler>> = {
   'cluster|replicas': replicas,
   'cluster|slaves': replicas,
 };
+
+export const CLUSTER_DISABLED = 'ERR This instance has cluster support disabled';
+
+/** Under `face: standalone` none of them is there, as with a Redis without cluster mode. */
+export const CLUSTER_HANDLERS: Readonly<Record<string, LocalHandler>> = Object.fromEntries(
+  Object.entries(HANDLERS).map(([name, handler]): [string, LocalHandler] => [
+    name,
+    (call, reply) => {
+      if (call.services.settings.face === 'cluster') return handler(call, reply);
+      reply.error(CLUSTER_DISABLED);
+      return undefined;
+    },
+  ]),
+);

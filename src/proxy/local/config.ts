@@ -6,7 +6,7 @@
 
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import { SYNTAX_ERROR, text, word } from './arguments.ts';
-import { askControl, CONTROL_PATIENCE_MS, fieldOf } from './asking-control.ts';
+import { askControl, CONTROL_DEADLINE_MS, CONTROL_PATIENCE_MS, fieldOf } from './asking-control.ts';
 import type { LocalCall, LocalHandler, LocalServices } from './context.ts';
 import { globMatches, hasGlobCharacters } from './glob.ts';
 import { nodesFacts } from './instance-facts.ts';
@@ -15,11 +15,14 @@ import { nodesFacts } from './instance-facts.ts';
 const FIXED: readonly (readonly [name: string, value: string])[] = [
   ['appendfsync', 'everysec'],
   ['appendonly', 'no'],
-  ['cluster-enabled', 'yes'],
+  // Of subscribers it is true; other clients are bounded by slotgate's own limits.
+  [
+    'client-output-buffer-limit',
+    'normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60',
+  ],
   ['daemonize', 'no'],
   ['databases', '1'],
   ['latency-monitor-threshold', '0'],
-  ['notify-keyspace-events', ''],
   ['replica-read-only', 'yes'],
   ['save', ''],
   ['slave-read-only', 'yes'],
@@ -36,6 +39,9 @@ const FROM_NODES: readonly (readonly [name: string, field: string, fallback: str
 const ALIASES: readonly (readonly [name: string, ours: string])[] = [
   ['proto-max-bulk-len', 'limits.maxBulkBytes'],
 ];
+
+/** Each node has its own, and clients may change it on all of them. */
+const KEYSPACE_EVENTS = 'notify-keyspace-events';
 
 const NODE_SETTINGS: ReadonlySet<string> = new Set(FROM_NODES.map(([name]) => name));
 
@@ -57,18 +63,35 @@ interface Wanted {
 
 function get({ args, services }: LocalCall, reply: ReplyWriter): void | Promise<void> {
   const known = knownSettings(services);
-  const wanted = findWanted(args, known);
-  if (!wanted.some(({ name }) => NODE_SETTINGS.has(name))) {
+  const wanted = findWanted(args.slice(2), known);
+  const fromNodes = wanted.some(({ name }) => NODE_SETTINGS.has(name));
+  const ofEvents = wanted.some(({ name }) => name === KEYSPACE_EVENTS);
+  if (!fromNodes && !ofEvents) {
     writeSettings(wanted, known, reply);
     return undefined;
   }
-  return withNodeSettings(services, known).then((all) => writeSettings(wanted, all, reply));
+  return withNodeSettings(services, known, { fromNodes, ofEvents }).then((all) =>
+    writeSettings(wanted, all, reply),
+  );
+}
+
+/** slotgate's own settings that match, as PROXY CONFIG GET answers. */
+export function writeVisible(
+  { settings: { visible } }: LocalServices,
+  patterns: readonly Buffer[],
+  reply: ReplyWriter,
+): void {
+  const own = [...visible].map(([name, value]) => [name.toLowerCase(), { name, value }] as const);
+  const known = new Map(own.sort(([a], [b]) => (a < b ? -1 : 1)));
+  writeSettings(findWanted(patterns, known), known, reply);
 }
 
 /** In the order of the alphabet. */
-function knownSettings({ settings: { visible } }: LocalServices): Map<string, Setting> {
+function knownSettings({ settings: { visible, face } }: LocalServices): Map<string, Setting> {
   const all = new Map(FIXED);
+  all.set('cluster-enabled', face === 'cluster' ? 'yes' : 'no');
   for (const [name, , fallback] of FROM_NODES) all.set(name, fallback);
+  all.set(KEYSPACE_EVENTS, '');
   for (const [name, ours] of ALIASES) {
     const value = visible.get(ours);
     if (value !== undefined) all.set(name, value);
@@ -79,10 +102,10 @@ function knownSettings({ settings: { visible } }: LocalServices): Map<string, Se
 }
 
 /** A name that several patterns match is answered once. */
-function findWanted(args: readonly Buffer[], known: Settings): Wanted[] {
+function findWanted(patterns: readonly Buffer[], known: Settings): Wanted[] {
   const wanted = new Map<string, Wanted>();
-  for (let i = 2; i < args.length; i++) {
-    const pattern = text(args, i);
+  for (let i = 0; i < patterns.length; i++) {
+    const pattern = text(patterns, i);
     if (!hasGlobCharacters(pattern)) {
       const name = pattern.toLowerCase();
       if (known.has(name) && !wanted.has(name)) wanted.set(name, { shown: pattern, name });
@@ -96,9 +119,19 @@ function findWanted(args: readonly Buffer[], known: Settings): Wanted[] {
   return [...wanted.values()];
 }
 
-async function withNodeSettings(services: LocalServices, known: Settings): Promise<Settings> {
-  const { sections } = await nodesFacts(services);
+async function withNodeSettings(
+  services: LocalServices,
+  known: Settings,
+  { fromNodes, ofEvents }: { readonly fromNodes: boolean; readonly ofEvents: boolean },
+): Promise<Settings> {
   const all = new Map(known);
+  if (ofEvents) {
+    const answer = await askControl(services, 'nodes.keyspace-events', null, CONTROL_DEADLINE_MS);
+    const value = answer.ok ? String(answer.value) : '';
+    all.set(KEYSPACE_EVENTS, { name: KEYSPACE_EVENTS, value });
+  }
+  if (!fromNodes) return all;
+  const { sections } = await nodesFacts(services);
   for (const [name, field] of FROM_NODES) {
     const value = sections.get('memory')?.get(field);
     if (value !== undefined) all.set(name, { name, value });
@@ -115,10 +148,10 @@ function writeSettings(wanted: readonly Wanted[], known: Settings, reply: ReplyW
 }
 
 /**
- * Nothing can change while slotgate runs; setting what already holds is no change, so scripts that
- * make sure of a value go on.
+ * Changes what may change while slotgate runs, all of it or nothing. Setting what already holds is
+ * no change, so scripts that make sure of a value go on. Keyspace events are set at the nodes.
  */
-function set({ args, services }: LocalCall, reply: ReplyWriter): void {
+function set({ args, services }: LocalCall, reply: ReplyWriter): void | Promise<void> {
   if (args.length % 2 !== 0) {
     reply.error(SYNTAX_ERROR);
     return;
@@ -138,13 +171,78 @@ function set({ args, services }: LocalCall, reply: ReplyWriter): void {
     }
     seen.add(name);
   }
+  const changes: Change[] = [];
   for (let i = 2; i < args.length; i += 2) {
     const name = word(args, i);
-    if (!NODE_SETTINGS.has(name) && known.get(name)?.value === args[i + 1]?.toString()) continue;
-    reply.error(setFailed(text(args, i), whyFixed(name)));
-    return;
+    if (name === KEYSPACE_EVENTS) continue;
+    const value = args[i + 1]?.toString() ?? '';
+    if (!NODE_SETTINGS.has(name) && known.get(name)?.value === value) continue;
+    const own = ownName(name, services);
+    if (own === null) {
+      reply.error(setFailed(text(args, i), whyFixed(name)));
+      return;
+    }
+    changes.push({ name: own, value });
   }
+  const setsEvents = seen.has(KEYSPACE_EVENTS);
+  if (changes.length > 0) {
+    return change(services, changes, reply).then((isDone) => {
+      if (!isDone) return undefined;
+      if (setsEvents) return setKeyspaceEvents(args, services, reply);
+      return reply.simple('OK');
+    });
+  }
+  if (setsEvents) return setKeyspaceEvents(args, services, reply);
   reply.simple('OK');
+}
+
+interface Change {
+  /** As in the configuration. */
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Null for what has no setting of slotgate's behind it. */
+function ownName(name: string, { settings: { visible } }: LocalServices): string | null {
+  for (const own of visible.keys()) if (own.toLowerCase() === name) return own;
+  return ALIASES.find(([alias]) => alias === name)?.[1] ?? null;
+}
+
+/** False when the error is written. */
+async function change(
+  services: LocalServices,
+  changes: readonly Change[],
+  reply: ReplyWriter,
+): Promise<boolean> {
+  const answer = await askControl(services, 'config.set', changes, CONTROL_PATIENCE_MS);
+  if (!answer.ok) {
+    reply.error(`ERR CONFIG SET failed: ${answer.reason}`);
+    return false;
+  }
+  if (answer.value === null) return true;
+  const name = String(fieldOf(answer.value, 'name'));
+  reply.error(setFailed(name, String(fieldOf(answer.value, 'why'))));
+  return false;
+}
+
+async function setKeyspaceEvents(
+  args: readonly Buffer[],
+  services: LocalServices,
+  reply: ReplyWriter,
+): Promise<void> {
+  let value = '';
+  for (let i = 2; i < args.length; i += 2) {
+    if (word(args, i) === KEYSPACE_EVENTS) value = text(args, i + 1);
+  }
+  const answer = await askControl(
+    services,
+    'nodes.keyspace-events.set',
+    value,
+    CONTROL_PATIENCE_MS,
+  );
+  const error = answer.ok ? fieldOf(answer.value, 'error') : `ERR ${answer.reason}`;
+  if (typeof error === 'string') reply.error(error);
+  else reply.simple('OK');
 }
 
 function setFailed(name: string, why: string): string {
@@ -155,9 +253,7 @@ function whyFixed(name: string): string {
   if (NODE_SETTINGS.has(name)) {
     return "it is a setting of the cluster's nodes, which slotgate does not change";
   }
-  return FIXED.some(([fixed]) => fixed === name)
-    ? 'it has only this value in slotgate'
-    : 'it cannot change while slotgate runs; set it in the configuration and restart';
+  return 'it has only this value in slotgate';
 }
 
 async function resetStat({ services }: LocalCall, reply: ReplyWriter): Promise<void> {

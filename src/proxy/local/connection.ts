@@ -67,6 +67,7 @@ function quit({ session, services }: LocalCall, reply: ReplyWriter): void {
 }
 
 function reset({ session, services }: LocalCall, reply: ReplyWriter): void {
+  services.forgetState(session);
   session.protocol = 2;
   session.name = '';
   session.readonlyMode = false;
@@ -97,10 +98,6 @@ function readwrite({ session }: LocalCall, reply: ReplyWriter): void {
 /** For cluster-aware clients. Slots in motion are our affair: nothing is left to be remembered. */
 function asking(_call: LocalCall, reply: ReplyWriter): void {
   reply.simple('OK');
-}
-
-function whoami({ session }: LocalCall, reply: ReplyWriter): void {
-  reply.bulk(session.user);
 }
 
 function auth({ session, args, services }: LocalCall, reply: ReplyWriter): void {
@@ -215,7 +212,7 @@ function writeHello(session: Session, services: LocalServices, reply: ReplyWrite
   reply.bulk('id');
   reply.integer(session.id);
   reply.bulk('mode');
-  reply.bulk('cluster');
+  reply.bulk(services.settings.face);
   reply.bulk('role');
   reply.bulk('master');
   reply.bulk('modules');
@@ -233,5 +230,4 @@ export const CONNECTION_HANDLERS: Readonly<Record<string, LocalHandler>> = {
   asking,
   auth,
   hello,
-  'acl|whoami': whoami,
 };

@@ -11,15 +11,25 @@ import type { WorkerMetrics } from '../../metrics/worker-metrics.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import type { Snapshot } from '../../topology/snapshot.ts';
 import type { Runtime } from '../../transport/transport.ts';
+import type { Monitors } from '../monitor/monitors.ts';
+import type { Pause } from '../pause.ts';
 
 /** The part of the configuration that clients can see or that local commands need. */
 export interface LocalSettings {
   readonly version: string;
   /** '' = no password wanted. */
   readonly requirepass: string;
+  /** That clients connect to; 0 until the kernel has chosen. */
   readonly port: number;
   readonly announceHost: string;
   readonly announcePort: number;
+  /** All slotgates that cluster-aware clients are shown, or none: this one alone. */
+  readonly announceProxies: readonly { readonly host: string; readonly port: number }[];
+  /** The primary's name in SENTINEL MASTERS. */
+  readonly masterName: string;
+  readonly face: 'cluster' | 'standalone';
+  /** 0: none. */
+  readonly sentinelPort: number;
   readonly workers: number;
   readonly workerId: number;
   /** 40 hex digits, the same for all workers of this instance: our node id as clients see it. */
@@ -28,6 +38,17 @@ export interface LocalSettings {
   readonly startedAt?: number;
   /** Name → value as CONFIG GET answers it (Redis' names and slotgate's own, no secrets). */
   readonly visible: ReadonlyMap<string, string>;
+}
+
+/** What a session is in the middle of, for CLIENT LIST. */
+export interface SessionFacts {
+  /** Commands queued since MULTI; -1 outside. */
+  readonly queued: number;
+  /** Keys that it watches. */
+  readonly watched: number;
+  readonly channels: number;
+  readonly patterns: number;
+  readonly shardChannels: number;
 }
 
 export interface LocalServices {
@@ -39,6 +60,13 @@ export interface LocalServices {
   snapshot(): Snapshot | null;
   sessions(): Iterable<Session>;
   sessionCount(): number;
+  factsOf(session: Session): SessionFacts;
+  /** CLIENT UNBLOCK: false when the session does not block. */
+  unblock(session: Session, how: 'TIMEOUT' | 'ERROR'): boolean;
+  readonly pause: Pause;
+  readonly monitors: Monitors;
+  /** RESET: ends what lasts longer than a command, such as MULTI, WATCH and subscriptions. */
+  forgetState(session: Session): void;
   /** Closes after the replies in flight (graceful) or at once. */
   closeSession(session: Session, options: { graceful: boolean }): void;
 }

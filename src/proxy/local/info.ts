@@ -88,7 +88,7 @@ const SECTIONS: readonly Section[] = [
     title: 'Cluster',
     isDefault: true,
     from: [],
-    fields: () => [['cluster_enabled', 1]],
+    fields: ({ services }) => [['cluster_enabled', services.settings.face === 'cluster' ? 1 : 0]],
   },
   { name: 'keyspace', title: 'Keyspace', isDefault: true, from: ['nodes'], fields: keyspaceFields },
   {
@@ -100,8 +100,18 @@ const SECTIONS: readonly Section[] = [
   },
 ];
 
-export async function info({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
-  const sections = wantedSections(args.slice(1).map((_, i) => word(args, i + 1)));
+export function info({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
+  const names = args.slice(1).map((_, i) => word(args, i + 1));
+  return writeSections(services, names, reply);
+}
+
+/** `names` as INFO's arguments, lower case. */
+export async function writeSections(
+  services: LocalServices,
+  names: readonly string[],
+  reply: ReplyWriter,
+): Promise<void> {
+  const sections = wantedSections(names);
   // Only unknown sections: an empty text, as Redis answers.
   if (sections.length === 0) {
     reply.verbatim('');
@@ -142,7 +152,7 @@ function serverFields({ services }: InfoFacts): Fields {
     ['redis_git_sha1', '00000000'],
     ['redis_git_dirty', 0],
     ['redis_build_id', 0],
-    ['redis_mode', 'cluster'],
+    ['redis_mode', settings.face],
     ['os', `${systemName()} ${release()} ${machine()}`],
     ['arch_bits', 64],
     ['process_id', process.pid],
@@ -176,7 +186,7 @@ function clientFields({ services, instance }: InfoFacts): Fields {
     ['maxclients', services.settings.visible.get('maxclients') ?? 0],
     ['client_recent_max_input_buffer', instance.peaks.input ?? 0],
     ['client_recent_max_output_buffer', instance.peaks.output ?? 0],
-    ['blocked_clients', 0],
+    ['blocked_clients', sum(instance, 'blockedNow')],
     ['tracking_clients', 0],
     ['clients_in_timeout_table', 0],
   ];

@@ -1,6 +1,8 @@
 /** Every command that the proxy answers itself, by its id in the command table. */
 
 import type { CommandTable } from '../../commands/table.ts';
+import { SCRIPT_HANDLERS } from '../scripts/script-handlers.ts';
+import { ACL_HANDLERS } from './acl.ts';
 import { text } from './arguments.ts';
 import { CLIENT_HANDLERS } from './client.ts';
 import { CLUSTER_HANDLERS } from './cluster.ts';
@@ -8,7 +10,13 @@ import { COMMAND_HANDLERS } from './command.ts';
 import { CONFIG_HANDLERS } from './config.ts';
 import { CONNECTION_HANDLERS } from './connection.ts';
 import type { LocalHandler } from './context.ts';
+import { LATENCY_HANDLERS } from './latency.ts';
+import { MEMORY_HANDLERS } from './memory.ts';
+import { MONITOR_HANDLERS } from './monitor.ts';
+import { PROXY_HANDLERS } from './proxy.ts';
+import { SENTINEL_HANDLERS } from './sentinel.ts';
 import { SERVER_HANDLERS } from './server.ts';
+import { SLOWLOG_HANDLERS } from './slowlog.ts';
 
 /** By the table's names. Some are here before the verdicts call them local. */
 export const LOCAL_HANDLERS: ReadonlyMap<string, LocalHandler> = new Map(
@@ -19,6 +27,14 @@ export const LOCAL_HANDLERS: ReadonlyMap<string, LocalHandler> = new Map(
     CONFIG_HANDLERS,
     COMMAND_HANDLERS,
     SERVER_HANDLERS,
+    MONITOR_HANDLERS,
+    ACL_HANDLERS,
+    LATENCY_HANDLERS,
+    MEMORY_HANDLERS,
+    PROXY_HANDLERS,
+    SENTINEL_HANDLERS,
+    SLOWLOG_HANDLERS,
+    SCRIPT_HANDLERS,
   ].flatMap((handlers) => Object.entries(handlers)),
 );
 

@@ -4,9 +4,11 @@
  */
 
 import type { Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/session.ts';
+import type { PauseMode } from '../pause.ts';
 import { fieldOf, numberOf } from './asking-control.ts';
-import { type ClientFilter, clientMatcher } from './client-filter.ts';
-import { clientLine } from './client-line.ts';
+import { type ClientFilter, type ClientType, clientMatcher } from './client-filter.ts';
+import { clientLine, isSubscriber } from './client-line.ts';
 import type { LocalServices } from './context.ts';
 import { StatsBase, workerFacts } from './worker-facts.ts';
 
@@ -18,13 +20,37 @@ export function workerCalls(services: LocalServices): ReadonlyMap<string, Worker
   return new Map<string, WorkerCallHandler>([
     ['client.list.local', (argument) => listClients(services, argument as ClientFilter)],
     ['client.kill.local', (argument) => killClients(services, argument)],
+    ['client.unblock.local', (argument) => unblockClient(services, argument)],
+    ['client.pause.local', (argument) => pauseClients(services, argument)],
+    ['client.unpause.local', () => services.pause.end()],
+    ['monitor.count.local', () => services.monitors.count],
+    ['monitor.lease.local', (ms) => services.monitors.lease(numberOf(ms))],
+    ['monitor.feed.local', (lines) => services.monitors.feed(String(lines))],
     ['info.local', () => workerFacts(services, base)],
     ['stats.reset.local', () => base.reset(services.metrics)],
   ]);
 }
 
 function matching(services: LocalServices, filter: ClientFilter): Session[] {
-  return [...services.sessions()].filter(clientMatcher(filter, services.runtime.now()));
+  const typeOf = (session: Session): ClientType => {
+    if ((session.gate & GATE.monitor) !== 0) return 'replica';
+    return isSubscriber(services.factsOf(session)) ? 'pubsub' : 'normal';
+  };
+  return [...services.sessions()].filter(clientMatcher(filter, services.runtime.now(), typeOf));
+}
+
+function unblockClient(services: LocalServices, argument: unknown): boolean {
+  const id = numberOf(fieldOf(argument, 'id'));
+  const how = fieldOf(argument, 'how') === 'ERROR' ? 'ERROR' : 'TIMEOUT';
+  for (const session of services.sessions()) {
+    if (session.id === id) return services.unblock(session, how);
+  }
+  return false;
+}
+
+function pauseClients({ pause }: LocalServices, argument: unknown): void {
+  const mode: PauseMode = fieldOf(argument, 'mode') === 'write' ? 'write' : 'all';
+  pause.begin(mode, numberOf(fieldOf(argument, 'ms')));
 }
 
 function listClients(
@@ -34,7 +60,7 @@ function listClients(
   const now = services.runtime.now();
   return matching(services, filter).map((session) => ({
     id: session.id,
-    line: clientLine(session, services.table, now),
+    line: clientLine(session, services.factsOf(session), services.table, now),
   }));
 }
 

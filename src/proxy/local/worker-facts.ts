@@ -44,6 +44,7 @@ const COUNTERS: Readonly<Record<string, Scalar>> = {
 };
 const GAUGES: Readonly<Record<string, Scalar>> = {
   heldNow: SCALAR.heldNow,
+  blockedNow: SCALAR.blockedNow,
   cpuSeconds: SCALAR.cpuSeconds,
   residentBytes: SCALAR.residentBytes,
 };

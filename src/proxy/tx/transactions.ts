@@ -110,9 +110,15 @@ export class Transactions {
       transaction.appendLocal(id, argumentsOf(buf, frame));
     } else {
       transaction.append(buf, start, end);
+      if (kind === KIND.script) this.#noteScript(transaction, id, buf);
       if (((table.flags[id] as number) & FLAG.readonly) === 0) transaction.isRead = false;
     }
     this.#answer(session, id, QUEUED);
+  }
+
+  #noteScript(transaction: Transaction, id: number, buf: Slab): void {
+    const digest = this.#proxy.scripts.onQueued(id, buf);
+    if (digest !== '') transaction.digests.push(digest);
   }
 
   /** Any command that the session was refused outside of {@link queue}: EXEC fails too. */
@@ -186,13 +192,14 @@ export class Transactions {
   }
 
   #send(session: Session, id: number, transaction: Transaction): boolean {
-    const { dispatch, answers, routing, retries, time } = this.#proxy;
+    const { dispatch, answers, routing, retries, scripts, time } = this.#proxy;
     const watch = this.watches.of(session);
     const slot = transaction.slot >= 0 ? transaction.slot : (watch?.slot ?? dispatch.anySlot());
     if (transaction.locals.length > 0 && session.pending > 0) {
       session.gate |= GATE.barrier; // Its own answers must see what came before.
       return false;
     }
+    if (!scripts.areKnown(session, transaction.digests)) return false;
     if (!dispatch.mayUseSlot(session, slot, true)) return false;
     const lane = watch?.lane ?? dispatch.laneFor(session, slot);
     if (lane === null) {
@@ -201,7 +208,7 @@ export class Transactions {
       dispatch.failNow(session, id, slot);
       return true;
     }
-    const before = this.#locals.scriptsFor(transaction.digests);
+    const before = scripts.loadsFor(transaction.digests);
     const block = transaction.block(before);
     const swallows = before.length + 1 + transaction.remote;
     this.#open.delete(session);
@@ -217,6 +224,7 @@ export class Transactions {
     request.isRead = transaction.isRead && watch === undefined;
     request.lane = lane;
     lane.enqueue(request, block, 0, block.length, false, time);
+    if (!transaction.isRead) session.written |= 1 << (routing.owner[slot] as number);
     const travelsAlone = routing.motionCount !== 0 && routing.motion[slot] !== 0;
     // What is watched ends with the block; a command behind it uses the shared lane again.
     if (watch !== undefined || travelsAlone || answers.mayBeRefused(lane, request)) {
@@ -287,6 +295,11 @@ export class Transactions {
 
   isOpen(session: Session): boolean {
     return this.#open.has(session);
+  }
+
+  /** Would EXEC write now? */
+  writes(session: Session): boolean {
+    return this.#open.get(session)?.isRead === false;
   }
 
   /** Commands queued, -1 outside MULTI: CLIENT LIST's `multi`. */

@@ -21,8 +21,12 @@ export class Watch {
   lane: Lane<Request>;
   /** Of the first key. */
   readonly slot: number;
+  /** Named by WATCH so far. */
+  keys = 0;
   /** Nothing that follows can tell whether the keys were touched. */
   broken = false;
+  /** Its connection does not speak the protocol that it was opened for, and is not lent again. */
+  isSwitched = false;
 
   constructor(lane: Lane<Request>, slot: number) {
     this.lane = lane;
@@ -77,6 +81,7 @@ export class Watches {
       this.#watches.set(session, watch);
       session.gate |= GATE.watching;
     }
+    watch.keys += this.#proxy.frame.argc - 1;
     const request = dispatch.newRequest(session, id, slot);
     if (watch.broken) {
       // It has lost what it watched before: EXEC will say nil whatever is added.
@@ -124,6 +129,15 @@ export class Watches {
     return watch.lane.state === LANE.closed ? null : watch.lane;
   }
 
+  /** HELLO while watching: the connection must stay, so it changes its protocol with the session. */
+  onProtocol(session: Session): void {
+    const watch = this.#watches.get(session);
+    if (watch === undefined) return;
+    watch.isSwitched = true;
+    const hello = encodeRequest(['HELLO', String(session.protocol)]);
+    this.#proxy.lanes.tell(watch.lane, hello, this.#proxy.time);
+  }
+
   /** A command on this lane was turned away, or the lane died. */
   onTrouble(session: Session | null, lane: Lane<Request>): void {
     if (session === null) return;
@@ -142,9 +156,11 @@ export class Watches {
     this.#watches.delete(session);
     session.gate &= ~GATE.watching;
     const { lane } = watch;
+    // What is still under way on it must not be overtaken on the shared lane.
+    if (session.pending > 0 && !session.closed) session.gate |= GATE.barrier;
     if (!isClean && lane.state !== LANE.closed) {
       this.#proxy.lanes.tell(lane, UNWATCH, this.#proxy.time);
     }
-    this.#pins.give(lane);
+    this.#pins.give(lane, !watch.isSwitched);
   }
 }

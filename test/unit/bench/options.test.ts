@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { parseOptions } from '../../../bench/options.ts';
 
 describe('parseOptions', () => {
-  it('runs five rounds of load and the stopped shard when nothing is said', () => {
+  it('runs five rounds of load, the stopped shard and waiting clients when nothing is said', () => {
     const options = parseOptions([]);
-    expect(options.parts).toEqual(['load', 'stalled-shard']);
+    expect(options.parts).toEqual(['load', 'stalled-shard', 'sessions']);
     expect(options.rounds).toBe(5);
   });
   it('shortens rounds and cells for a quick look, unless told otherwise', () => {

@@ -62,7 +62,11 @@ describe('slotgate', () => {
 
   it.each([
     ['serv', 'slotgate: unknown command', 'Did you mean serve?'],
-    ['help nope', 'slotgate: unknown command', 'allowed: serve, local, config, healthcheck'],
+    [
+      'help nope',
+      'slotgate: unknown command',
+      'allowed: serve, local, config, commands, healthcheck',
+    ],
     ['--bogus', 'slotgate: unknown option', 'allowed: --version, --help'],
     ['config', 'slotgate config: a subcommand is missing', 'allowed: check, print-default, schema'],
     ['config chek', 'slotgate config: unknown command', 'Did you mean check?'],

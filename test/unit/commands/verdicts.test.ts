@@ -58,6 +58,7 @@ describe('every command of the table', () => {
       allow(info.name === 'command' ? 'local' : 'container');
     } else if (takesKeys(info)) {
       allow('route');
+      if (info.name.startsWith('eval')) allow('script');
       if (isRead && info.lastKey === -1) allow('mget', 'count');
       if (isWrite && info.lastKey === -1) allow(info.keyStep === 2 ? 'mset' : 'count');
     } else if ((isRead || isWrite) && !READS_NOTHING.has(info.name)) {
@@ -97,7 +98,7 @@ describe('verdicts', () => {
     for (const info of known.filter((other) => other.flags.includes('blocking'))) {
       if (info.name === 'xread' || info.name === 'xreadgroup') continue;
       const { outside } = verdictOf(info.name);
-      expect(['block', 'later', 'flow'], info.name).toContain(outside);
+      expect(['block', 'later', 'flow', 'refused'], info.name).toContain(outside);
     }
   });
 
@@ -122,9 +123,10 @@ describe('verdicts', () => {
 
   test.each([
     ['get', 'route', 'node'],
-    ['eval', 'route', 'node'],
-    ['spublish', 'route', 'node'],
-    ['publish', 'anyPrimary', 'node'],
+    ['eval', 'script', 'node'],
+    ['fcall', 'route', 'node'],
+    ['spublish', 'pubsub', 'node'],
+    ['publish', 'pubsub', 'node'],
     ['dbsize', 'fanout', 'refuse'],
     ['script|load', 'fanout', 'refuse'],
     ['ping', 'local', 'local'],
@@ -137,9 +139,9 @@ describe('verdicts', () => {
     ['shutdown', 'refused', 'refuse'],
     ['blpop', 'block', 'node'],
     ['multi', 'transaction', 'local'],
-    ['subscribe', 'later', 'refuse'],
+    ['subscribe', 'pubsub', 'refuse'],
     ['memory|usage', 'route', 'node'],
-    ['memory|stats', 'later', 'refuse'],
+    ['memory|stats', 'local', 'refuse'],
     ['acl|whoami', 'local', 'local'],
     ['object', 'container', 'node'],
     ['object|encoding', 'route', 'node'],

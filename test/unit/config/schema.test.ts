@@ -17,6 +17,8 @@ describe('defaults', () => {
     expect(defaultConfig()).toEqual({
       bind: ['127.0.0.1'],
       port: 6379,
+      'sentinel-port': 0,
+      face: 'cluster',
       http: { bind: '127.0.0.1', port: 8379 },
       workers: 'auto',
       requirepass: '',
@@ -54,9 +56,10 @@ describe('defaults', () => {
       },
       heartbeatMs: 1000,
       drainTimeoutMs: 25_000,
-      announce: { host: '', port: 0 },
+      announce: { host: '', port: 0, proxies: [], masterName: 'mymaster' },
       log: { level: 'info', format: 'auto' },
       commands: { deny: [] },
+      crossSlot: { emulate: false, maxBytes: 64 * 1024 ** 2 },
       transport: 'auto',
     });
   });

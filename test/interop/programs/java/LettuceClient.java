@@ -2,94 +2,201 @@ import io.lettuce.core.ClientOptions;
 import io.lettuce.core.KeyScanCursor;
 import io.lettuce.core.KeyValue;
 import io.lettuce.core.RedisClient;
-import io.lettuce.core.RedisCommandExecutionException;
 import io.lettuce.core.RedisFuture;
 import io.lettuce.core.ScanArgs;
 import io.lettuce.core.ScanCursor;
 import io.lettuce.core.ScriptOutputType;
+import io.lettuce.core.TransactionResult;
+import io.lettuce.core.api.StatefulConnection;
 import io.lettuce.core.api.sync.RedisCommands;
 import io.lettuce.core.cluster.RedisClusterClient;
 import io.lettuce.core.cluster.api.async.RedisClusterAsyncCommands;
 import io.lettuce.core.cluster.api.sync.RedisClusterCommands;
+import io.lettuce.core.codec.ByteArrayCodec;
+import io.lettuce.core.codec.StringCodec;
+import io.lettuce.core.output.NestedMultiOutput;
+import io.lettuce.core.protocol.CommandType;
 import io.lettuce.core.protocol.ProtocolVersion;
+import io.lettuce.core.pubsub.RedisPubSubAdapter;
+import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 
 /** Lettuce with its defaults: the arguments are the port and plain, resp2 or cluster. */
-public class LettuceClient {
-  static final int COUNT = 300;
+public class LettuceClient extends Program {
+  final String url;
+  final String mode;
+  final List<String> messages = new CopyOnWriteArrayList<>();
+  RedisClient plain;
+  RedisClusterClient cluster;
+  RedisClusterCommands<String, String> client;
+  RedisClusterAsyncCommands<String, String> pipelined;
+  StatefulRedisPubSubConnection<String, String> subscriber;
 
-  static void same(Object got, Object wanted) {
-    if (!Objects.equals(got, wanted)) throw new AssertionError(got + " instead of " + wanted);
+  LettuceClient(String url, String mode) {
+    super("lettuce:" + mode);
+    this.url = url;
+    this.mode = mode;
   }
 
-  public static void main(String[] args) throws Exception {
-    String address = "redis://127.0.0.1:" + args[0];
-    String mode = args[1];
+  void open() {
     if (mode.equals("cluster")) {
-      try (RedisClusterClient client = RedisClusterClient.create(address);
-          var connection = client.connect()) {
-        exercise(connection.sync(), connection.async(), mode);
-      }
+      cluster = RedisClusterClient.create(url);
+      var connection = cluster.connect();
+      client = connection.sync();
+      pipelined = connection.async();
     } else {
-      try (RedisClient client = RedisClient.create(address)) {
-        if (mode.equals("resp2")) {
-          client.setOptions(ClientOptions.builder().protocolVersion(ProtocolVersion.RESP2).build());
-        }
-        try (var connection = client.connect()) {
-          exercise(connection.sync(), connection.async(), mode);
-          RedisCommands<String, String> commands = connection.sync();
-          same(commands.ping(), "PONG");
-        }
+      plain = RedisClient.create(url);
+      if (mode.equals("resp2")) {
+        plain.setOptions(ClientOptions.builder().protocolVersion(ProtocolVersion.RESP2).build());
       }
+      var connection = plain.connect();
+      client = connection.sync();
+      pipelined = connection.async();
     }
-    System.out.println("ok " + mode + " Lettuce");
-    System.exit(0);
+    same(client.ping(), "PONG");
   }
 
-  static void exercise(
-      RedisClusterCommands<String, String> client,
-      RedisClusterAsyncCommands<String, String> later,
-      String mode)
-      throws Exception {
-    same(client.set("lettuce:greeting", "hello"), "OK");
-    same(client.get("lettuce:greeting"), "hello");
-    same(client.get("lettuce:nothing"), null);
-    client.hset("lettuce:hash", Map.of("a", "1", "b", "2"));
-    same(client.hgetall("lettuce:hash"), Map.of("a", "1", "b", "2"));
-    String[] scriptKeys = {"lettuce:s"};
-    List<String> told =
-        client.eval("return {KEYS[1], ARGV[1]}", ScriptOutputType.MULTI, scriptKeys, "x");
-    same(told, List.of("lettuce:s", "x"));
-    try {
-      client.lpush("lettuce:greeting", "x");
-      throw new AssertionError("LPUSH on a string went well");
-    } catch (RedisCommandExecutionException error) {
-      same(error.getMessage().startsWith("WRONGTYPE"), true);
-    }
+  /** A connection of its own, as blocking commands and transactions need: to the one node. */
+  RedisCommands<String, String> single() {
+    if (plain != null) return plain.connect().sync();
+    var connection = cluster.connect();
+    return connection.getConnection(connection.getPartitions().getPartition(0).getNodeId()).sync();
+  }
 
-    List<String> keys = new ArrayList<>();
+  void values() throws Exception {
+    same(client.set(prefix + ":s", "hello"), "OK");
+    same(client.get(prefix + ":s"), "hello");
+    same(client.get(prefix + ":nothing"), null);
+    var binary =
+        plain != null
+            ? plain.connect(ByteArrayCodec.INSTANCE).sync()
+            : cluster.connect(ByteArrayCodec.INSTANCE).sync();
+    binary.set(allBytes(), allBytes());
+    same(java.util.Arrays.equals(binary.get(allBytes()), allBytes()), true);
+    client.hset(prefix + ":h", Map.of("a", "1", "b", "2"));
+    same(client.hgetall(prefix + ":h"), Map.of("a", "1", "b", "2"));
+    refused("WRONGTYPE", () -> client.lpush(prefix + ":s", "x"));
     Map<String, String> values = new HashMap<>();
-    for (int i = 0; i < COUNT; i++) keys.add("lettuce:" + mode + ":" + i);
-    for (String key : keys) values.put(key, "v-" + key);
+    for (String key : names(300, "many")) values.put(key, "v-" + key);
     same(client.mset(values), "OK");
-    List<RedisFuture<String>> answers = new ArrayList<>();
-    for (String key : keys) answers.add(later.get(key));
-    for (int i = 0; i < COUNT; i++) {
-      same(answers.get(i).get(10, TimeUnit.SECONDS), "v-" + keys.get(i));
-    }
-    String[] all = keys.toArray(String[]::new);
-    for (KeyValue<String, String> pair : client.mget(all)) {
+    String[] keys = names(300, "many").toArray(String[]::new);
+    for (KeyValue<String, String> pair : client.mget(keys)) {
       same(pair.getValue(), "v-" + pair.getKey());
     }
+    same(client.del(keys), 300L);
+  }
+
+  void pipeline() throws Exception {
+    List<String> keys = names(500, "p");
+    List<RedisFuture<String>> answers = new ArrayList<>();
+    for (int i = 0; i < 5000; i++) {
+      pipelined.set(keys.get(i % 500), "v" + i);
+      answers.add(pipelined.get(keys.get(i % 500)));
+    }
+    for (int i = 0; i < 5000; i++) same(answers.get(i).get(20, TimeUnit.SECONDS), "v" + i);
+  }
+
+  void multi() {
+    String count = "{" + prefix + "}:count";
+    String list = "{" + prefix + "}:list";
+    RedisCommands<String, String> own = single();
+    own.set(count, "41");
+    own.multi();
+    own.incr(count);
+    own.rpush(list, "a", "b");
+    own.lrange(list, 0, -1);
+    same(own.exec().stream().toList(), List.of(42L, 2L, List.of("a", "b")));
+    own.multi();
+    own.set(count, "x");
+    own.incr(count);
+    own.get(count);
+    TransactionResult answers = own.exec();
+    same(answers.get(0), "OK");
+    same(answers.get(1) instanceof Exception, true);
+    same(answers.get(2), "x");
+  }
+
+  void watch() {
+    String key = prefix + ":watched";
+    RedisCommands<String, String> own = single();
+    own.watch(key);
+    client.set(key, "from another");
+    own.multi();
+    own.set(key, "mine");
+    same(own.exec().wasDiscarded(), true);
+    own.watch(key);
+    own.multi();
+    own.set(key, "mine");
+    same(own.exec().wasDiscarded(), false);
+    same(client.get(key), "mine");
+  }
+
+  void scripts() throws Exception {
+    String sha = client.scriptLoad("return {KEYS[1], ARGV[1]}");
+    for (String key : names(12, "sha")) {
+      String[] keys = {key};
+      List<String> told = client.evalsha(sha, ScriptOutputType.MULTI, keys, "x");
+      same(told, List.of(key, "x"));
+    }
+    String[] any = {prefix + ":s"};
+    String unknown = "0".repeat(40);
+    refused("NOSCRIPT", () -> client.evalsha(unknown, ScriptOutputType.VALUE, any));
+  }
+
+  void pubsub() throws Exception {
+    String news = prefix + ":news";
+    subscriber = plain != null ? plain.connectPubSub() : cluster.connectPubSub();
+    subscriber.addListener(new Listener());
+    subscriber.async().subscribe(news).get(10, TimeUnit.SECONDS);
+    subscriber.async().psubscribe(prefix + ":n?ws").get(10, TimeUnit.SECONDS);
+    for (int i = 0; i < 100; i++) client.publish(news, String.valueOf(i));
+    until("200 messages", () -> messages.size() == 200);
+    for (String kind : List.of("plain ", "pattern ")) {
+      List<String> wanted = new ArrayList<>();
+      for (int i = 0; i < 100; i++) wanted.add(kind + news + " " + i);
+      same(messages.stream().filter(message -> message.startsWith(kind)).toList(), wanted);
+    }
+    subscriber.async().punsubscribe(prefix + ":n?ws").get(10, TimeUnit.SECONDS);
+  }
+
+  class Listener extends RedisPubSubAdapter<String, String> {
+    @Override
+    public void message(String channel, String message) {
+      messages.add("plain " + channel + " " + message);
+    }
+
+    @Override
+    public void message(String pattern, String channel, String message) {
+      messages.add("pattern " + channel + " " + message);
+    }
+  }
+
+  void blocking() throws Exception {
+    List<String> keys = names(3, "queue");
+    String[] waited = keys.toArray(String[]::new);
+    RedisCommands<String, String> own = single();
+    var popped = later(() -> own.blpop(10.0, waited));
+    client.rpush(keys.get(2), "late");
+    same(soon(popped), KeyValue.just(keys.get(2), "late"));
+    same(own.blpop(0.05, waited), null);
+    var scored = later(() -> own.bzpopmin(10.0, prefix + ":z"));
+    client.zadd(prefix + ":z", 1, "one");
+    same(soon(scored).getValue().getValue(), "one");
+  }
+
+  void scan() {
+    List<String> keys = names(300, "scan");
+    for (String key : keys) client.set(key, "x");
     Set<String> found = new HashSet<>();
-    ScanArgs matching = ScanArgs.Builder.matches("lettuce:" + mode + ":*").limit(50);
+    ScanArgs matching = ScanArgs.Builder.matches(prefix + ":scan:*").limit(200);
     KeyScanCursor<String> page = client.scan(ScanCursor.INITIAL, matching);
     found.addAll(page.getKeys());
     while (!page.isFinished()) {
@@ -97,6 +204,54 @@ public class LettuceClient {
       found.addAll(page.getKeys());
     }
     same(found, new HashSet<>(keys));
-    same(client.del(all), (long) COUNT);
+  }
+
+  void resp3() {
+    if (mode.equals("resp2")) throw new NotApplicable("RESP2 in this mode");
+    var output = new NestedMultiOutput<>(StringCodec.UTF8);
+    same(single().dispatch(CommandType.HELLO, output).toString().contains("proto, 3"), true);
+  }
+
+  void failover() throws Exception {
+    RedisCommands<String, String> own = single();
+    var popped = later(() -> patiently(() -> own.blpop(0.0, prefix + ":patient")));
+    setThroughFailover(new Own());
+    client.rpush(prefix + ":patient", "at last");
+    same(soon(popped).getValue(), "at last");
+    until(
+        "a message after the failover",
+        () -> {
+          client.publish(prefix + ":news", "after");
+          Thread.sleep(50);
+          return messages.contains("plain " + prefix + ":news after");
+        });
+  }
+
+  class Own implements Store {
+    @Override
+    public void set(String key, String value) {
+      client.set(key, value);
+    }
+
+    @Override
+    public String get(String key) {
+      return client.get(key);
+    }
+  }
+
+  public static void main(String[] args) {
+    LettuceClient own = new LettuceClient("redis://127.0.0.1:" + args[0], args[1]);
+    Map<String, Step> features = new LinkedHashMap<>();
+    features.put("values", own::values);
+    features.put("pipeline", own::pipeline);
+    features.put("multi", own::multi);
+    features.put("watch", own::watch);
+    features.put("eval", own::scripts);
+    features.put("pubsub", own::pubsub);
+    features.put("blocking", own::blocking);
+    features.put("scan", own::scan);
+    features.put("resp3", own::resp3);
+    features.put("failover", own::failover);
+    report(args[2], own::open, features);
   }
 }

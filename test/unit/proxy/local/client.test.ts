@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GATE } from '../../../../src/downstream/session.ts';
+import type { SessionFacts } from '../../../../src/proxy/local/context.ts';
 import { createRig } from './local-rig.ts';
 
 const OK = '+OK\r\n';
@@ -35,13 +36,13 @@ describe('CLIENT about this connection', () => {
     expect(session.libVersion).toBe('6.0.0');
   });
 
-  it('INFO has the fields of Redis 7.0.15 in its order, then those of 7.2', async () => {
+  it('INFO has the fields of Redis 7.0.15 in its order, then those of 7.2 and 7.4', async () => {
     const { run, session } = createRig();
     Object.assign(session, { name: 'me', libName: 'lib', libVersion: '1', protocol: 3 });
     session.lastActiveAt += 4000;
     const line =
       'id=65 addr=10.0.0.1:40065 laddr=10.0.0.9:6379 fd=-1 name=me age=5 idle=1 flags=N db=0 ' +
-      'sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 ' +
+      'sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 ' +
       'oll=0 omem=0 tot-mem=3500 events=r cmd=client|info user=default redir=-1 resp=3 ' +
       'lib-name=lib lib-ver=1\n';
     expect(await run('CLIENT', 'INFO')).toBe(`=${line.length + 4}\r\ntxt:${line}\r\n`);
@@ -70,6 +71,122 @@ describe('CLIENT about this connection', () => {
   it('GETREDIR: to nobody', async () => {
     expect(await createRig().run('CLIENT', 'GETREDIR')).toBe(':-1\r\n');
   });
+});
+
+describe('CLIENT INFO tells what the client is in the middle of', () => {
+  const info = async (gate: number, facts: Partial<SessionFacts>, waits = false) => {
+    const none = { queued: -1, watched: 0, channels: 0, patterns: 0, shardChannels: 0 };
+    const { run, session } = createRig({ facts: { ...none, ...facts } });
+    session.gate |= gate;
+    session.waits = waits;
+    return run('CLIENT', 'INFO');
+  };
+
+  it.each([
+    [GATE.multi, { queued: 2 }, / flags=x .* multi=2 /],
+    [GATE.watching, { watched: 3 }, / flags=N .* watch=3 /],
+    [0, { channels: 1, patterns: 2, shardChannels: 4 }, / flags=P .* sub=1 psub=2 ssub=4 /],
+    [GATE.monitor, {}, / flags=O /],
+    [GATE.paused, {}, / flags=b /],
+  ])('gate %i, %j', async (gate, facts, expected) => {
+    expect(await info(gate, facts)).toMatch(expected);
+  });
+
+  it('in a blocking command', async () => {
+    expect(await info(0, {}, true)).toMatch(/ flags=b /);
+  });
+});
+
+describe('CLIENT UNBLOCK', () => {
+  const asked: unknown[] = [];
+  const rig = (found: boolean) =>
+    createRig({
+      control: {
+        'client.unblock': (argument) => {
+          asked.push(argument);
+          return found;
+        },
+      },
+    });
+
+  it.each([
+    [['77'], { id: 77, how: 'TIMEOUT' }],
+    [['77', 'timeout'], { id: 77, how: 'TIMEOUT' }],
+    [['77', 'Error'], { id: 77, how: 'ERROR' }],
+  ])('%j', async (args, argument) => {
+    expect(await rig(true).run('CLIENT', 'UNBLOCK', ...args)).toBe(':1\r\n');
+    expect(asked.pop()).toEqual(argument);
+    expect(await rig(false).run('CLIENT', 'UNBLOCK', ...args)).toBe(':0\r\n');
+  });
+
+  it.each([
+    [['x'], '-ERR value is not an integer or out of range\r\n'],
+    [['7', 'maybe'], '-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR\r\n'],
+  ])('%j', async (args, expected) => {
+    expect(await rig(true).run('CLIENT', 'UNBLOCK', ...args)).toBe(expected);
+  });
+});
+
+describe('CLIENT PAUSE', () => {
+  const asked: unknown[] = [];
+  const rig = (silent = 0) =>
+    createRig({
+      control: {
+        'client.pause': (argument) => {
+          asked.push(argument);
+          return { silent };
+        },
+        'client.unpause': () => ({ silent }),
+      },
+    });
+
+  it.each([
+    [['100'], { ms: 100, mode: 'all' }],
+    [['0', 'WRITE'], { ms: 0, mode: 'write' }],
+    [['5', 'all'], { ms: 5, mode: 'all' }],
+  ])('%j', async (args, argument) => {
+    expect(await rig().run('CLIENT', 'PAUSE', ...args)).toBe(OK);
+    expect(asked.pop()).toEqual(argument);
+  });
+
+  it.each([
+    [['abc'], '-ERR timeout is not an integer or out of range\r\n'],
+    [['99999999999'], '-ERR timeout is not an integer or out of range\r\n'],
+    [['-1'], '-ERR timeout is negative\r\n'],
+    [['10', 'X'], '-ERR CLIENT PAUSE mode must be WRITE or ALL\r\n'],
+  ])('%j', async (args, expected) => {
+    expect(await rig().run('CLIENT', 'PAUSE', ...args)).toBe(expected);
+  });
+
+  it('is an error while a worker is silent', async () => {
+    expect(await rig(1).run('CLIENT', 'PAUSE', '10')).toMatch(/^-ERR 1 of slotgate's workers/);
+    expect(await rig(1).run('CLIENT', 'UNPAUSE')).toMatch(/^-ERR 1 of slotgate's workers/);
+    expect(await rig().run('CLIENT', 'UNPAUSE')).toBe(OK);
+  });
+});
+
+describe('CLIENT options that are not here', () => {
+  it.each([['TRACKING'], ['CACHING']])('%s says why', async (option) => {
+    const reply = await createRig().run('CLIENT', option, 'on');
+    expect(reply).toMatch(/^-ERR client-side caching is not available through slotgate/);
+  });
+
+  it('TRACKINGINFO says that it is off', async () => {
+    const { run, session } = createRig();
+    session.protocol = 3;
+    expect(await run('CLIENT', 'TRACKINGINFO')).toBe(
+      '%3\r\n$5\r\nflags\r\n~1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n',
+    );
+  });
+
+  it.each([['MAINT_NOTIFICATIONS'], ['CAPA']])(
+    '%s: as a server that knows it not',
+    async (name) => {
+      expect(await createRig().run('CLIENT', name, 'redirect')).toBe(
+        `-ERR unknown subcommand '${name}'. Try CLIENT HELP.\r\n`,
+      );
+    },
+  );
 });
 
 describe('CLIENT REPLY', () => {
@@ -119,14 +236,14 @@ describe('CLIENT LIST', () => {
   });
 
   it.each([
-    ['normal', false],
-    ['PUBSUB', true],
-    ['master', true],
-    ['replica', true],
-    ['slave', true],
-  ])('TYPE %s', async (type, nobody) => {
-    await rig().run('CLIENT', 'LIST', 'TYPE', type);
-    expect(asked.pop()).toEqual({ nobody });
+    ['normal', 'normal'],
+    ['PUBSUB', 'pubsub'],
+    ['master', 'primary'],
+    ['replica', 'replica'],
+    ['slave', 'replica'],
+  ])('TYPE %s', async (given, type) => {
+    await rig().run('CLIENT', 'LIST', 'TYPE', given);
+    expect(asked.pop()).toEqual({ type });
   });
 
   it.each([
@@ -172,8 +289,8 @@ describe('CLIENT KILL', () => {
     [['ID', '7'], { ids: [7], except: 65 }],
     [['ID', '7', 'ID', '8'], { ids: [8], except: 65 }],
     [['addr', 'a:1', 'LADDR', 'b:2'], { address: 'a:1', localAddress: 'b:2', except: 65 }],
-    [['TYPE', 'normal', 'SKIPME', 'no'], { nobody: false, except: 0 }],
-    [['TYPE', 'pubsub'], { nobody: true, except: 65 }],
+    [['TYPE', 'normal', 'SKIPME', 'no'], { type: 'normal', except: 0 }],
+    [['TYPE', 'pubsub'], { type: 'pubsub', except: 65 }],
     [['USER', 'default', 'SKIPME', 'YES'], { user: 'default', except: 65 }],
     [['MAXAGE', '60'], { maxAge: 60, except: 65 }],
   ])('%j', async (args, filter) => {

@@ -90,6 +90,103 @@ describe('CLUSTER INFO', () => {
   });
 });
 
+describe('with several slotgates announced', () => {
+  const announceProxies = [
+    { host: '10.0.0.9', port: 6380 },
+    { host: '10.0.0.8', port: 6379 },
+    { host: '10.0.0.9', port: 6379 },
+  ];
+  const settings = { announceProxies };
+
+  it('each is a node with an equal share, and one is the one that answers', async () => {
+    const text = await createRig({ settings }).run('CLUSTER', 'NODES');
+    const lines = text.split('\n').filter((line) => /^[0-9a-f]{40} /.test(line));
+    expect(lines.map((line) => line.replace(/^\S+ /, ''))).toEqual([
+      '10.0.0.8:6379@16379 master - 0 0 1 connected 0-5460',
+      '10.0.0.9:6379@16379 myself,master - 0 0 2 connected 5461-10922',
+      '10.0.0.9:6380@16380 master - 0 0 3 connected 10923-16383',
+    ]);
+    expect(new Set(lines.map((line) => line.slice(0, 40))).size).toBe(3);
+    expect(await createRig({ settings }).run('CLUSTER', 'MYID')).toBe(
+      bulk((lines[1] as string).slice(0, 40)),
+    );
+    expect(await createRig({ settings }).run('CLUSTER', 'INFO')).toContain('cluster_size:3');
+  });
+
+  it('all show the same nodes, in whatever order they are configured', async () => {
+    const ids = async (proxies: typeof announceProxies, local: string) => {
+      const session = createSession(65, { local });
+      const rig = createRig({ settings: { announceProxies: proxies }, session });
+      return (await rig.run('CLUSTER', 'NODES')).replace('myself,', '');
+    };
+    const one = await ids(announceProxies, '10.0.0.8:6379');
+    expect(await ids([...announceProxies].reverse(), '10.0.0.9:6380')).toHaveLength(one.length);
+    expect(await ids([...announceProxies].reverse(), '10.0.0.9:6380')).toBe(one);
+  });
+
+  it.each([
+    ['172.17.0.2:6380', '10.0.0.9:6380'],
+    ['172.17.0.2:1', '10.0.0.8:6379'],
+  ])('at %s, which nobody announced, it is still one of them', async (local, expected) => {
+    const rig = createRig({ settings, session: createSession(65, { local }) });
+    const text = await rig.run('CLUSTER', 'NODES');
+    expect(text.match(/(\S+)@\d+ myself/)?.[1]).toBe(expected);
+  });
+
+  it('SLOTS and SHARDS have no holes', async () => {
+    const text = await createRig({ settings }).run('CLUSTER', 'SLOTS');
+    const numbers = [...text.matchAll(/^\*3\r\n:(\d+)\r\n:(\d+)/gm)].map(([, a, b]) => [a, b]);
+    expect(numbers).toEqual([
+      ['0', '5460'],
+      ['5461', '10922'],
+      ['10923', '16383'],
+    ]);
+    expect(await createRig({ settings }).run('CLUSTER', 'SHARDS')).toMatch(/^\*3\r\n/);
+  });
+});
+
+describe('face: standalone', () => {
+  const settings = { face: 'standalone' } as const;
+
+  it.each(['SLOTS', 'NODES', 'INFO', 'SHARDS', 'MYID'])('CLUSTER %s is disabled', async (name) => {
+    expect(await createRig({ settings }).run('CLUSTER', name)).toBe(
+      '-ERR This instance has cluster support disabled\r\n',
+    );
+  });
+
+  it('INFO, HELLO and CONFIG GET say so too', async () => {
+    const { run } = createRig({ settings });
+    expect(await run('INFO', 'server')).toContain('redis_mode:standalone\r\n');
+    expect(await run('INFO', 'cluster')).toContain('cluster_enabled:0\r\n');
+    expect(await run('HELLO')).toContain('$4\r\nmode\r\n$10\r\nstandalone\r\n');
+    expect(await run('CONFIG', 'GET', 'cluster-enabled')).toContain('$2\r\nno\r\n');
+  });
+});
+
+describe('SENTINEL', () => {
+  it('names this address for any name', async () => {
+    const { run } = createRig();
+    const here = '*2\r\n$8\r\n10.0.0.9\r\n$4\r\n6379\r\n';
+    expect(await run('SENTINEL', 'get-master-addr-by-name', 'whatever')).toBe(here);
+    expect(await run('SENTINEL', 'GET-PRIMARY-ADDR-BY-NAME', 'x')).toBe(here);
+    expect(await run('SENTINEL', 'sentinels', 'x')).toBe('*0\r\n');
+    expect(await run('SENTINEL', 'replicas', 'x')).toBe('*0\r\n');
+    expect(await run('SENTINEL', 'ckquorum', 'x')).toMatch(/^\+OK 1 usable Sentinels/);
+    expect(await run('SENTINEL', 'masters')).toMatch(
+      /^\*1\r\n\*40\r\n\$4\r\nname\r\n\$8\r\nmymaster/,
+    );
+    expect(await run('SENTINEL', 'master', 'mine')).toMatch(/^\*40\r\n\$4\r\nname\r\n\$4\r\nmine/);
+  });
+
+  it('on the Sentinel port names the other one', async () => {
+    const session = createSession(65, { local: '10.0.0.9:26379' });
+    const { run } = createRig({ session, settings: { sentinelPort: 26379 } });
+    expect(await run('SENTINEL', 'get-master-addr-by-name', 'm')).toBe(
+      '*2\r\n$8\r\n10.0.0.9\r\n$4\r\n6379\r\n',
+    );
+  });
+});
+
 describe('the address shown', () => {
   const nodes = async (options: RigOptions) =>
     (await createRig(options).run('CLUSTER', 'NODES')).split(' ')[1];

@@ -219,7 +219,7 @@ describe('COMMAND DOCS', () => {
     const reply = await run(['DOCS', 'client'], { control, protocol: 3 });
     expect(reply).toMatch(/^%1\r\n\$6\r\nclient\r\n%2\r\n\$7\r\nsummary\r\n\$7\r\nClients\r\n/);
     expect(reply).toContain('$9\r\nclient|id\r\n%1\r\n$7\r\nsummary\r\n$2\r\nId\r\n');
-    expect(reply).not.toContain('client|pause');
+    expect(reply).not.toContain('client|import-source');
   });
 
   it('has an entry of the same form for each where no node tells', async () => {

@@ -101,25 +101,39 @@ describe('CONFIG SET', () => {
     ],
     [['databases', '16'], failed('databases', 'it has only this value in slotgate')],
     [
-      ['save', '', 'timeout', '5'],
-      failed(
-        'timeout',
-        'it cannot change while slotgate runs; set it in the configuration and restart',
-      ),
-    ],
-    [
-      ['HOLD.TIMEOUTMS', '5'],
-      failed(
-        'HOLD.TIMEOUTMS',
-        'it cannot change while slotgate runs; set it in the configuration and restart',
-      ),
-    ],
-    [
       ['maxmemory', '100mb'],
       failed('maxmemory', "it is a setting of the cluster's nodes, which slotgate does not change"),
     ],
   ])('%j', async (args, expected) => {
     expect(await rig().run('CONFIG', 'SET', ...args)).toBe(expected);
+  });
+
+  it("has control change what is slotgate's own, all at once", async () => {
+    const asked: unknown[] = [];
+    const { run } = createRig({
+      settings: {
+        visible: new Map([
+          ['timeout', '0'],
+          ['hold.timeoutMs', '10000'],
+        ]),
+      },
+      control: {
+        'config.set': (changes) => {
+          asked.push(changes);
+          return asked.length === 1 ? null : { name: 'timeout', why: 'not now' };
+        },
+      },
+    });
+    expect(await run('CONFIG', 'SET', 'save', '', 'TIMEOUT', '5', 'hold.timeoutms', '1s')).toBe(
+      '+OK\r\n',
+    );
+    expect(asked).toEqual([
+      [
+        { name: 'timeout', value: '5' },
+        { name: 'hold.timeoutMs', value: '1s' },
+      ],
+    ]);
+    expect(await run('CONFIG', 'SET', 'timeout', '6')).toBe(failed('timeout', 'not now'));
   });
 });
 

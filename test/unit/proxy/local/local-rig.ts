@@ -6,14 +6,21 @@ import { CommandTable } from '../../../../src/commands/table.ts';
 import { KIND } from '../../../../src/commands/verdicts.ts';
 import { ReplyStore } from '../../../../src/downstream/reply-store.ts';
 import { GATE, Session, type SessionOwner } from '../../../../src/downstream/session.ts';
+import type { ControlCalls } from '../../../../src/lib/planes.ts';
 import { SlabPool } from '../../../../src/lib/slab.ts';
 import { WorkerMetrics } from '../../../../src/metrics/worker-metrics.ts';
-import type { LocalServices, LocalSettings } from '../../../../src/proxy/local/context.ts';
+import type {
+  LocalServices,
+  LocalSettings,
+  SessionFacts,
+} from '../../../../src/proxy/local/context.ts';
 import { localHandlers } from '../../../../src/proxy/local/registry.ts';
+import { Monitors } from '../../../../src/proxy/monitor/monitors.ts';
+import { Pause } from '../../../../src/proxy/pause.ts';
 import { ReplyWriter } from '../../../../src/resp/reply-writer.ts';
 import { RequestFrame } from '../../../../src/resp/request-framer.ts';
 import { SLOT_COUNT, type Snapshot } from '../../../../src/topology/snapshot.ts';
-import type { ByteStream } from '../../../../src/transport/transport.ts';
+import type { ByteStream, Runtime } from '../../../../src/transport/transport.ts';
 
 export const NODE_ID = 'e343a06a7e6763c56408f1db6f3415a4ab4ac7e8';
 /** Where the clocks of the rig stand. */
@@ -110,6 +117,8 @@ export interface RigOptions {
   /** What is not here is not answered: control is gone. */
   readonly control?: ControlAnswers;
   readonly session?: Session;
+  /** Of every session. */
+  readonly facts?: SessionFacts;
   /** Besides the one that asks. */
   readonly others?: readonly Session[];
 }
@@ -119,10 +128,24 @@ export interface Closed {
   readonly graceful: boolean;
 }
 
+export interface Unblocked {
+  readonly id: number;
+  readonly how: string;
+}
+
+const NO_FACTS: SessionFacts = {
+  queued: -1,
+  watched: 0,
+  channels: 0,
+  patterns: 0,
+  shardChannels: 0,
+};
+
 export interface Rig {
   readonly session: Session;
   readonly services: LocalServices;
   readonly closed: Closed[];
+  readonly unblocked: Unblocked[];
   /** The reply's bytes, one character each. */
   run(...args: readonly (string | Buffer)[]): Promise<string>;
 }
@@ -134,6 +157,10 @@ export function createRig(options: RigOptions = {}): Rig {
     port: 6379,
     announceHost: '',
     announcePort: 0,
+    announceProxies: [],
+    masterName: 'mymaster',
+    face: 'cluster',
+    sentinelPort: 0,
     workers: 2,
     workerId: 1,
     nodeId: NODE_ID,
@@ -151,31 +178,49 @@ export function createRig(options: RigOptions = {}): Rig {
   }
   const sessions = [session, ...(options.others ?? [])];
   const closed: Closed[] = [];
+  const unblocked: Unblocked[] = [];
+  const runtime: Runtime = {
+    now: () => NOW_MS,
+    wallClock: () => WALL_MS,
+    afterTurn: refuse,
+    every: () => () => undefined,
+    random: refuse,
+  };
+  const link: ControlCalls = {
+    call: async (method, argument, deadlineMs) => {
+      const answer = options.control?.[method];
+      if (answer === undefined) throw new Error('control does not answer');
+      // As between processes.
+      return structuredClone(await answer(structuredClone(argument), deadlineMs));
+    },
+  };
+  const view = { table: TABLE, sessions, runtime, link, limits: OWNER.limits };
   const services: LocalServices = {
     settings,
-    runtime: {
-      now: () => NOW_MS,
-      wallClock: () => WALL_MS,
-      afterTurn: refuse,
-      every: refuse,
-      random: refuse,
-    },
+    runtime,
     table: TABLE,
     metrics: new WorkerMetrics(TABLE.names),
-    control: {
-      call: async (method, argument, deadlineMs) => {
-        const answer = options.control?.[method];
-        if (answer === undefined) throw new Error('control does not answer');
-        // As between processes.
-        return structuredClone(await answer(structuredClone(argument), deadlineMs));
-      },
+    control: link,
+    factsOf: () => options.facts ?? NO_FACTS,
+    unblock: ({ id }, how) => {
+      unblocked.push({ id, how });
+      return true;
     },
+    pause: new Pause(view),
+    monitors: new Monitors(view),
     snapshot: () => (options.snapshot === undefined ? createSnapshot() : options.snapshot),
     sessions: () => sessions,
     sessionCount: () => sessions.length,
+    forgetState: () => {},
     closeSession: ({ id }, { graceful }) => closed.push({ id, graceful }),
   };
-  return { session, services, closed, run: (...args) => runCommand(session, services, args) };
+  return {
+    session,
+    services,
+    closed,
+    unblocked,
+    run: (...args) => runCommand(session, services, args),
+  };
 }
 
 const HANDLERS = localHandlers(TABLE);

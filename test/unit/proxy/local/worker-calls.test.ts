@@ -22,8 +22,8 @@ describe('client.list.local', () => {
       (call('client.list.local', filter) as { id: number }[]).map(({ id }) => id);
     expect(ids({})).toEqual([65, 129, 193]);
     expect(ids({ ids: [193, 4, 65] })).toEqual([65, 193]);
-    expect(ids({ nobody: true })).toEqual([]);
-    expect(ids({ nobody: false })).toEqual([65, 129, 193]);
+    expect(ids({ type: 'pubsub' })).toEqual([]);
+    expect(ids({ type: 'normal' })).toEqual([65, 129, 193]);
   });
 
   it('leaves out who has gone', () => {
@@ -49,7 +49,7 @@ describe('client.kill.local', () => {
     [{ user: 'default', except: 65 }, [129, 193]],
     [{ maxAge: 61 }, [129]],
     [{ maxAge: 60 }, [129, 193]],
-    [{ nobody: true }, []],
+    [{ type: 'pubsub' }, []],
     [{ except: 0 }, [65, 129, 193]],
   ])('%j', (filter, expected) => {
     const { call, closed } = createWorker();

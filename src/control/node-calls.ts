@@ -1,0 +1,63 @@
+/**
+ * Commands that a worker has control run on every primary, or on every node, for answers that are
+ * merged over them: SLOWLOG, LATENCY, MEMORY. Replies go back as they came, texts as Buffers.
+ */
+
+import { nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
+import type { CallServer } from './calls.ts';
+import type { InstanceNodes } from './instance-calls.ts';
+
+/** Left of a caller's deadline for the way back. */
+const RETURN_MS = 50;
+
+export interface NodeReply {
+  readonly id: string;
+  /** "host:port" */
+  readonly address: string;
+  readonly value: unknown;
+  /** Why there is no value; '' when there is one. */
+  readonly error: string;
+}
+
+/** Registers `nodes.primaries` and `nodes.all`: the command's words in, a reply per node out. */
+export function registerNodeCalls(calls: CallServer, nodes: InstanceNodes): void {
+  const askAll = (asked: readonly SnapshotNode[], words: unknown, ms: number) =>
+    Promise.all(asked.map((node) => ask(nodes, node, commandOf(words), ms - RETURN_MS)));
+  calls.register('nodes.primaries', (words, ms) =>
+    askAll(primariesOf(nodes.snapshot()), words, ms),
+  );
+  calls.register('nodes.all', (words, ms) => askAll(nodes.snapshot()?.nodes ?? [], words, ms));
+}
+
+export function primariesOf(snapshot: Snapshot | null): SnapshotNode[] {
+  if (snapshot === null) return [];
+  return snapshot.shards.flatMap(({ primary }) => snapshot.nodes[primary] ?? []);
+}
+
+function commandOf(words: unknown): readonly [string, ...string[]] {
+  if (!Array.isArray(words) || words.length === 0) throw new Error('no command was given');
+  return words.map(String) as [string, ...string[]];
+}
+
+async function ask(
+  nodes: InstanceNodes,
+  node: SnapshotNode,
+  command: readonly [string, ...string[]],
+  ms: number,
+): Promise<NodeReply> {
+  const { id } = node;
+  const address = nodeAddress(node);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('did not answer in time')), Math.max(1, ms));
+  });
+  try {
+    const value = await Promise.race([nodes.callNode(node, command), late]);
+    return { id, address, value, error: '' };
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    return { id, address, value: null, error: text };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * One EVALSHA whose node may not have the script: nothing of its session travels behind it, and
+ * when the node says NOSCRIPT, SCRIPT LOAD goes ahead of it on the same connection and it is sent
+ * again, once.
+ */
+
+import type { Slab } from '../../lib/slab.ts';
+import type { RouteNode } from '../../route/routing.ts';
+import { LANE, type Lane } from '../../upstream/lane.ts';
+import type { ProxyCore } from '../core.ts';
+import type { Request, Special } from '../request.ts';
+
+export class ScriptCall implements Special {
+  readonly swallows = 0;
+  /** Where it was sent last. */
+  lane: Lane<Request>;
+  /** A node said NOSCRIPT: it gets no second try. */
+  isMissing = false;
+  /** SCRIPT LOAD as bytes, once the body is known. */
+  load: Slab | null = null;
+  readonly #proxy: ProxyCore;
+  readonly #onServed: (lane: Lane<Request>) => void;
+
+  /** `onServed`: this connection's node has the script. */
+  constructor(proxy: ProxyCore, lane: Lane<Request>, onServed: (lane: Lane<Request>) => void) {
+    this.#proxy = proxy;
+    this.lane = lane;
+    this.#onServed = onServed;
+  }
+
+  /** A session that watches stays on its connection. */
+  laneFor(node: RouteNode, protocol: 2 | 3): Lane<Request> | null {
+    const { lanes, time } = this.#proxy;
+    const { lane } = this;
+    const isPinned = lane.options.pinned && lane.state === LANE.ready;
+    if (isPinned && lanes.owners.get(lane)?.node === node) return lane;
+    return lanes.lane(node, protocol, time);
+  }
+
+  beforeResend(lane: Lane<Request>): void {
+    this.lane = lane;
+    if (this.load !== null) this.#proxy.lanes.tell(lane, this.load, this.#proxy.time);
+  }
+
+  onAnswered(): void {
+    if (!this.isMissing || this.load !== null) this.#onServed(this.lane);
+  }
+}

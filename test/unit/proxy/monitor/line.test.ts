@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { monitorLine } from '../../../../src/proxy/monitor/line.ts';
+
+const line = (...args: (string | Buffer)[]): string =>
+  monitorLine(
+    1_339_518_083_107.412,
+    '127.0.0.1:60866',
+    args.map((arg) => Buffer.from(arg as string)),
+  );
+const shown = (...args: (string | Buffer)[]): string => line(...args).slice(line('').length - 2);
+
+describe('a line of MONITOR', () => {
+  it('has the time with microseconds and the address', () => {
+    expect(line('keys', '*')).toBe('1339518083.107412 [0 127.0.0.1:60866] "keys" "*"');
+    expect(monitorLine(1000.001, 'a:1', [Buffer.from('PING')])).toBe('1.000001 [0 a:1] "PING"');
+  });
+
+  it('escapes as Redis does', () => {
+    expect(shown('set', 'a', Buffer.from('x"\n\x01\xc3\xa9\\', 'latin1'))).toBe(
+      String.raw`"set" "a" "x\"\n\x01\xc3\xa9\\"`,
+    );
+    expect(shown('\r\t\x07\b')).toBe(String.raw`"\r\t\a\b"`);
+    expect(shown('')).toBe('""');
+  });
+
+  it.each([
+    [['AUTH', 'secret'], '"AUTH" "(redacted)"'],
+    [['auth', 'u', 'p'], '"auth" "(redacted)" "(redacted)"'],
+    [
+      ['HELLO', '3', 'AUTH', 'default', 'pw', 'SETNAME', 'n'],
+      '"HELLO" "3" "AUTH" "(redacted)" "(redacted)" "SETNAME" "n"',
+    ],
+    [['HELLO', '3', 'auth', 'u'], '"HELLO" "3" "auth" "(redacted)"'],
+  ])('leaves the secrets of %j out', (args, expected) => {
+    expect(shown(...args)).toBe(expected);
+  });
+
+  it('cuts what is very long', () => {
+    const text = shown('SET', 'k', Buffer.alloc(100_000, 'x'));
+    expect(text).toMatch(/x"\.\.\.$/);
+    expect(text.length).toBeLessThan(70_000);
+  });
+});
