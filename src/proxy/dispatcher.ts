@@ -7,7 +7,7 @@
 import { hasBlockOption } from '../commands/key-positions.ts';
 import { KEY_RULE } from '../commands/key-rules.ts';
 import { slotOf } from '../commands/slot.ts';
-import { type CommandTable, FLAG } from '../commands/table.ts';
+import { FLAG } from '../commands/table.ts';
 import { KIND } from '../commands/verdicts.ts';
 import { GATE, type Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
@@ -15,68 +15,34 @@ import { RESULT, SCALAR } from '../metrics/definitions.ts';
 import { NO_NODE } from '../route/routing.ts';
 import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../route/slot-of-keys.ts';
 import type { Lane } from '../upstream/lane.ts';
-import { SUBSCRIBE_VERBS, UNSUBSCRIBE_VERBS } from '../upstream/subscriber.ts';
 import { BLOCKING, type Blocking } from './blocking/blocking.ts';
 import type { Dispatch, ProxyCore } from './core.ts';
+import { EffectiveKinds } from './effective-kinds.ts';
 import { EMULATED } from './emulation/registry.ts';
-import { asLine, NOAUTH, whileSubscribed } from './error-replies.ts';
+import { asLine, wrongArity } from './error-replies.ts';
 import { Fanout } from './fanout.ts';
 import type { Flows } from './flows/flows.ts';
 import { FLOW_COMMANDS } from './flows/registry.ts';
 import { argumentsOf } from './frame-arguments.ts';
+import { type GateParts, Gates, PASS } from './gates.ts';
 import type { LocalCommands } from './local-commands.ts';
-import type { Monitors } from './monitor/monitors.ts';
 import { NODE_FORM, NodeCommands } from './node-commands.ts';
-import { MAY_REPLICATE, type Pause } from './pause.ts';
 import type { PubSub } from './pubsub/pubsub.ts';
 import type { Redirects } from './redirects.ts';
 import type { Request } from './request.ts';
 import type { Splitter } from './splitter.ts';
 import type { Transactions } from './tx/transactions.ts';
 
-/** `denied` holds lower-case names; a container's name denies all of its subcommands. */
-function kindsWith(table: CommandTable, denied: ReadonlySet<string>): Uint8Array {
-  const kinds = table.kind.slice();
-  table.names.forEach((name, id) => {
-    const shown = name.replace('|', ' ');
-    const container = shown.split(' ')[0] as string;
-    if (denied.has(name) || denied.has(shown) || denied.has(container)) kinds[id] = KIND.denied;
-  });
-  return kinds;
-}
-
-/** What the gates made of a command. */
-const PASS = {
-  /** It waits and comes again. */
-  wait: 0,
-  /** Answered or queued. */
-  taken: 1,
-  /** Goes on as outside of any special state. */
-  on: 2,
-} as const;
-
-/** What a subscribed client may say at any time. */
-const SUBSCRIBING: ReadonlySet<string> = new Set([...SUBSCRIBE_VERBS, ...UNSUBSCRIBE_VERBS]);
-
-/** Acted on at once inside MULTI, as in Redis. */
-const NOT_QUEUED = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset']);
-
-export interface DispatcherParts {
-  readonly locals: LocalCommands;
+export interface DispatcherParts extends GateParts {
   readonly splits: Splitter;
   readonly redirects: Redirects;
   readonly blocking: Blocking;
-  readonly transactions: Transactions;
   readonly flows: Flows;
-  readonly pubsub: PubSub;
-  readonly pause: Pause;
-  readonly monitors: Monitors;
 }
 
 export class Dispatcher implements Dispatch {
-  /** The table's verdicts, with what the operator denies marked as such. */
-  #kinds: Uint8Array;
-  readonly #commandId: number;
+  readonly #kinds: EffectiveKinds;
+  readonly #gates: Gates;
   readonly #proxy: ProxyCore;
   readonly #locals: LocalCommands;
   readonly #splits: Splitter;
@@ -86,8 +52,6 @@ export class Dispatcher implements Dispatch {
   readonly #transactions: Transactions;
   readonly #flows: Flows;
   readonly #pubsub: PubSub;
-  readonly #pause: Pause;
-  readonly #monitors: Monitors;
   readonly #nodeCommands: NodeCommands;
   #anyShard = 0;
 
@@ -100,18 +64,16 @@ export class Dispatcher implements Dispatch {
     this.#transactions = parts.transactions;
     this.#flows = parts.flows;
     this.#pubsub = parts.pubsub;
-    this.#pause = parts.pause;
-    this.#monitors = parts.monitors;
     this.#nodeCommands = new NodeCommands(proxy);
     this.#fanout = new Fanout(proxy);
-    this.#kinds = kindsWith(proxy.table, proxy.settings.denied);
-    this.#commandId = proxy.table.byName('command');
+    this.#kinds = new EffectiveKinds(proxy.table, proxy.settings.denied);
+    this.#gates = new Gates(proxy, this.#kinds, parts);
   }
 
   /** The command table has changed. */
   onTable(): void {
     const proxy = this.#proxy;
-    this.#kinds = kindsWith(proxy.table, proxy.settings.denied);
+    this.#kinds.onTable(proxy.table, proxy.settings.denied);
     this.#nodeCommands.onTable();
   }
 
@@ -123,10 +85,10 @@ export class Dispatcher implements Dispatch {
     const id = table.lookup(buf, args[0] as number, args[1] as number);
     session.lastCommand = id;
     if (session.gate !== 0) {
-      const passed = this.#passGates(session, id, buf, start, end);
+      const passed = this.#gates.pass(session, id, buf, start, end);
       if (passed !== PASS.on) return passed === PASS.taken;
     }
-    if (this.#kinds[id] === KIND.route) {
+    if (this.#kinds.of(id) === KIND.route) {
       const arity = table.arity[id] as number;
       const argc = frame.argc;
       if (arity > 0 ? argc !== arity : argc < -arity) return this.#refuseArity(session, id);
@@ -139,126 +101,14 @@ export class Dispatcher implements Dispatch {
     return this.#dispatch(session, id, buf, start, end);
   }
 
-  /** Gate bits that do not stall: authentication, CLIENT PAUSE and REPLY, MONITOR, MULTI. */
-  #passGates(session: Session, id: number, buf: Slab, start: number, end: number): number {
-    const proxy = this.#proxy;
-    if (
-      (session.gate & GATE.auth) !== 0 &&
-      ((proxy.table.flags[id] as number) & FLAG.noAuth) === 0
-    ) {
-      proxy.metrics.increment(SCALAR.rejectedAuth);
-      this.reject(session, id, NOAUTH);
-      return PASS.taken;
-    }
-    if ((session.gate & (GATE.pause | GATE.trace | GATE.monitor)) !== 0) {
-      const passed = this.#underInstanceGates(session, id, buf);
-      if (passed !== PASS.on) return passed;
-    }
-    if ((session.gate & GATE.subscribed) !== 0) {
-      const passed = this.#whileSubscribed(session, id, buf);
-      if (passed !== PASS.on) return passed;
-    }
-    if (session.replyMode === 2) session.replyMode = 3;
-    if ((session.gate & GATE.multi) !== 0) return this.#insideMulti(session, id, buf, start, end);
-    return PASS.on;
-  }
-
-  /** A RESP2 client cannot tell messages from replies, so with subscriptions it may say little else. */
-  #whileSubscribed(session: Session, id: number, buf: Slab): number {
-    const { table, frame } = this.#proxy;
-    const name = table.names[id] as string;
-    if (SUBSCRIBING.has(name)) return PASS.on;
-    if (this.#pubsub.isBusy(session)) {
-      session.gate |= GATE.barrier;
-      return PASS.wait;
-    }
-    if (session.protocol === 3 || id === 0 || name === 'quit' || name === 'reset') return PASS.on;
-    const isContainer = this.#kinds[id] === KIND.container || id === this.#commandId;
-    let at = id;
-    if (isContainer && frame.argc > 1) {
-      at = table.lookupSub(id, buf, frame.args[2] as number, frame.args[3] as number);
-      if (at === 0) return PASS.on;
-    }
-    const arity = table.arity[at] as number;
-    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) return PASS.on;
-    if (name !== 'ping') this.reject(session, at, whileSubscribed(table.names[at] as string));
-    else if (frame.argc > 2) return PASS.on;
-    else this.#pubsub.ping(session, id, argumentsOf(buf, frame)[1]);
-    return PASS.taken;
-  }
-
-  /** The whole instance is paused or monitored, or this client monitors it. */
-  #underInstanceGates(session: Session, command: number, buf: Slab): number {
-    const { frame, table } = this.#proxy;
-    let id = command;
-    const isContainer = this.#kinds[id] === KIND.container || id === this.#commandId;
-    if (isContainer && frame.argc > 1) {
-      id = table.lookupSub(id, buf, frame.args[2] as number, frame.args[3] as number);
-    }
-    if (
-      (session.gate & GATE.pause) !== 0 &&
-      this.#pause.holds(id, this.#isWritingExec(session, id))
-    ) {
-      session.gate |= GATE.paused;
-      return PASS.wait;
-    }
-    if ((session.gate & GATE.trace) !== 0) {
-      this.#monitors.trace(session, id, argumentsOf(buf, frame));
-    }
-    const touchesKeys =
-      ((table.flags[id] as number) & (FLAG.readonly | FLAG.write)) !== 0 ||
-      MAY_REPLICATE.has(table.names[id] as string);
-    if ((session.gate & GATE.monitor) !== 0 && touchesKeys) {
-      this.reject(session, id, "ERR Replica can't interact with the keyspace");
-      return PASS.taken;
-    }
-    return PASS.on;
-  }
-
-  #isWritingExec(session: Session, id: number): boolean {
-    return this.#proxy.table.names[id] === 'exec' && this.#transactions.writes(session);
-  }
-
-  /** Between MULTI and EXEC everything is queued, but for what ends or concerns the transaction. */
-  #insideMulti(session: Session, id: number, buf: Slab, start: number, end: number): number {
-    const { table, frame } = this.#proxy;
-    const isContainer = this.#kinds[id] === KIND.container || id === this.#commandId;
-    let at = id;
-    if (isContainer && frame.argc > 1) {
-      at = table.lookupSub(id, buf, frame.args[2] as number, frame.args[3] as number);
-      if (at === 0) {
-        this.#transactions.abort(session);
-        this.#locals.refuseSubcommand(session, id, buf, frame);
-        return PASS.taken;
-      }
-    }
-    session.lastCommand = at;
-    const arity = table.arity[at] as number;
-    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
-      this.#transactions.abort(session);
-      this.#refuseArity(session, at);
-      return PASS.taken;
-    }
-    if (NOT_QUEUED.has(table.names[at] as string)) return PASS.on;
-    this.#transactions.queue(session, at, this.#kinds[at] as number, buf, start, end);
-    return PASS.taken;
-  }
-
   #transaction(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
-    const { table, frame } = this.#proxy;
-    const arity = table.arity[id] as number;
-    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
-      return this.#refuseArity(session, id);
-    }
+    if (!this.#hasArity(id)) return this.#refuseArity(session, id);
     return this.#transactions.dispatch(session, id, buf, start, end);
   }
 
   #flow(session: Session, id: number, buf: Slab): boolean {
+    if (!this.#hasArity(id)) return this.#refuseArity(session, id);
     const { table, frame } = this.#proxy;
-    const arity = table.arity[id] as number;
-    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
-      return this.#refuseArity(session, id);
-    }
     const steps = FLOW_COMMANDS.get(table.names[id] as string);
     if (steps === undefined) return this.#locals.refuse(session, id, KIND.later, buf);
     const args = argumentsOf(buf, frame);
@@ -268,7 +118,7 @@ export class Dispatcher implements Dispatch {
   /** EVAL and kin: routed by their keys, with what is known of scripts at hand. */
   #script(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
     const { table, frame, keys, routing, scripts } = this.#proxy;
-    if (frame.argc < -(table.arity[id] as number)) return this.#refuseArity(session, id);
+    if (!this.#hasArity(id)) return this.#refuseArity(session, id);
     const crossSlotFree = routing.snapshot?.crossSlotFree === true;
     const slot = slotOfKeys(table, id, buf, frame, keys, crossSlotFree);
     if (slot === CROSS_SLOT) return this.#locals.refuseCrossSlot(session, id, false);
@@ -277,11 +127,7 @@ export class Dispatcher implements Dispatch {
   }
 
   #block(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
-    const { table, frame } = this.#proxy;
-    const arity = table.arity[id] as number;
-    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
-      return this.#refuseArity(session, id);
-    }
+    if (!this.#hasArity(id)) return this.#refuseArity(session, id);
     const done = this.#blocking.dispatch(session, id, buf, start, end);
     if (done === BLOCKING.ordinary) return this.#routeByKeys(session, id, buf, start, end, false);
     return done === BLOCKING.taken;
@@ -293,7 +139,7 @@ export class Dispatcher implements Dispatch {
       const done = this.#nodeCommands.dispatch(session, id, buf);
       if (done !== NODE_FORM.none) return done === NODE_FORM.taken;
     }
-    switch (this.#kinds[id]) {
+    switch (this.#kinds.of(id)) {
       case KIND.mget:
       case KIND.mset:
       case KIND.count:
@@ -306,7 +152,7 @@ export class Dispatcher implements Dispatch {
         return this.#dispatchContainer(session, id, buf, start, end);
       case KIND.local:
         // COMMAND is legal alone, and a container when something follows.
-        if (id === this.#commandId && frame.argc > 1) {
+        if (this.#kinds.isContainer(id, frame.argc)) {
           return this.#dispatchContainer(session, id, buf, start, end);
         }
         return this.#locals.dispatch(session, id, buf, start, end);
@@ -323,7 +169,7 @@ export class Dispatcher implements Dispatch {
       case KIND.script:
         return this.#script(session, id, buf, start, end);
       default:
-        return this.#locals.refuse(session, id, this.#kinds[id] as number, buf);
+        return this.#locals.refuse(session, id, this.#kinds.of(id), buf);
     }
   }
 
@@ -335,11 +181,10 @@ export class Dispatcher implements Dispatch {
     const sub = proxy.table.lookupSub(id, buf, args[2] as number, args[3] as number);
     if (sub === 0) return this.#locals.refuseSubcommand(session, id, buf, frame);
     session.lastCommand = sub;
-    const arity = proxy.table.arity[sub] as number;
     // One more argument than the command takes may name a node.
-    const isChecked = !this.#nodeCommands.takes(sub);
-    if (isChecked && (arity > 0 ? frame.argc !== arity : frame.argc < -arity))
+    if (!this.#nodeCommands.takes(sub) && !this.#hasArity(sub)) {
       return this.#refuseArity(session, sub);
+    }
     return this.#dispatch(session, sub, buf, start, end);
   }
 
@@ -497,9 +342,15 @@ export class Dispatcher implements Dispatch {
     session.deliver(request, buf, start, end);
   }
 
+  #hasArity(id: number): boolean {
+    const { table, frame } = this.#proxy;
+    const arity = table.arity[id] as number;
+    return arity > 0 ? frame.argc === arity : frame.argc >= -arity;
+  }
+
   #refuseArity(session: Session, id: number): boolean {
     const name = this.#proxy.table.names[id] ?? 'other';
-    return this.reject(session, id, `ERR wrong number of arguments for '${name}' command`);
+    return this.reject(session, id, wrongArity(name));
   }
 
   /** The shard of this slot has been away for too long, or too much waits for it. */

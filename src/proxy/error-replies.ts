@@ -79,6 +79,10 @@ export function whileSubscribed(name: string): string {
   return name === 'exec' ? `EXECABORT Transaction discarded because of: ${text}` : `ERR ${text}`;
 }
 
+export function wrongArity(name: string): string {
+  return `ERR wrong number of arguments for '${name}' command`;
+}
+
 export const NOAUTH = 'NOAUTH Authentication required.';
 export const DENIED =
   'DENIED slotgate is running in protected mode because no password is set (requirepass) and ' +

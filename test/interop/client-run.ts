@@ -3,7 +3,8 @@
  *
  *     version 6.0.0
  *     FEATURE ok | FEATURE failed: WORDS | FEATURE n.a.: WHY
- *     kill       goes on writing until it reads a line, which says that a primary was killed
+ *     ready      waits until it reads a line: all other programs are as far
+ *     kill       writes, until it reads a line, which says that a primary was killed
  *     end        features that were not named are not this client's
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -19,8 +20,8 @@ export class ClientRun {
   readonly #child: ChildProcess;
   readonly #results = new Map<string, string>();
   readonly #ended: Promise<unknown>;
-  readonly #ready: Promise<void>;
-  #markReady: () => void = () => undefined;
+  readonly #ready = new Moment();
+  readonly #writing = new Moment();
   #output = '';
   #rest = '';
   #isWhole = false;
@@ -29,9 +30,6 @@ export class ClientRun {
   constructor(command: string, args: readonly string[], cwd: string) {
     this.#child = spawn(command, args, { cwd, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#silence = this.#watch();
-    this.#ready = new Promise((resolve) => {
-      this.#markReady = resolve;
-    });
     // It may be gone by the time it is told of the death.
     this.#child.stdin?.on('error', () => undefined);
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#onText(text));
@@ -40,18 +38,27 @@ export class ClientRun {
     this.#ended = once(this.#child, 'close').catch(() => undefined);
     void this.#ended.then(() => {
       clearTimeout(this.#silence);
-      this.#markReady();
+      this.#ready.come();
+      this.#writing.come();
     });
   }
 
-  /** Resolves when the program waits for a primary's death, or has ended. */
-  untilKill(): Promise<void> {
-    return this.#ready;
+  /** Resolves when the program waits for the others, or has ended. */
+  untilReady(): Promise<void> {
+    return this.#ready.whenCome;
+  }
+
+  begin(): void {
+    this.#tell('begin');
+  }
+
+  /** Resolves when the program writes while it waits for a primary's death, or has ended. */
+  untilWriting(): Promise<void> {
+    return this.#writing.whenCome;
   }
 
   tellKilled(): void {
-    this.#silence = this.#watch();
-    this.#child.stdin?.end('killed\n');
+    this.#tell('killed');
   }
 
   async untilEnd(): Promise<void> {
@@ -78,9 +85,16 @@ export class ClientRun {
     }, SILENCE_MS);
   }
 
-  #waitForOthers(): void {
+  #tell(line: string): void {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#silence = this.#watch();
+    this.#child.stdin?.write(`${line}\n`);
+  }
+
+  /** It is our turn to speak, and that depends on other programs. */
+  #pauseAt(moment: Moment): void {
     clearTimeout(this.#silence);
-    this.#markReady();
+    moment.come();
   }
 
   #keep(text: string): void {
@@ -99,8 +113,17 @@ export class ClientRun {
     const blank = line.indexOf(' ');
     const [word, rest] = blank < 0 ? [line, ''] : [line.slice(0, blank), line.slice(blank + 1)];
     if (word === 'version') this.version = rest;
-    else if (word === 'kill') this.#waitForOthers();
+    else if (word === 'ready') this.#pauseAt(this.#ready);
+    else if (word === 'kill') this.#pauseAt(this.#writing);
     else if (word === 'end') this.#isWhole = true;
     else this.#results.set(word, rest);
   }
+}
+
+/** Something that happens once, for whoever waits for it. */
+class Moment {
+  come: () => void = () => undefined;
+  readonly whenCome = new Promise<void>((resolve) => {
+    this.come = resolve;
+  });
 }

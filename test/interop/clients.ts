@@ -57,7 +57,7 @@ export function testClients(groups: readonly ClientGroup[]): void {
       const [command, ...args] = client.command(here.port);
       const run = new ClientRun(command, args, toolchain.folder);
       runs.set(client, run);
-      await run.untilKill();
+      await run.untilReady();
     };
     // While one language is fetched, the programs of another run.
     const runGroup = async (group: ClientGroup): Promise<void> => {
@@ -67,20 +67,24 @@ export function testClients(groups: readonly ClientGroup[]): void {
     };
     await Promise.all(groups.map(runGroup));
     const all = [...runs.values()];
+    for (const run of all) run.begin();
+    await Promise.all(all.map((run) => run.untilWriting()));
     await here.killPrimaryOf(KEY_OF_THE_DEAD);
     for (const run of all) run.tellKilled();
     await Promise.all(all.map((run) => run.untilEnd()));
   }
 
   for (const { toolchain, clients } of groups) {
-    describe.for(clients)('$name', (client) => {
-      test.for(FEATURES)('%s', (feature, context) => {
-        toolchain.skipIfMissing(context);
-        const run = runs.get(client);
-        context.task.meta.version = run?.version ?? '';
-        check(run?.result(feature) ?? 'failed: never started', context);
+    for (const client of clients) {
+      describe(client.name, () => {
+        test.for(FEATURES)('%s', (feature, context) => {
+          toolchain.skipIfMissing(context);
+          const run = runs.get(client);
+          context.task.meta.version = run?.version ?? '';
+          check(run?.result(feature) ?? 'failed: never started', context);
+        });
       });
-    });
+    }
   }
 }
 

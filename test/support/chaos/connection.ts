@@ -67,11 +67,7 @@ export class Connection {
   #hasSubscribed = false;
   #isLeaving = false;
 
-  static async open(
-    port: number,
-    protocol: 2 | 3,
-    events: ConnectionEvents,
-  ): Promise<Connection> {
+  static async open(port: number, protocol: 2 | 3, events: ConnectionEvents): Promise<Connection> {
     const socket = createConnection({ port, host: '127.0.0.1', noDelay: true });
     await once(socket, 'connect');
     const connection = new Connection(socket, protocol, events);

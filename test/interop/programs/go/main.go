@@ -22,6 +22,7 @@ var (
 	prefix     = "go:" + mode
 	client     = connect("127.0.0.1:" + os.Args[1])
 	subscriber *redis.PubSub
+	input      = bufio.NewReader(os.Stdin)
 )
 
 // notApplicable is what a feature panics with that this mode does not have.
@@ -295,7 +296,7 @@ func failover() {
 	}()
 	var killed atomic.Bool
 	go func() {
-		bufio.NewReader(os.Stdin).ReadString('\n')
+		input.ReadString('\n')
 		killed.Store(true)
 	}()
 	fmt.Println("kill")
@@ -369,6 +370,8 @@ func main() {
 	run("blocking", blocking)
 	run("scan", scan)
 	run("resp3", resp3)
+	fmt.Println("ready")
+	input.ReadString('\n')
 	run("failover", failover)
 	fmt.Println("end")
 }

@@ -1,4 +1,5 @@
-import java.io.IOException;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -27,6 +28,9 @@ abstract class Program {
 
     String get(String key) throws Exception;
   }
+
+  private static final BufferedReader INPUT =
+      new BufferedReader(new InputStreamReader(System.in));
 
   final String prefix;
 
@@ -107,7 +111,7 @@ abstract class Program {
 
   /** Writes until a primary was killed and some rounds after it went well. */
   void setThroughFailover(Store store) throws Exception {
-    CompletableFuture<Integer> killed = later(() -> readByte());
+    CompletableFuture<String> killed = later(INPUT::readLine);
     System.out.println("kill");
     List<String> keys = names(24, "failover");
     Set<String> others = new HashSet<>();
@@ -130,10 +134,6 @@ abstract class Program {
     for (String key : keys) same(store.get(key), String.valueOf(round));
   }
 
-  private static int readByte() throws IOException {
-    return System.in.read();
-  }
-
   boolean isAllowed(String words) {
     return words.contains("UNCERTAIN");
   }
@@ -152,6 +152,10 @@ abstract class Program {
   private static boolean say(String name, Step step) {
     String result = "ok";
     try {
+      if (name.equals("failover")) {
+        System.out.println("ready");
+        INPUT.readLine();
+      }
       step.run();
     } catch (NotApplicable reason) {
       result = "n.a.: " + reason.getMessage();

@@ -3,11 +3,14 @@
  *
  *     program: version ioredis 6.0.0
  *     program: FEATURE ok | FEATURE failed: WORDS | FEATURE n.a.: WHY     for each feature
+ *     program: ready
+ *     test:    begin            all other programs are as far
  *     program: kill             and goes on writing
  *     test:    killed           a primary is dead, its replica has been promoted
  *     program: failover ok
  *     program: end              features that were not named are not this client's
  */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -63,11 +66,17 @@ export function allBytes() {
 export async function report(version, features) {
   say(`version ${version}`);
   for (const [index, [name, exercise]] of Object.entries(features).entries()) {
+    if (name === 'failover') await othersReady();
     const result = await outcome(exercise, name === 'failover' ? OTHERS_MS : FEATURE_TIMEOUT_MS);
     say(`${name} ${result}`);
     if (index === 0 && result !== 'ok') process.exit(1);
   }
   process.stdout.end('end\n', () => process.exit());
+}
+
+async function othersReady() {
+  say('ready');
+  await once(process.stdin, 'data');
 }
 
 /** @returns {Promise<string>} */

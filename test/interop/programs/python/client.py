@@ -235,13 +235,15 @@ def resp3():
 
 
 def patient(own):
-    """The node that died may have answered: then the client asks again."""
+    """The node that died may have answered, and the client itself waits 5 s: it asks again."""
     while True:
         try:
             return own.blpop(f"{PREFIX}:patient", 0)
         except redis.ResponseError as error:
             if "UNCERTAIN" not in str(error):
                 raise
+        except redis.TimeoutError:
+            pass
 
 
 def failover():
@@ -313,5 +315,8 @@ except Exception as error:
     sys.exit(1)
 say("connect ok")
 for name, feature in FEATURES.items():
+    if name == "failover":
+        say("ready")
+        sys.stdin.readline()
     say(f"{name} {outcome(feature)}")
 say("end")

@@ -9,7 +9,8 @@ const PAUSE_MS_MAX = 100;
 /** Queues that vanishing clients pop from; others consume them too. */
 export function goersGroups(world: World): QueueGroup[] {
   const { report, tags } = world;
-  const apart = (name: string): string[] => [3, 8, 14].map((i) => `${tags[i % tags.length]}${name}`);
+  const apart = (name: string): string[] =>
+    [3, 8, 14].map((i) => `${tags[i % tags.length]}${name}`);
   return [
     new QueueGroup('gone-one', 'BLPOP', [[`${tags[2]}gone-one`]], report),
     new QueueGroup('gone-slots', 'BLPOP', [apart('gone-slots')], report),

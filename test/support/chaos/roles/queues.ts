@@ -87,8 +87,7 @@ async function push(client: Client, group: QueueGroup, key: string, ids: string[
       : await client.ask('ZADD', key, ...ids.flatMap((id, i) => [i + 1, id]));
   const isKnown = answer !== UNCERTAIN && answer !== REFUSED;
   for (const id of ids) group.ledger.onPushed(id, isKnown ? 'acked' : 'uncertain');
-  const isRight =
-    group.kind === 'zset' ? answer === ids.length : Number(answer) >= ids.length;
+  const isRight = group.kind === 'zset' ? answer === ids.length : Number(answer) >= ids.length;
   if (isKnown && !isRight) client.complain(`push of ${ids} to ${key} answered ${String(answer)}`);
 }
 

@@ -1,0 +1,39 @@
+/** The table's verdicts, with what the operator denies marked as such. */
+
+import type { CommandTable } from '../commands/table.ts';
+import { KIND } from '../commands/verdicts.ts';
+
+export class EffectiveKinds {
+  #kinds: Uint8Array;
+  readonly #commandId: number;
+
+  constructor(table: CommandTable, denied: ReadonlySet<string>) {
+    this.#kinds = kindsWith(table, denied);
+    this.#commandId = table.byName('command');
+  }
+
+  onTable(table: CommandTable, denied: ReadonlySet<string>): void {
+    this.#kinds = kindsWith(table, denied);
+  }
+
+  /** One of KIND. */
+  of(id: number): number {
+    return this.#kinds[id] as number;
+  }
+
+  /** Does the next argument say which command it is? COMMAND is legal alone, too. */
+  isContainer(id: number, argc: number): boolean {
+    return argc > 1 && (this.#kinds[id] === KIND.container || id === this.#commandId);
+  }
+}
+
+/** `denied` holds lower-case names; a container's name denies all of its subcommands. */
+function kindsWith(table: CommandTable, denied: ReadonlySet<string>): Uint8Array {
+  const kinds = table.kind.slice();
+  table.names.forEach((name, id) => {
+    const shown = name.replace('|', ' ');
+    const container = shown.split(' ')[0] as string;
+    if (denied.has(name) || denied.has(shown) || denied.has(container)) kinds[id] = KIND.denied;
+  });
+  return kinds;
+}
