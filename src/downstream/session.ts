@@ -495,8 +495,13 @@ export class Session implements StreamHandler {
    * command is gone, as for Redis: an element must not be popped for it.
    */
   onEnd(): void {
-    if (this.waits) this.stream.destroy();
-    else this.drain();
+    if (!this.waits) {
+      this.drain();
+      return;
+    }
+    this.stream.destroy();
+    // At once: what a node answers until the stream says that it is closed would be lost.
+    this.onClose('');
   }
 
   /** The client will not say anything more. */
@@ -519,6 +524,7 @@ export class Session implements StreamHandler {
   }
 
   onClose(code: string): void {
+    if (this.closed) return;
     this.closed = true;
     this.#delayed = null;
     this.#delayedBytes = 0;

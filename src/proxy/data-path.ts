@@ -87,6 +87,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   /** Since when some slot has had no owner in the picture; 0 when all have. */
   unownedSince = 0;
   draining = false;
+  /** Flows under way, each with clients inside the worker. */
+  #innerClients = 0;
   readonly #redirects: Redirects;
   readonly #sharedKeys = new SharedKeys();
   readonly splits: Splitter;
@@ -206,6 +208,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       const session = new Session(0, stream, this, this.time);
       session.isInner = true;
       session.protocol = protocol;
+      this.#innerClients++;
       return session;
     });
   }
@@ -369,7 +372,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   }
 
   onSessionClosed(session: Session, _code: string): void {
-    if (!session.isInner) this.#removeFromTable(session);
+    if (session.isInner) this.#innerClients--;
+    else this.#removeFromTable(session);
     this.retries.forget(session);
     this.#forgetState(session);
     let slot = session.head;
@@ -450,10 +454,15 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.draining = true;
     this.#pause.end(); // Else clients would be cut with commands that were never served.
     const deadline = this.runtime.now() + timeoutMs;
-    for (const session of [...this.sessions]) session.drain();
+    for (const session of [...this.sessions]) {
+      // Nothing is owed to one that waits; what comes for it meanwhile is put back.
+      if (session.waits) session.stream.destroy();
+      else session.drain();
+    }
     return new Promise((resolve) => {
       const check = (): void => {
-        if (this.sessions.length > 0 && this.runtime.now() < deadline) return;
+        const isBusy = this.sessions.length + this.pins.lent + this.#innerClients > 0;
+        if (isBusy && this.runtime.now() < deadline) return;
         stop();
         resolve();
       };

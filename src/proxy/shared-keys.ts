@@ -19,45 +19,43 @@ const NO_LIMITS: FrameLimits = {
 };
 
 export class SharedKeys {
-  readonly #one = new KeysOfOne();
-  readonly #other = new KeysOfOne();
+  readonly #frame = new RequestFrame();
+  readonly #positions = new KeyPositions();
 
   /** Both must still hold their bytes. True also where one of them names no keys. */
   has(table: CommandTable, one: Request, other: Request): boolean {
-    const isKnown = this.#one.read(table, one) && this.#other.read(table, other);
-    if (!isKnown) return true;
-    const names = new Set(this.#one.names());
-    for (const name of this.#other.names()) if (names.has(name)) return true;
+    const names = this.#keysOf(table, one);
+    const others = this.#keysOf(table, other);
+    if (names.size === 0 || others.size === 0) return true;
+    for (const name of others) if (names.has(name)) return true;
     return false;
   }
-}
 
-class KeysOfOne {
-  readonly #frame = new RequestFrame();
-  readonly #positions = new KeyPositions();
-  #slab: Slab | null = null;
-  #count = 0;
-
-  /** False where no keys can be told. */
-  read(table: CommandTable, request: Request): boolean {
+  /** Of a transaction those of all its commands; empty where none can be told. */
+  #keysOf(table: CommandTable, request: Request): Set<string> {
+    const names = new Set<string>();
     const slab = request.chunk?.slab;
-    if (slab === undefined) return false;
-    const { offset, length, command } = request;
+    if (slab === undefined) return names;
     const frame = this.#frame;
-    if (frameRequest(frame, slab, offset, offset + length, NO_LIMITS) !== FRAME.complete) {
-      return false;
+    const end = request.offset + request.length;
+    for (let at = request.offset; at < end; at = frame.end) {
+      if (frameRequest(frame, slab, at, end, NO_LIMITS) !== FRAME.complete) break;
+      const isAlone = at === request.offset && frame.end === end;
+      const id = isAlone
+        ? request.command
+        : table.lookup(slab, frame.args[0] as number, frame.args[1] as number);
+      this.#addKeys(table, id, slab, names);
     }
-    this.#slab = slab;
-    this.#count = keyPositions(table, command, slab, frame.args, frame.argc, this.#positions);
-    return this.#count > 0;
+    return names;
   }
 
-  *names(): Generator<string> {
-    const { args } = this.#frame;
-    for (let i = 0; i < this.#count; i++) {
+  #addKeys(table: CommandTable, id: number, slab: Slab, names: Set<string>): void {
+    const { args, argc } = this.#frame;
+    const count = keyPositions(table, id, slab, args, argc, this.#positions);
+    for (let i = 0; i < count; i++) {
       const at = (this.#positions.at[i] as number) << 1;
       const start = args[at] as number;
-      yield (this.#slab as Slab).toString('latin1', start, start + (args[at + 1] as number));
+      names.add(slab.toString('latin1', start, start + (args[at + 1] as number)));
     }
   }
 }

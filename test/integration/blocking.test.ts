@@ -318,6 +318,36 @@ describe('bounds', () => {
   });
 });
 
+describe('a slotgate that ends', () => {
+  it('lets waiting clients go at once, and takes no element along', async () => {
+    const other = await startProxy({ cluster: proxy.cluster, config: { drainTimeoutMs: '20s' } });
+    const clients = await Promise.all(
+      Array.from({ length: 10 }, () =>
+        connectResp({ host: other.host, port: other.port, timeoutMs: 20_000 }),
+      ),
+    );
+    const waiting = clients.map((client, i) =>
+      i % 2 === 0
+        ? client.call('BLPOP', '{ending}l', 0).catch(() => null)
+        : client.call('BLPOP', 'ending1', 'ending2', 0).catch(() => null),
+    );
+    await blockedAre(5 + 2 * 5);
+    const before = performance.now();
+    const closing = other.close();
+    // In the middle of it: what is popped now was popped for nobody.
+    await helper.call('RPUSH', '{ending}l', 'a', 'b', 'c');
+    await helper.call('RPUSH', 'ending2', 'd');
+    await closing;
+    expect(performance.now() - before).toBeLessThan(10_000);
+    const delivered = (await Promise.all(waiting)).filter((reply) => reply !== null);
+    await blockedAre(0);
+    const left = (await helper.call('LRANGE', '{ending}l', 0, -1)) as string[];
+    const left2 = (await helper.call('LRANGE', 'ending2', 0, -1)) as string[];
+    expect(left.length + left2.length + delivered.length).toBe(4);
+    await helper.call('DEL', '{ending}l', 'ending2');
+  });
+});
+
 describe('slots and nodes that go', () => {
   const slot = keySlot(Buffer.from('{mv}l'));
 

@@ -36,6 +36,8 @@ export class InnerClient implements ByteStream {
   #unsent: Buffer[] = [];
   #scheduled = false;
   #closed = false;
+  /** Nothing is taken any more. */
+  #isOver = false;
   /** The unfinished reply is #kept[0, #length), scanned up to #scanned. */
   #kept: Slab = createSlab(FIRST_BUFFER);
   #length = 0;
@@ -87,19 +89,30 @@ export class InnerClient implements ByteStream {
     return this.#received > this.#receivedMax;
   }
 
+  /**
+   * Ends it at the end of the turn, and what it has not been answered is rejected. A reply that
+   * comes until then is still given to its call: it may be an element that was popped.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#runtime.afterTurn(() => this.#finish());
+  }
+
+  #finish(): void {
+    // Of this very turn; the turn's own writes come after us.
+    this.#session.flush(this.#runtime.now());
+    this.#isOver = true;
     const error = new InnerClientClosed('the client was closed');
     for (const { reject } of this.#waiting) reject(error);
     this.#waiting = [];
-    this.#runtime.afterTurn(() => this.#session.onClose(''));
+    this.#session.onClose('');
   }
 
   // What the session writes to.
 
   write(buf: Slab, start: number, end: number): boolean {
-    if (this.#closed) return true;
+    if (this.#isOver || this.isOverLimit) return true;
     this.#received += end - start;
     if (this.isOverLimit) {
       this.close();

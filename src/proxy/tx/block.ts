@@ -13,6 +13,9 @@ import type { Special } from '../request.ts';
 /** Redis wraps what kept it from running the block: "EXECABORT … because of: READONLY You …". */
 const WRAPPED = /^EXECABORT Transaction discarded because of: (.*)$/;
 
+const NOT_TAKEN =
+  'UNCERTAIN The node refused MULTI; commands of the transaction may have been applied';
+
 export class Block implements Special {
   readonly swallows: number;
   /** For a session that watches: what EXEC answers when the block could not run. */
@@ -33,6 +36,8 @@ export class Block implements Special {
   }
 
   onError(line: string): string | Slab {
+    // The node took each command by itself: nobody can say what became of the whole.
+    if (line.startsWith('ERR EXEC without MULTI')) return NOT_TAKEN;
     const wrapped = WRAPPED.exec(line)?.[1] ?? '';
     const cause = this.#redirect !== '' ? this.#redirect : isRedirectLine(wrapped) ? wrapped : line;
     this.#redirect = '';

@@ -88,6 +88,8 @@ export class Watches {
       this.#proxy.answers.deliver(request, OK, 0, OK.length, false);
       return true;
     }
+    // It changes nothing: when its connection is lost, it is asked again.
+    request.isRead = true;
     request.special = this.#watching(session, watch);
     request.lane = watch.lane;
     watch.lane.enqueue(request, buf, start, end, false, this.#proxy.time);

@@ -15,7 +15,14 @@ import { Mover } from './mover.ts';
 import { Report } from './report.ts';
 import { comeAndGo, goersGroups, untouchedKey } from './roles/goers.ts';
 import { makeChannels, publish, subscribe } from './roles/pubsub.ts';
-import { consume, endConsumers, produce, type QueueGroup, queueGroups } from './roles/queues.ts';
+import {
+  consume,
+  endConsumers,
+  produce,
+  type QueueGroup,
+  queueGroups,
+  takeRest,
+} from './roles/queues.ts';
 import { permanentKeys, scan } from './roles/scans.ts';
 import { type Logs, pipelineStrings } from './roles/strings.ts';
 import { Counters, countByScript, countByWatch, countInMulti } from './roles/transactions.ts';
@@ -42,6 +49,7 @@ const STOP_MS_MAX = 60_000;
 const REST_MS_MAX = 20_000;
 const CHECK_TIMEOUT_MS = 30_000;
 const SAY_EVERY_MS = 5000;
+const TICK_MS = 20;
 
 /** Of every 100 clients. */
 const SHARES = {
@@ -118,17 +126,29 @@ class Chaos {
     const breaking = [mover.run(), killer.run(killEverySeconds * 1000, killsMax)].map((each) =>
       each.catch((error: unknown) => this.#onBroken(error)),
     );
-    const until = performance.now() + seconds * 1000;
-    while (performance.now() < until) {
-      await pause(Math.min(SAY_EVERY_MS, until - performance.now()));
+    const ticking = this.#watchTimers();
+    const end = performance.now() + seconds * 1000;
+    while (performance.now() < end) {
+      await pause(Math.min(SAY_EVERY_MS, end - performance.now()));
       this.#sayHow();
     }
     killer.stop();
     await breaking[1];
     mover.stop();
     await breaking[0];
+    clearInterval(ticking);
     this.#world.isStopping = true;
     await this.#drain(running);
+  }
+
+  #watchTimers(): NodeJS.Timeout {
+    let last = performance.now();
+    return setInterval(() => {
+      const now = performance.now();
+      const late = now - last - TICK_MS;
+      this.report.timerDelayMs = Math.max(this.report.timerDelayMs, late);
+      last = now;
+    }, TICK_MS);
   }
 
   #onBroken(error: unknown): void {
@@ -177,7 +197,10 @@ class Chaos {
       case 'produce':
         return (client) => produce(client, all);
       case 'consume':
-        return (client) => consume(client, all[i % all.length] as QueueGroup);
+        return (client) => {
+          const group = all[i % all.length] as QueueGroup;
+          return consume(client, group, Math.floor(i / all.length));
+        };
       case 'publish': {
         const own = this.#channels.filter((_, at) => at % count === i);
         return (client) => publish(client, own);
@@ -196,13 +219,17 @@ class Chaos {
   async #drain(running: { consumers: Promise<void>[]; others: Promise<void>[] }): Promise<void> {
     await this.#within('clients end', Promise.all(running.others));
     const groups = [...this.#groups, ...this.#goersGroups];
-    const areEmpty = async (): Promise<boolean> => {
-      const sizes = await Promise.all(groups.map((group) => this.#sizeOf(group)));
-      return sizes.every((size, i) => size === 0 || groups[i]?.consumers === 0);
-    };
-    await this.#within('the queues are emptied', until('they are', areEmpty, STOP_MS_MAX));
     const ender = new Client(this.#world, 'end', 0, this.#random.fork());
     await ender.connect(2);
+    await this.#within(
+      'the rest is taken',
+      Promise.all(groups.map((each) => takeRest(ender, each))),
+    );
+    const areEmpty = async (): Promise<boolean> => {
+      const sizes = await Promise.all(groups.map((group) => this.#sizeOf(group)));
+      return sizes.every((size) => size === 0);
+    };
+    await this.#within('the queues are emptied', until('they are', areEmpty, STOP_MS_MAX));
     await this.#within(
       'consumers end',
       Promise.all(groups.map((each) => endConsumers(ender, each))),

@@ -4,7 +4,6 @@
  * Redis replicates asynchronously: a primary that dies takes acknowledged writes along. To judge
  * slotgate and not Redis, the victim's writes are paused first, until its replica has all of them.
  */
-import type { LocalNode } from '../../../src/local/options.ts';
 import { onNode, until } from '../cluster.ts';
 import type { Prng } from '../sim/prng.ts';
 import type { Mover } from './mover.ts';
@@ -98,7 +97,7 @@ export class Killer {
     const witnesses = cluster.nodes.filter(({ pid }) => pid !== 0);
     await until(`shard ${shard} has a new primary`, async () => {
       const views = await Promise.all(witnesses.map((node) => stage.viewOf(node)));
-      return views.every(({ owners }) => isOwner(owners, heir) && !isOwner(owners, victim));
+      return views.every(({ epochs }) => epochs.has(heir.port));
     });
     window.promotedAt = this.#report.now();
     stage.onPromoted(shard, heir);
@@ -107,8 +106,4 @@ export class Killer {
     stage.isCalm = true;
     window.to = this.#report.now();
   }
-}
-
-function isOwner(owners: string, { port }: LocalNode): boolean {
-  return owners.split('\n').some((line) => line.startsWith(`${port}:`));
 }

@@ -71,8 +71,10 @@ export class Mover {
       await this.#stage.whenCalm();
       const move = await this.#choose();
       this.#current = move;
+      this.#stage.movingSlot = move.slot;
       await this.#carry(move);
       this.#current = null;
+      this.#stage.movingSlot = -1;
       this.#report.count('slots moved');
       this.#report.count('keys moved', move.keys);
       await pause(this.#random.int(100));
@@ -162,6 +164,8 @@ export class Mover {
       isDone = await lock.run(async () => {
         if (!this.#stage.isCalm) return false;
         const to = this.#stage.primaryOf(move.to);
+        const change = { slot: move.slot, from: this.#report.now(), to: Number.POSITIVE_INFINITY };
+        this.#report.slotChanges.push(change);
         await target?.call('CLUSTER', 'SETSLOT', move.slot, 'NODE', to.id);
         await source?.call('CLUSTER', 'SETSLOT', move.slot, 'NODE', to.id);
         for (const node of this.#stage.primaries) {
@@ -171,6 +175,7 @@ export class Mover {
           );
         }
         await until('all nodes know of the move', () => this.#stage.isAgreed(), AGREE_TIMEOUT_MS);
+        change.to = this.#report.now();
         return true;
       });
     }

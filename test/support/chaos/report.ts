@@ -16,21 +16,38 @@ export interface KillWindow {
   readonly victim: string;
 }
 
+/** A slot's change of owner, from SETSLOT NODE until all nodes know; ms since the start. */
+export interface SlotChange {
+  readonly slot: number;
+  readonly from: number;
+  to: number;
+}
+
 const VIOLATIONS_KEPT = 200;
+const NOTES_KEPT = 20;
+/** An UNCERTAIN so long after a kill is worth a look. */
+const LATE_MS = 1000;
 /** A dead connection is noticed within this, also on a busy machine. */
 const NOTICED_MS = 5000;
 /** Messages may be lost from a little before the window until a little after it. */
 const GAP_BEFORE_MS = 500;
 const GAP_AFTER_MS = 3000;
+const SHARD_GAP_AFTER_MS = 1000;
 
 export class Report {
   readonly startedAt = performance.now();
   readonly violations: Violation[] = [];
   violationCount = 0;
+  readonly notes: string[] = [];
   readonly windows: KillWindow[] = [];
+  readonly slotChanges: SlotChange[] = [];
   readonly counts = new Map<string, number>();
   readonly #commands = new Map<string, number>();
   readonly #uncertain = new Map<string, number>();
+  /** The longest from a kill to an UNCERTAIN by it. */
+  latestNoticeMs = 0;
+  /** How late this process' own timers were at worst: on a busy machine, all times are that much off. */
+  timerDelayMs = 0;
   /** The longest that any command but a blocking one has waited. */
   slowest = { what: '', ms: 0 };
 
@@ -64,10 +81,19 @@ export class Report {
   onUncertain(who: string, command: string, text: string): void {
     this.#uncertain.set(command, (this.#uncertain.get(command) ?? 0) + 1);
     const now = this.now();
-    const isExplained = this.windows.some(
+    const explaining = this.windows.findLast(
       ({ from, killedAt }) => now >= from && now <= killedAt + NOTICED_MS,
     );
-    if (!isExplained) this.complain(who, `${command} is UNCERTAIN though no node died: ${text}`);
+    if (explaining !== undefined) {
+      const late = now - explaining.killedAt;
+      this.latestNoticeMs = Math.max(this.latestNoticeMs, late);
+      if (late > LATE_MS) this.note(`${who}: ${command}, ${Math.round(late)} ms after: ${text}`);
+    } else this.complain(who, `${command} is UNCERTAIN though no node died: ${text}`);
+  }
+
+  /** Worth a look, no violation. */
+  note(text: string): void {
+    if (this.notes.length < NOTES_KEPT) this.notes.push(`at ${shownMs(this.now())} ${text}`);
   }
 
   /** May messages published between these moments be lost? */
@@ -77,18 +103,30 @@ export class Report {
     );
   }
 
+  /** Did the slot change its owner about then? Its shard channels are then nowhere for a moment. */
+  hasChanged(slot: number, from: number, to: number): boolean {
+    return this.slotChanges.some(
+      (change) =>
+        change.slot === slot &&
+        to >= change.from - GAP_BEFORE_MS &&
+        from <= change.to + SHARD_GAP_AFTER_MS,
+    );
+  }
+
   text(): string {
     const lines = [
       `${this.commands} commands: ${shownCounts(this.#commands)}`,
       `UNCERTAIN ${this.uncertain}: ${shownCounts(this.#uncertain)}`,
       `counted: ${shownCounts(this.counts)}`,
       `slowest answer ${Math.round(this.slowest.ms)} ms: ${this.slowest.what}`,
+      `UNCERTAIN at most ${Math.round(this.latestNoticeMs)} ms after the kill; own timers at most ${Math.round(this.timerDelayMs)} ms late`,
       `${this.windows.length} kills:`,
       ...this.windows.map(({ from, killedAt, promotedAt, to, victim }) => {
         const [frozen, promoted, whole] = [killedAt - from, promotedAt - killedAt, to - killedAt];
         const after = `promoted after ${shownMs(promoted)}, whole after ${shownMs(whole)}`;
         return `  at ${shownMs(killedAt)} ${victim} (frozen ${shownMs(frozen)}): ${after}`;
       }),
+      ...this.notes.map((note) => `  note: ${note}`),
       `${this.violationCount} violations`,
       ...this.violations.map(({ at, who, what }) => `  at ${shownMs(at)} ${who}: ${what}`),
     ];

@@ -146,7 +146,9 @@ export class SimClient implements Peer {
       const commands: ClientCommand[] = [];
       for (let i = 0; i < count; i++) {
         if (random.chance(0.004)) commands.push(this.#hello(random.chance(0.5) ? 3 : 2));
-        commands.push(this.#host.workload.next(this.#author, this.#seq++));
+        if (random.chance(0.06)) {
+          commands.push(...this.#host.workload.transaction(this.#author, () => this.#seq++));
+        } else commands.push(this.#host.workload.next(this.#author, this.#seq++));
       }
       this.#sent += count;
       this.#write(commands);

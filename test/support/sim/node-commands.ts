@@ -14,7 +14,7 @@ export interface Keyspace {
   chance(n: number): number;
 }
 
-interface Spec {
+export interface CommandSpec {
   /** Positions of keys: every argument, every other one, the first only, none. */
   readonly keys: 'all' | 'pairs' | 'first' | 'none';
   readonly isWrite: boolean;
@@ -42,7 +42,7 @@ function isText(value: Value): boolean {
   return value === null || typeof value === 'string';
 }
 
-const SPECS: Readonly<Record<string, Spec>> = {
+const SPECS: Readonly<Record<string, CommandSpec>> = {
   GET: {
     keys: 'first',
     isWrite: false,
@@ -191,11 +191,11 @@ const SPECS: Readonly<Record<string, Spec>> = {
   },
 };
 
-export function specOf(args: readonly string[]): Spec | undefined {
+export function specOf(args: readonly string[]): CommandSpec | undefined {
   return SPECS[(args[0] as string).toUpperCase()];
 }
 
-export function keysOf(args: readonly string[], spec: Spec): string[] {
+export function keysOf(args: readonly string[], spec: CommandSpec): string[] {
   if (spec.keys === 'none') return [];
   if (spec.keys === 'first') return [args[1] as string];
   return args.slice(1).filter((_, i) => spec.keys === 'all' || i % 2 === 0);

@@ -6,7 +6,7 @@
 import { keySlot } from '../../../src/commands/slot.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { Connection, Listener, Peer } from './network.ts';
-import { type Keyspace, keysOf, specOf, uidOf } from './node-commands.ts';
+import { type CommandSpec, type Keyspace, keysOf, specOf, uidOf } from './node-commands.ts';
 import type { Oracle, Value } from './oracle.ts';
 import type { Prng } from './prng.ts';
 import { CommandReader, Malformed, reply } from './wire.ts';
@@ -123,6 +123,8 @@ export class SimNode implements Listener, Keyspace {
 
   execute(args: readonly string[], connection: NodeConnection): string {
     const name = (args[0] as string).toUpperCase();
+    const transaction = this.#inTransaction(name, args, connection);
+    if (transaction !== null) return transaction;
     const asking = connection.asking;
     connection.asking = false;
     const own = this.#connectionCommand(name, args, connection);
@@ -138,11 +140,71 @@ export class SimNode implements Listener, Keyspace {
       return reply.error(away);
     }
     const text = spec.run(args, this, connection.protocol);
+    this.#record(args, keys, text, on);
+    return text;
+  }
+
+  /** MULTI, what it queues, and EXEC; null outside of it. ASKING before MULTI holds for all of it. */
+  #inTransaction(name: string, args: readonly string[], connection: NodeConnection): string | null {
+    if (!connection.authenticatedOrFree) return null;
+    if (name === 'MULTI') {
+      connection.queue = [];
+      connection.isAborted = false;
+      return reply.simple('OK');
+    }
+    const queue = connection.queue;
+    if (queue === null) return null;
+    if (name !== 'EXEC') {
+      const refusal = this.#refusesQueueing(args, connection.asking);
+      if (refusal === '') queue.push(args);
+      else connection.isAborted = true;
+      return refusal === '' ? reply.simple('QUEUED') : reply.error(refusal);
+    }
+    connection.queue = null;
+    const asking = connection.asking;
+    connection.asking = false;
+    if (connection.isAborted) {
+      return reply.error('EXECABORT Transaction discarded because of previous errors.');
+    }
+    return this.#runQueue(queue, asking, connection);
+  }
+
+  #refusesQueueing(args: readonly string[], asking: boolean): string {
+    if (this.isLoading) return 'LOADING Redis is loading the dataset in memory';
+    const spec = specOf(args);
+    if (spec === undefined) return `ERR unknown command '${args[0]}'`;
+    return this.#turnsAway(keysOf(args, spec), spec.isWrite, asking);
+  }
+
+  /** All keys are looked at once more; then everything runs, with nothing in between. */
+  #runQueue(
+    queue: readonly (readonly string[])[],
+    asking: boolean,
+    connection: NodeConnection,
+  ): string {
+    const parts = queue.map((args) => ({ args, spec: specOf(args) as CommandSpec }));
+    const keys = [...new Set(parts.flatMap(({ args, spec }) => keysOf(args, spec)))];
+    const isWrite = parts.some(({ spec }) => spec.isWrite);
+    const away = this.#turnsAway(keys, isWrite, asking);
+    if (/^(READONLY|LOADING)/.test(away)) {
+      return reply.error(`EXECABORT Transaction discarded because of: ${away}`);
+    }
+    if (away !== '') return reply.error(away);
+    const on = connection.connection.name;
+    return reply.array(
+      parts.map(({ args, spec }) => {
+        const text = spec.run(args, this, connection.protocol);
+        this.#record(args, keysOf(args, spec), text, on);
+        return text;
+      }),
+    );
+  }
+
+  #record(args: readonly string[], keys: readonly string[], text: string, on: string): void {
     for (const key of new Set(keys)) {
       const uid = uidOf(args, key);
       if (uid > 0 && text[0] !== '-') this.#host.oracle.executed(uid, key, text, on);
     }
-    return text;
   }
 
   /** The reply to what concerns the connection, or null. */
@@ -217,6 +279,9 @@ export class NodeConnection implements Peer {
   protocol = 2;
   authenticated = false;
   asking = false;
+  /** Between MULTI and EXEC. */
+  queue: (readonly string[])[] | null = null;
+  isAborted = false;
   #scheduled = false;
   #ended = false;
   #closed = false;

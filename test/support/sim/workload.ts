@@ -111,6 +111,50 @@ export class Workload {
     });
   }
 
+  /** MULTI, some commands of one slot, EXEC. The commands themselves are answered inside EXEC's array. */
+  transaction(author: Author, nextSeq: () => number): ClientCommand[] {
+    const own = { ...author, tags: [this.#random.pick(author.tags)] };
+    const multi = this.#register(author, ++this.#uid, nextSeq(), {
+      args: ['MULTI'],
+      ...read([]),
+      check: exactly(reply.simple('OK')),
+    });
+    const inner: ClientCommand[] = [];
+    const queued: ClientCommand[] = [];
+    const count = this.#random.between(1, 4);
+    for (let i = 0; i < count; i++) {
+      const uid = ++this.#uid;
+      const command = this.#register(author, uid, nextSeq(), this.#single(own, uid));
+      inner.push(command);
+      const { args, seq } = command;
+      const check: Check = (raw) =>
+        raw === reply.simple('QUEUED') || raw.startsWith(TOO_LARGE) ? '' : 'should be queued';
+      queued.push(this.#register(author, ++this.#uid, seq, { args, ...read([]), check }));
+    }
+    const exec = this.#register(author, ++this.#uid, nextSeq(), {
+      args: ['EXEC'],
+      keys: inner.flatMap(({ keys }) => keys),
+      isWrite: inner.some(({ isWrite }) => isWrite),
+      isTagged: false,
+      check: (raw, oracle) => answerAll(raw, oracle, inner, queued),
+    });
+    return [multi, ...queued, exec];
+  }
+
+  #single(author: Author, uid: number): Draft {
+    const make = this.#random.pick([
+      () => this.#get(author),
+      () => this.#readTagged(author, uid),
+      () => this.#set(author, uid),
+      () => this.#push(author, uid),
+      () => this.#append(author, uid),
+      () => this.#listTail(author, uid),
+      () => this.#increment(author),
+      () => this.#mget(author),
+    ]);
+    return make();
+  }
+
   #register(author: Author, uid: number, seq: number, draft: Draft): ClientCommand {
     const command: ClientCommand = {
       isFanout: false,
@@ -363,6 +407,31 @@ function read(keys: readonly string[]): Pick<Draft, 'keys' | 'isWrite' | 'isTagg
 
 function write(keys: readonly string[]): Pick<Draft, 'keys' | 'isWrite' | 'isTagged'> {
   return { keys, isWrite: true, isTagged: true };
+}
+
+/** A transaction may hold no more than a client's other requests. */
+const TOO_LARGE = '-ERR the transaction is larger than limits.maxRequestBuffer';
+
+/** Hands each command of a transaction its own answer. */
+function answerAll(
+  raw: string,
+  oracle: Oracle,
+  inner: readonly ClientCommand[],
+  queued: readonly ClientCommand[],
+): string {
+  for (const [i, command] of inner.entries()) command.sentAt = queued[i]?.sentAt ?? 0;
+  const elements = raw[0] === '*' ? elementsOf(raw) : null;
+  if (elements?.length === inner.length) {
+    inner.forEach((command, i) => void oracle.answeredInside(command, elements[i] as string));
+    return '';
+  }
+  for (const command of inner) {
+    command.outcome = raw.startsWith('-UNCERTAIN') ? 'uncertain' : 'error';
+    command.raw = `-EXEC${raw}`;
+  }
+  const isRefused = queued.some((command) => command.raw.startsWith(TOO_LARGE));
+  if (isRefused && raw.startsWith('-EXECABORT ')) return '';
+  return `${inner.length} replies wanted`;
 }
 
 function exactly(expected: string): Check {

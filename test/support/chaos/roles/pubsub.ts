@@ -2,6 +2,7 @@
  * Publishers send increasing numbers, one publisher per channel; subscribers check that they only
  * grow, and afterwards what is missing of what was acknowledged.
  */
+import { keySlot } from '../../../../src/commands/slot.ts';
 import type { Reply } from '../connection.ts';
 import type { Report } from '../report.ts';
 import { type Client, pause, UNCERTAIN, type World } from '../world.ts';
@@ -13,6 +14,7 @@ const SETTLE_MS = 10_000;
 export class Channel {
   readonly name: string;
   readonly isSharded: boolean;
+  readonly slot: number;
   readonly sentAt: number[] = [];
   /** Sparse: what is missing was not acknowledged. */
   readonly ackedAt: number[] = [];
@@ -20,6 +22,7 @@ export class Channel {
   constructor(name: string, isSharded: boolean) {
     this.name = name;
     this.isSharded = isSharded;
+    this.slot = keySlot(Buffer.from(name));
   }
 
   payload(number: number): string {
@@ -106,8 +109,11 @@ class Hearing {
     for (const number of this.missing) {
       const [sentAt, ackedAt] = [this.channel.sentAt[number], this.channel.ackedAt[number]];
       if (sentAt === undefined || ackedAt === undefined) continue;
+      const { isSharded, slot } = this.channel;
       if (report.mayLose(sentAt, ackedAt)) report.count('messages lost around a kill');
-      else {
+      else if (isSharded && report.hasChanged(slot, sentAt, ackedAt)) {
+        report.count('shard messages lost as the slot changed its owner');
+      } else {
         report.count('messages lost otherwise');
         const when = `${Math.round(sentAt)} to ${Math.round(ackedAt)} ms`;
         report.complain(who, `${this.verb} ${this.topic} lacks ${number}, published at ${when}`);

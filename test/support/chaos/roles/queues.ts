@@ -23,7 +23,8 @@ export class QueueGroup {
   readonly sets: readonly (readonly string[])[];
   readonly command: 'BLPOP' | 'BRPOP' | 'BLMPOP' | 'BZPOPMIN';
   readonly ledger: Ledger;
-  consumers = 0;
+  /** Of each set. */
+  readonly consumers: number[];
 
   constructor(
     name: string,
@@ -36,6 +37,7 @@ export class QueueGroup {
     this.kind = command === 'BZPOPMIN' ? 'zset' : 'list';
     this.sets = sets;
     this.ledger = new Ledger(name, report);
+    this.consumers = sets.map(() => 0);
   }
 
   get keys(): string[] {
@@ -87,14 +89,15 @@ async function push(client: Client, group: QueueGroup, key: string, ids: string[
       : await client.ask('ZADD', key, ...ids.flatMap((id, i) => [i + 1, id]));
   const isKnown = answer !== UNCERTAIN && answer !== REFUSED;
   for (const id of ids) group.ledger.onPushed(id, isKnown ? 'acked' : 'uncertain');
-  const isRight = group.kind === 'zset' ? answer === ids.length : Number(answer) >= ids.length;
+  const isRight = group.kind === 'zset' ? answer === ids.length : isAtLeast(answer, ids.length);
   if (isKnown && !isRight) client.complain(`push of ${ids} to ${key} answered ${String(answer)}`);
 }
 
 /** Wakes the consumers of a group one by one until none is left. */
 export async function endConsumers(client: Client, group: QueueGroup): Promise<void> {
-  for (let i = 0; group.consumers > 0; i++) {
-    for (const [key = ''] of group.sets) {
+  for (let i = 0; group.consumers.some((count) => count > 0); i++) {
+    for (const [at, [key = '']] of group.sets.entries()) {
+      if (group.consumers[at] === 0) continue;
       if (group.kind === 'list') await client.ask('RPUSH', key, `${END}${i}`);
       else await client.ask('ZADD', key, 1000, `${END}${i}`);
     }
@@ -102,15 +105,34 @@ export async function endConsumers(client: Client, group: QueueGroup): Promise<v
   }
 }
 
-export async function consume(client: Client, group: QueueGroup): Promise<void> {
+/** Takes what no consumer waits for. */
+export async function takeRest(client: Client, group: QueueGroup): Promise<void> {
+  for (const [at, keys] of group.sets.entries()) {
+    if ((group.consumers[at] as number) > 0) continue;
+    for (const key of keys) {
+      const command = group.kind === 'list' ? 'LRANGE' : 'ZRANGE';
+      const values = await client.ask(command, key, 0, -1);
+      for (const value of Array.isArray(values) ? values.map(String) : []) {
+        if (!value.startsWith(END)) group.ledger.onTaken(value, key, client.name);
+      }
+      await client.ask('DEL', key);
+    }
+  }
+}
+
+export async function consume(client: Client, group: QueueGroup, at: number): Promise<void> {
   const { random } = client;
-  group.consumers++;
+  const set = at % group.sets.length;
+  const count = (by: number): void => {
+    group.consumers[set] = (group.consumers[set] as number) + by;
+  };
+  count(1);
   try {
     await client.connect(random.pick([2, 3] as const));
-    const keys = random.pick(group.sets);
+    const keys = group.sets[set] as readonly string[];
     while (await takeOnce(client, group, keys)) await pause(random.int(10));
   } finally {
-    group.consumers--;
+    count(-1);
   }
 }
 
@@ -174,4 +196,8 @@ export function onPopped(
     else group.ledger.onTaken(value, key, client.name);
   }
   return !isEnd;
+}
+
+function isAtLeast(answer: Answer, count: number): boolean {
+  return typeof answer === 'number' && answer >= count;
 }
