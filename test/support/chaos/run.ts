@@ -2,12 +2,14 @@
  * `npm run chaos -- --clients 200 --seconds 120 --kill-every 10 --seed N`: all states of sessions
  * while primaries are killed and slots are moved. Exits with 1 when something was wrong.
  */
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { startTestCluster, until } from '../cluster.ts';
 import { startProxyProcess } from '../proxy-process.ts';
 import { runChaos } from './chaos.ts';
 
 const NODE_TIMEOUT_MS = 2000;
+const LOG_LINES = 80;
 
 const { values } = parseArgs({
   options: {
@@ -30,7 +32,13 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-const cluster = await startTestCluster({ nodeTimeoutMs: NODE_TIMEOUT_MS });
+const cluster = await startTestCluster({
+  nodeTimeoutMs: NODE_TIMEOUT_MS,
+  onNodeExit: ({ port, logFile }, { code, signal }) => {
+    print(`the node on port ${port} ended by itself (${signal ?? code}), its log ends:`);
+    print(readFileSync(logFile, 'utf8').split('\n').slice(-LOG_LINES).join('\n'));
+  },
+});
 try {
   const slotgate = await startProxyProcess({
     workers: wholeNumber('workers'),

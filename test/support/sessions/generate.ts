@@ -6,7 +6,8 @@
  * Left out, because slotgate differs on purpose (README, "Limits"): commands inside MULTI that
  * Redis would run there but that change the connection or concern several shards; keys of several
  * slots inside MULTI; two clients waiting for one key (who came first is not lock-step's to say),
- * and waiting for what comes after "now" (when a command reached its node neither).
+ * waiting for what comes after "now" (when a command reached its node neither), and RESET of a
+ * subscriber, whom PUBLISH may still count for a moment.
  */
 import fc from 'fast-check';
 import type { RespArgument } from '../../../src/lib/resp-client.ts';
@@ -162,6 +163,7 @@ const choice: fc.Arbitrary<Choice> = fc.integer({ min: 0, max: CLIENTS - 1 }).ch
 function asSteps(choices: readonly Choice[]): Step[] {
   const inMulti = new Set<number>();
   const mayWait = new Set<number>();
+  const subscribed = new Set<number>();
   return choices.map((drawn) => {
     const { client, kind } = drawn;
     let args = drawn.plain;
@@ -176,6 +178,8 @@ function asSteps(choices: readonly Choice[]): Step[] {
     // Keys of two slots are refused inside MULTI, where one Redis takes them.
     const isFar = args.some((arg) => String(arg).startsWith('far'));
     if (isFar && inMulti.has(client)) args = drawn.plain;
+    if (String(args[0]).endsWith('SUBSCRIBE')) subscribed.add(client);
+    else if (args[0] === 'RESET' && subscribed.has(client)) args = drawn.plain;
     if (args[0] === 'MULTI') inMulti.add(client);
     else if (args[0] === 'EXEC' || args[0] === 'DISCARD' || args[0] === 'RESET') {
       inMulti.delete(client);
