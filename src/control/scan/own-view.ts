@@ -4,7 +4,7 @@
  */
 
 import { parseClusterNodes } from '../../topology/cluster-nodes.ts';
-import { SlotSet } from './slot-set.ts';
+import { ALL_SLOTS, NO_SLOTS, SlotSet } from './slot-set.ts';
 
 export interface OwnView {
   readonly nodeId: string;
@@ -25,7 +25,7 @@ export function readOwnView(nodesText: string): OwnView | null {
   if (line === undefined) return null;
   const leaving = new Map(line.migrating.map(({ slot, nodeId }) => [slot, nodeId]));
   const arriving = new Map(line.importing.map(({ slot, nodeId }) => [slot, nodeId]));
-  const owned = line.role === 'primary' ? SlotSet.of(slotsIn(line.slots)) : SlotSet.none;
+  const owned = line.role === 'primary' ? SlotSet.of(slotsIn(line.slots)) : NO_SLOTS;
   const moving = SlotSet.of([...leaving.keys(), ...arriving.keys()]);
   return {
     nodeId: line.id,
@@ -46,5 +46,5 @@ function* slotsIn(ranges: readonly number[]): Generator<number> {
 /** A server without cluster mode has everything. */
 export function wholeView(nodeId: string): OwnView {
   const nothing: ReadonlyMap<number, string> = new Map();
-  return { nodeId, configEpoch: 0, whole: SlotSet.all, leaving: nothing, arriving: nothing };
+  return { nodeId, configEpoch: 0, whole: ALL_SLOTS, leaving: nothing, arriving: nothing };
 }

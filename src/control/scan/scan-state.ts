@@ -19,7 +19,7 @@
 
 import { NO_SHARD, type Snapshot, slotInMotion } from '../../topology/snapshot.ts';
 import type { OwnView } from './own-view.ts';
-import { SlotSet } from './slot-set.ts';
+import { ALL_SLOTS, SlotSet } from './slot-set.ts';
 
 /** The source of a slot in motion has been walked; what was not there is at the destination. */
 interface Left {
@@ -78,7 +78,7 @@ const NOTHING_LEFT: ReadonlyMap<number, Left> = new Map();
 
 /** `slot` alone, or all when it is negative. */
 export function firstState(slot: number): ScanState {
-  const missing = slot < 0 ? SlotSet.all : SlotSet.of([slot]);
+  const missing = slot < 0 ? ALL_SLOTS : SlotSet.of([slot]);
   return { missing, walk: null, left: NOTHING_LEFT, finished: [] };
 }
 

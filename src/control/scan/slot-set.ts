@@ -3,13 +3,10 @@
 import { SLOT_COUNT } from '../../topology/snapshot.ts';
 
 export class SlotSet {
-  static readonly none = new SlotSet(new Uint8Array(SLOT_COUNT >> 3), 0);
-  static readonly all = new SlotSet(new Uint8Array(SLOT_COUNT >> 3).fill(0xff), SLOT_COUNT);
-
   readonly size: number;
   readonly #bits: Uint8Array;
 
-  private constructor(bits: Uint8Array, size: number) {
+  constructor(bits: Uint8Array, size: number) {
     this.#bits = bits;
     this.size = size;
   }
@@ -17,13 +14,7 @@ export class SlotSet {
   static of(slots: Iterable<number>): SlotSet {
     const bits = new Uint8Array(SLOT_COUNT >> 3);
     for (const slot of slots) bits[slot >> 3] = (bits[slot >> 3] as number) | (1 << (slot & 7));
-    return SlotSet.#counted(bits);
-  }
-
-  static #counted(bits: Uint8Array): SlotSet {
-    let size = 0;
-    for (const byte of bits) for (let rest = byte; rest !== 0; rest &= rest - 1) size++;
-    return new SlotSet(bits, size);
+    return new SlotSet(bits, countOf(bits));
   }
 
   has(slot: number): boolean {
@@ -47,9 +38,8 @@ export class SlotSet {
   }
 
   #combine(other: SlotSet, by: (mine: number, theirs: number) => number): SlotSet {
-    return SlotSet.#counted(
-      this.#bits.map((byte, at) => by(byte, other.#bits[at] as number) & 0xff),
-    );
+    const bits = this.#bits.map((byte, at) => by(byte, other.#bits[at] as number) & 0xff);
+    return new SlotSet(bits, countOf(bits));
   }
 
   *[Symbol.iterator](): Generator<number> {
@@ -59,3 +49,12 @@ export class SlotSet {
     }
   }
 }
+
+function countOf(bits: Uint8Array): number {
+  let size = 0;
+  for (const byte of bits) for (let rest = byte; rest !== 0; rest &= rest - 1) size++;
+  return size;
+}
+
+export const NO_SLOTS = new SlotSet(new Uint8Array(SLOT_COUNT >> 3), 0);
+export const ALL_SLOTS = new SlotSet(new Uint8Array(SLOT_COUNT >> 3).fill(0xff), SLOT_COUNT);

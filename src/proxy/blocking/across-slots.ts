@@ -117,7 +117,7 @@ export async function runAcrossSlots(
   try {
     while (!flow.isOver) {
       const found = await popFirst(flow, pop, popper);
-      if (found !== null) return handOver(flow, shape, args, popper, found);
+      if (found !== null) return await handOver(flow, shape, args, popper, found);
       const left = deadline - runtime.now();
       if (left <= 0 || flow.isOver) break;
       // Never "0.000", which is for ever.
@@ -129,7 +129,7 @@ export async function runAcrossSlots(
         if (isTransient(woken)) continue;
         return isUnknownCommand(woken) ? asLine(`${CROSSSLOT}; waiting needs Redis 6.2`) : woken;
       }
-      if (pop.waitPops) return handOver(flow, shape, args, popper, woken);
+      if (pop.waitPops) return await handOver(flow, shape, args, popper, woken);
     }
     return protocol === 3 ? NIL[3] : Buffer.from('*-1\r\n');
   } finally {

@@ -13,6 +13,14 @@ import { LANE, type Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
 import type { Request } from '../request.ts';
 
+/**
+ * A node whose writes are paused (CLIENT PAUSE, CLUSTER FAILOVER) crashes when a client is freed
+ * whose blocking command has not begun because of the pause: Redis up to 7.0.15 at least. EXEC of
+ * what might write waits for the end of the pause too, behind that command. EVAL counts as such.
+ */
+const MULTI = encodeRequest(['MULTI']);
+const MAY_WRITE = encodeRequest(['EVAL', 'return 0', '0']);
+const EXEC = encodeRequest(['EXEC']);
 /** Idle connections kept per node and protocol. */
 const IDLE_MAX = 16;
 /** An idle one is closed after this. */
@@ -112,7 +120,10 @@ export class Pins {
       lane.destroy('EIDLE');
       return;
     }
-    proxy.lanes.tell(shared, encodeRequest(['CLIENT', 'UNBLOCK', lane.clientId, how]), proxy.time);
+    const unblock = encodeRequest(['CLIENT', 'UNBLOCK', lane.clientId, how]);
+    for (const part of [MULTI, MAY_WRITE, unblock, EXEC]) {
+      proxy.lanes.tell(shared, part, proxy.time);
+    }
   }
 
   /** Closes what has been idle for long. */

@@ -15,6 +15,8 @@ const PAUSE_WRITE_MS = 30_000;
 /** Below the time-out of a command: nobody is to notice more than a slow node. */
 const FREEZE_MS_MAX = 2500;
 const TICK_MS = 50;
+/** From a whole cluster to the next kill, at least. */
+const REST_MS = 1000;
 
 export class Killer {
   readonly #stage: Stage;
@@ -37,13 +39,15 @@ export class Killer {
 
   /** `killsMax`: then it only waits to be stopped. */
   async run(everyMs: number, killsMax: number): Promise<void> {
+    let due = performance.now() + everyMs;
     for (let kills = 0; kills < killsMax; kills++) {
-      const due = performance.now() + everyMs;
       while (performance.now() < due) {
         if (this.#isStopping) return;
         await pause(TICK_MS);
       }
+      const next = performance.now() + everyMs;
       await this.#killOne();
+      due = Math.max(next, performance.now() + REST_MS);
     }
   }
 

@@ -98,12 +98,12 @@ export class Mover {
       await this.#stage.whenCalm();
       const { generation } = this.#stage;
       try {
-        await this.#attempt(move);
+        await this.#attempt(move, attempt > 1);
         if (attempt > 1) this.#report.count('moves taken up again');
         return;
       } catch (error) {
         const isByKill = this.#stage.generation !== generation;
-        if (!isByKill) this.#report.count('moves that failed without a kill');
+        if (!isByKill) this.#report.note(`slot ${move.slot} was not moved: ${String(error)}`);
         if (attempt >= ATTEMPTS_MAX) {
           throw new Error(`slot ${move.slot} cannot be moved`, { cause: error });
         }
@@ -112,12 +112,13 @@ export class Mover {
     }
   }
 
-  async #attempt(move: Move): Promise<void> {
+  async #attempt(move: Move, isAgain: boolean): Promise<void> {
     const { cluster } = this.#stage;
     const [from, to] = [this.#stage.primaryOf(move.from), this.#stage.primaryOf(move.to)];
     const source = await cluster.connect(from);
     const target = await cluster.connect(to);
     try {
+      if (isAgain) await this.#forgetMark(move, target);
       await target.call('CLUSTER', 'SETSLOT', move.slot, 'IMPORTING', from.id);
       await this.#rest(move);
       await this.#stage.lock.run(async () => {
@@ -131,6 +132,15 @@ export class Mover {
       source.close();
       target.close();
     }
+  }
+
+  /**
+   * While a node imports a slot it hears nothing of the slot's owner, not even that there is a new
+   * one; and a slot whose owner it does not know it cannot import.
+   */
+  async #forgetMark(move: Move, target: RespClient): Promise<void> {
+    await target.call('CLUSTER', 'SETSLOT', move.slot, 'STABLE');
+    await until('all nodes agree on the owner', () => this.#stage.isAgreed(), AGREE_TIMEOUT_MS);
   }
 
   async #rest(move: Move): Promise<void> {

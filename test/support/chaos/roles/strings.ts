@@ -13,8 +13,11 @@ export interface Logs {
 
 export async function pipelineStrings(client: Client, { logs }: Logs): Promise<void> {
   const { world, random } = client;
+  // Of different slots: several keys of one that moves may be answered TRYAGAIN in a pipeline.
+  const first = random.int(world.tags.length);
   const strings = Array.from({ length: KEYS }, (_, i) => {
-    return new StringModel(`${random.pick(world.tags)}s:${client.id}:${i}`, LOSSES);
+    const tag = world.tags[(first + i) % world.tags.length] as string;
+    return new StringModel(`${tag}s:${client.id}:${i}`, LOSSES);
   });
   const key = `${random.pick(world.tags)}log:${client.id}`;
   const log = new LogModel({ key, writer: client.id, isShared: false, losses: LOSSES });
