@@ -47,20 +47,20 @@ describe('blocked clients that finish while elements come', () => {
   ] as const)('%s: each element is delivered or stays', async (_, command, keys) => {
     const isList = command === 'BLPOP';
     const taken: string[] = [];
-    let left = ROUNDS;
+    let next = 0;
     const comeAndGo = async (): Promise<void> => {
-      while (left-- > 0) {
+      for (let round = next++; round < ROUNDS; round = next++) {
         const connection = await open();
         const popped = connection.call(command, ...keys, 0).then(
           (reply) => taken.push(String((reply as Reply[])[1])),
           () => undefined, // It ended without an answer.
         );
-        const key = keys[left % keys.length] as string;
+        const key = keys[round % keys.length] as string;
         const pushed = isList
-          ? helper.call('RPUSH', key, `e${left}`)
-          : helper.call('ZADD', key, 1, `e${left}`);
+          ? helper.call('RPUSH', key, `e${round}`)
+          : helper.call('ZADD', key, 1, `e${round}`);
         // FIN about when the element comes.
-        if (left % 3 === 0) await pushed;
+        if (round % 3 === 0) await pushed;
         await connection.finish();
         await Promise.all([popped, pushed]);
       }

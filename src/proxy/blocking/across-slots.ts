@@ -126,7 +126,7 @@ export async function runAcrossSlots(
       const woken = await waitForAny(flow, pop, seconds, shape, args);
       if (woken === null) continue;
       if (woken[0] === MINUS) {
-        if (isTransient(woken)) continue;
+        if (mayAskAgain(woken, pop)) continue;
         return isUnknownCommand(woken) ? asLine(`${CROSSSLOT}; waiting needs Redis 6.2`) : woken;
       }
       if (pop.waitPops) return await handOver(flow, shape, args, popper, woken);
@@ -218,9 +218,11 @@ function waitForAny(
   });
 }
 
-/** A peek may be asked again whatever became of it. */
-function isTransient(error: Buffer): boolean {
-  return /^-(UNCERTAIN|CLUSTERDOWN|UNBLOCKED|TRYAGAIN)/.test(error.toString('latin1', 0, 16));
+/** A peek may be asked again whatever became of it; what pops must say that it may have popped. */
+function mayAskAgain(error: Buffer, pop: Pop): boolean {
+  const line = error.toString('latin1', 0, 16);
+  if (line.startsWith('-UNCERTAIN')) return !pop.waitPops;
+  return /^-(CLUSTERDOWN|UNBLOCKED|TRYAGAIN)/.test(line);
 }
 
 function isUnknownCommand(error: Buffer): boolean {
