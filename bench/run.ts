@@ -46,7 +46,7 @@ const STALLED_PHASE_MS = { quick: 1500, full: 3000 };
 const STALLED_ROUNDS = { quick: 1, full: 3 };
 const SESSION_ROUNDS = { quick: 1, full: 5 };
 /** Messages, and pushes per blocked client, in one round. */
-const DELIVERIES = { quick: 20, full: 100 };
+const DELIVERIES = { quick: 5, full: 20 };
 /** Those that know pub/sub and blocking commands. */
 const KNOWS_SESSIONS: ReadonlySet<string> = new Set([SUBJECT, 'direct']);
 

@@ -21,8 +21,11 @@ import type { Request } from '../request.ts';
 const MULTI = encodeRequest(['MULTI']);
 const MAY_WRITE = encodeRequest(['EVAL', 'return 0', '0']);
 const EXEC = encodeRequest(['EXEC']);
-/** Idle connections kept per node and protocol. */
-const IDLE_MAX = 16;
+/**
+ * Idle connections kept per node and protocol: as many as clients may come back at once. Opening one
+ * for each pop cost 161 µs of CPU instead of 34 with 1,000 blocked clients.
+ */
+const IDLE_MAX = 1024;
 /** An idle one is closed after this. */
 const IDLE_MS = 30_000;
 
