@@ -77,6 +77,23 @@ export function keyPositions(
   }
 }
 
+/** {@link keyPositions} for arguments that lie apart, off the data path. */
+export function keyPositionsOfArgs(
+  table: CommandTable,
+  id: number,
+  args: readonly Buffer[],
+  out: KeyPositions,
+): number {
+  const offsets = new Int32Array(2 * args.length);
+  let at = 0;
+  args.forEach((arg, i) => {
+    offsets[2 * i] = at;
+    offsets[2 * i + 1] = arg.length;
+    at += arg.length;
+  });
+  return keyPositions(table, id, Buffer.concat(args), offsets, args.length, out);
+}
+
 /** True when XREAD or XREADGROUP is given BLOCK, also where the node will refuse the rest. */
 export function hasBlockOption(buf: Uint8Array, argOffsets: Int32Array, argc: number): boolean {
   for (let i = 1; i < argc; i += 1 + streamOptionArgs(buf, argOffsets, i)) {

@@ -7,7 +7,12 @@
  * asks the same gets it, so that a thousand clients that connect at once cost one INFO per node.
  */
 
-import { nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
+import {
+  nodeAddress,
+  primariesOf,
+  type Snapshot,
+  type SnapshotNode,
+} from '../topology/snapshot.ts';
 import type { BroadcastResult, CallServer } from './calls.ts';
 import { type MergedInfo, mergeInfo } from './info-merge.ts';
 import { readKeyspaceEvents, writeKeyspaceEvents } from './keyspace-events.ts';
@@ -198,11 +203,6 @@ async function withinPatience<T>(work: Promise<T | null>): Promise<T | null> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-function primariesOf(snapshot: Snapshot | null): SnapshotNode[] {
-  if (snapshot === null) return [];
-  return snapshot.shards.flatMap(({ primary }) => snapshot.nodes[primary] ?? []);
 }
 
 /** Undefined when every primary did it. */

@@ -3,7 +3,7 @@
  * merged over them: SLOWLOG, LATENCY, MEMORY. Replies go back as they came, texts as Buffers.
  */
 
-import { nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
+import { nodeAddress, primariesOf, type SnapshotNode } from '../topology/snapshot.ts';
 import type { CallServer } from './calls.ts';
 import type { InstanceNodes } from './instance-calls.ts';
 
@@ -27,11 +27,6 @@ export function registerNodeCalls(calls: CallServer, nodes: InstanceNodes): void
     askAll(primariesOf(nodes.snapshot()), words, ms),
   );
   calls.register('nodes.all', (words, ms) => askAll(nodes.snapshot()?.nodes ?? [], words, ms));
-}
-
-export function primariesOf(snapshot: Snapshot | null): SnapshotNode[] {
-  if (snapshot === null) return [];
-  return snapshot.shards.flatMap(({ primary }) => snapshot.nodes[primary] ?? []);
 }
 
 function commandOf(words: unknown): readonly [string, ...string[]] {

@@ -4,7 +4,7 @@
  * shared connections to it waiting. Control's connections are not behind that script.
  */
 
-import type { Snapshot, SnapshotNode } from '../topology/snapshot.ts';
+import { primariesOf, type SnapshotNode } from '../topology/snapshot.ts';
 import type { CallServer } from './calls.ts';
 import type { InstanceNodes } from './instance-calls.ts';
 import { NodeCallError } from './node-client.ts';
@@ -169,9 +169,4 @@ function fieldsOf(value: unknown): Map<string, unknown> {
   if (!Array.isArray(value)) return fields;
   for (let i = 0; i + 1 < value.length; i += 2) fields.set(String(value[i]), value[i + 1]);
   return fields;
-}
-
-function primariesOf(snapshot: Snapshot | null): SnapshotNode[] {
-  if (snapshot === null) return [];
-  return snapshot.shards.flatMap(({ primary }) => snapshot.nodes[primary] ?? []);
 }

@@ -10,7 +10,7 @@ import { encodeRequest } from '../resp/request-framer.ts';
 import { slotOfPattern } from '../route/pattern-slot.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
-import { asLine } from './error-replies.ts';
+import { asLine, wrongArity } from './error-replies.ts';
 import { SYNTAX_ERROR } from './local/arguments.ts';
 import { lanesFor, READY, sendPart } from './parts.ts';
 import { Gathering, type Merge, Request } from './request.ts';
@@ -46,11 +46,7 @@ export class Fanout {
     const arity = proxy.table.arity[id] as number;
     const { argc } = proxy.frame;
     if (arity > 0 ? argc !== arity : argc < -arity) {
-      return proxy.dispatch.reject(
-        session,
-        id,
-        `ERR wrong number of arguments for '${name}' command`,
-      );
+      return proxy.dispatch.reject(session, id, wrongArity(name));
     }
     if (name.startsWith('flush') && !this.#isFlush(buf)) {
       return proxy.dispatch.reject(session, id, SYNTAX_ERROR);

@@ -9,7 +9,7 @@ import type { RequestFrame } from '../resp/request-framer.ts';
 import { ANY_SLOT } from '../route/slot-of-keys.ts';
 import { SLOT_COUNT } from '../topology/snapshot.ts';
 import type { ProxyCore } from './core.ts';
-import { asLine, CROSSSLOT, CROSSSLOT_EMULATED } from './error-replies.ts';
+import { asLine, CROSSSLOT, CROSSSLOT_EMULATED, wrongArity } from './error-replies.ts';
 import { argumentsOf } from './frame-arguments.ts';
 import { CLUSTER_DISABLED } from './local/cluster.ts';
 import type { LocalHandler, LocalServices } from './local/context.ts';
@@ -40,11 +40,7 @@ export class LocalCommands {
     const arity = table.arity[id] as number;
     const name = table.names[id] as string;
     if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
-      return proxy.dispatch.reject(
-        session,
-        id,
-        `ERR wrong number of arguments for '${name}' command`,
-      );
+      return proxy.dispatch.reject(session, id, wrongArity(name));
     }
     if (name === 'cluster|countkeysinslot' || name === 'cluster|getkeysinslot') {
       if (this.services.settings.face === 'standalone') {

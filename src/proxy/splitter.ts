@@ -15,6 +15,7 @@ import { frameRequest, RequestFrame } from '../resp/request-framer.ts';
 import { SLOT_COUNT } from '../topology/snapshot.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
+import { wrongArity } from './error-replies.ts';
 import { lanesFor, READY, sendPart } from './parts.ts';
 import { Gathering, type Merge, type Request } from './request.ts';
 
@@ -52,11 +53,7 @@ export class Splitter {
     const arguments_ = frame.argc - 1;
     if (arguments_ < step || arguments_ % step !== 0) {
       const name = table.names[id] as string;
-      return proxy.dispatch.reject(
-        session,
-        id,
-        `ERR wrong number of arguments for '${name}' command`,
-      );
+      return proxy.dispatch.reject(session, id, wrongArity(name));
     }
     const keys = arguments_ / step;
     const parts = this.#group(buf, keys, step);

@@ -67,3 +67,9 @@ export function slotInMotion(snapshot: Snapshot, slot: number): boolean {
 export function nodeAddress(node: { readonly host: string; readonly port: number }): string {
   return node.host.includes(':') ? `[${node.host}]:${node.port}` : `${node.host}:${node.port}`;
 }
+
+/** The primary of each shard; none while nothing is known of the cluster. */
+export function primariesOf(snapshot: Snapshot | null): SnapshotNode[] {
+  if (snapshot === null) return [];
+  return snapshot.shards.flatMap(({ primary }) => snapshot.nodes[primary] ?? []);
+}

@@ -1,14 +1,14 @@
 /** Blocking commands: as on one Redis, over several slots, and with clients, slots and nodes that go. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keySlot } from '../../src/commands/slot.ts';
-import type { RespArgument, RespClient } from '../../src/lib/resp-client.ts';
+import type { RespClient } from '../../src/lib/resp-client.ts';
 import { connectResp } from '../../src/lib/resp-client.ts';
 import type { LocalNode } from '../../src/local/options.ts';
 import { onNode, ownerOf, until } from '../support/cluster.ts';
 import { moveSlot, primaries } from '../support/load/slots.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import { type PlainRedis, startRedis } from '../support/redis-server.ts';
-import { difference, runScript, type Step } from '../support/sessions/script.ts';
+import { difference, runScript, type Step, stepsOf } from '../support/sessions/script.ts';
 
 let proxy: TestProxy;
 let plain: PlainRedis;
@@ -32,17 +32,6 @@ afterAll(async () => {
 
 function connect(): Promise<RespClient> {
   return connectResp({ host: proxy.host, port: proxy.port, timeoutMs: 20_000 });
-}
-
-/** "0: BLPOP {t}k 0" per line: the client's number, then the command. */
-function steps(text: string): Step[] {
-  return text
-    .trim()
-    .split('\n')
-    .map((line) => {
-      const [client = '', ...args] = line.trim().split(/\s+/);
-      return { client: Number.parseInt(client, 10), args: args as [RespArgument] };
-    });
 }
 
 /** Clients that nodes hold in a blocking command, over all running nodes. */
@@ -171,7 +160,7 @@ const SCRIPTS: Readonly<Record<string, string>> = {
 };
 
 describe('as on one Redis', () => {
-  it.each(Object.entries(SCRIPTS))('%s', async (_, script) => expectSame(steps(script)));
+  it.each(Object.entries(SCRIPTS))('%s', async (_, script) => expectSame(stepsOf(script)));
 
   it('serves in order of arrival', async () => {
     const clients = await Promise.all(Array.from({ length: 5 }, connect));

@@ -4,7 +4,7 @@
  */
 
 import type { BeginSearch, CommandInfo, FindKeys, KeySpec } from '../../commands/command-info.ts';
-import { KEYS_UNPAIRED, KeyPositions, keyPositions } from '../../commands/key-positions.ts';
+import { KEYS_UNPAIRED, KeyPositions, keyPositionsOfArgs } from '../../commands/key-positions.ts';
 import { KEY_RULE } from '../../commands/key-rules.ts';
 import { type CommandTable, FLAG } from '../../commands/table.ts';
 import { KIND } from '../../commands/verdicts.ts';
@@ -217,15 +217,8 @@ function idOf(table: CommandTable, asked: readonly Buffer[]): number {
 
 /** Null when the arguments make no sense for the command. */
 function positionsOf(table: CommandTable, id: number, asked: readonly Buffer[]): number[] | null {
-  const offsets = new Int32Array(2 * asked.length);
-  let at = 0;
-  asked.forEach((arg, index) => {
-    offsets[2 * index] = at;
-    offsets[2 * index + 1] = arg.length;
-    at += arg.length;
-  });
   const out = new KeyPositions();
-  const found = keyPositions(table, id, Buffer.concat(asked), offsets, asked.length, out);
+  const found = keyPositionsOfArgs(table, id, asked, out);
   if (found === KEYS_UNPAIRED) return everyStep(table, id, asked.length);
   return found < 0 ? null : Array.from(out.at.subarray(0, found));
 }

@@ -19,7 +19,7 @@ import {
   UNSUBSCRIBE_VERBS,
 } from '../../upstream/subscriber.ts';
 import type { ProxyCore } from '../core.ts';
-import { CROSSSLOT } from '../error-replies.ts';
+import { CROSSSLOT, wrongArity } from '../error-replies.ts';
 import { argumentsOf } from '../frame-arguments.ts';
 import { type CountMessage, Counts } from './counts.ts';
 import { slotOfName } from './names.ts';
@@ -63,7 +63,7 @@ export class PubSub {
     const name = table.names[id] as string;
     const arity = table.arity[id] as number;
     if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
-      return dispatch.reject(session, id, `ERR wrong number of arguments for '${name}' command`);
+      return dispatch.reject(session, id, wrongArity(name));
     }
     const begins = (SUBSCRIBE_VERBS as readonly string[]).indexOf(name);
     const ends = (UNSUBSCRIBE_VERBS as readonly string[]).indexOf(name);

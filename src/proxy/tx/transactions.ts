@@ -15,7 +15,7 @@ import { splitArray } from '../../resp/array-parts.ts';
 import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../../route/slot-of-keys.ts';
 import type { Pins } from '../blocking/pins.ts';
 import type { ProxyCore } from '../core.ts';
-import { CROSSSLOT } from '../error-replies.ts';
+import { CROSSSLOT, wrongArity } from '../error-replies.ts';
 import { argumentsOf } from '../frame-arguments.ts';
 import type { LocalCommands } from '../local-commands.ts';
 import { Gathering, type Request } from '../request.ts';
@@ -158,7 +158,7 @@ export class Transactions {
     const free = this.#isCrossSlotFree();
     const slot = slotOfKeys(table, id, buf, frame, keys, free);
     if (slot === BAD_ARITY) {
-      return `ERR wrong number of arguments for '${table.names[id]}' command`;
+      return wrongArity(table.names[id] as string);
     }
     if (slot === CROSS_SLOT) return CROSSSLOT;
     if (slot < 0) return '';

@@ -15,6 +15,17 @@ export interface Step {
   readonly args: readonly RespArgument[];
 }
 
+/** "0: BLPOP {t}k 0" per line: the client's number, then the command. */
+export function stepsOf(text: string): Step[] {
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [client = '', ...args] = line.trim().split(/\s+/);
+      return { client: Number.parseInt(client, 10), args };
+    });
+}
+
 export interface Target {
   readonly port: number;
 }
