@@ -26,7 +26,10 @@ LABEL org.opencontainers.image.title="slotgate" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 # healthcheck finds the listener through the same file as serve.
+# MALLOC_…: what a burst took goes back to the system (src/lib/allocator.ts).
 ENV NODE_ENV=production \
+    MALLOC_MMAP_THRESHOLD_=16384 \
+    MALLOC_TRIM_THRESHOLD_=131072 \
     SLOTGATE_CONFIG=/etc/slotgate/slotgate.yaml
 WORKDIR /app
 # In a container the listeners must be reachable from outside it; protected-mode still refuses

@@ -11,6 +11,8 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 export interface ProcessOptions {
+  /** Added to ours. */
+  readonly env?: Readonly<Record<string, string>>;
   /** For messages, e.g. "nutcracker". */
   readonly name: string;
   readonly command: string;
@@ -85,6 +87,7 @@ export function startProcess(options: ProcessOptions): Promise<ManagedProcess> {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.argv0 === undefined ? {} : { argv0: options.argv0 }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.env === undefined ? {} : { env: { ...process.env, ...options.env } }),
   });
   let output = '';
   const keep = (chunk: Buffer) => {

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
+import { ALLOCATOR_ENVIRONMENT } from '../../src/lib/allocator.ts';
 import { temporaryFolder } from '../proc.ts';
 import type { PeerContext, PeerDefinition } from './peer.ts';
 import { startPeer } from './start.ts';
@@ -47,6 +48,8 @@ export function slotgatePeer(
           command: process.execPath,
           args: [PROGRAM, 'serve', '-c', file],
           cwd: folder,
+          // As the image sets it, and as the supervisor sets it for workers that it forks.
+          env: ALLOCATOR_ENVIRONMENT,
           ...(openFiles === undefined ? {} : { openFiles }),
         },
         port,

@@ -42,7 +42,7 @@ export function dumpConfig(config: Config): string {
 
 /** A file with every field at its default, each with its comment; loads as it is. */
 export function defaultConfigFile(): string {
-  const [root, ...sections] = CONFIG_FIELDS.sections as [Section, ...Section[]];
+  const [root] = CONFIG_FIELDS.sections as [Section, ...Section[]];
   const lines = [
     ...comment('Configuration of slotgate: every setting with its default.'),
     ...comment(
@@ -51,17 +51,17 @@ export function defaultConfigFile(): string {
         'Flags win over the environment, the environment over this file.',
     ),
   ];
-  for (const key of root.keys) {
-    const section = sections.find((one) => one.path[0] === key);
-    lines.push('', ...(section === undefined ? fieldLines([key], '') : sectionLines(section)));
-  }
+  for (const key of root.keys) lines.push('', ...linesAt([key], ''));
   return `${lines.join('\n')}\n`;
 }
 
-function sectionLines(section: Section): string[] {
-  const lines = [...comment(section.description), `${section.path.join('.')}:`];
-  for (const key of section.keys) lines.push(...fieldLines([...section.path, key], '  '));
-  return lines;
+/** A setting, or a section with all that is in it. */
+function linesAt(path: readonly string[], indent: string): string[] {
+  const name = path.join('.');
+  const section = CONFIG_FIELDS.sections.find((one) => one.path.join('.') === name);
+  if (section === undefined) return fieldLines(path, indent);
+  const head = [...comment(section.description), `${path.at(-1)}:`].map((line) => indent + line);
+  return [...head, ...section.keys.flatMap((key) => linesAt([...path, key], `${indent}  `))];
 }
 
 function fieldLines(path: readonly string[], indent: string): string[] {

@@ -42,12 +42,12 @@ export function choice<const T extends readonly [string, ...string[]]>(values: T
   return leaf('text', z.enum(values), values.join(', '));
 }
 
-/** `yes` and `no` as in redis.conf are as good as YAML's `true` and `false`. */
+/** `yes` and `no` as in redis.conf, `on` and `off`, are as good as YAML's `true` and `false`. */
 export function boolean() {
-  const type = z.union([z.boolean(), z.enum(['yes', 'no'])]);
+  const type = z.union([z.boolean(), z.enum(['yes', 'no', 'on', 'off'])]);
   return leaf(
     'boolean',
-    type.transform((value) => value === true || value === 'yes'),
+    type.transform((value) => value === true || value === 'yes' || value === 'on'),
     'true or false',
   );
 }
@@ -139,6 +139,42 @@ export function optionalEndpoints() {
 export function endpointMap() {
   const key = endpointType().transform(formatEndpoint);
   return leaf('map', z.record(key, endpointType()), `a map of ${ENDPOINT_ALLOWED}, to the same`);
+}
+
+const WEIGHT_MAX = 100;
+
+/** A share of the reads, against the other weights. */
+export function weight() {
+  return integer({ min: 0, max: WEIGHT_MAX }, ' (0: never)');
+}
+
+function weightType() {
+  return z.int().min(0).max(WEIGHT_MAX);
+}
+
+/** Output keyed as by {@link endpointMap}. */
+export function nodeWeights() {
+  const key = endpointType().transform(formatEndpoint);
+  const allowed = `a map of ${ENDPOINT_ALLOWED}, to weights from 0 to ${WEIGHT_MAX}`;
+  return leaf('map', z.record(key, weightType()), allowed);
+}
+
+export function zoneWeights() {
+  const allowed = `a map of names of zones, to weights from 0 to ${WEIGHT_MAX}`;
+  return leaf('map', z.record(z.string().min(1), weightType()), allowed);
+}
+
+/** Output keyed as by {@link endpointMap}. */
+export function nodeZones() {
+  const key = endpointType().transform(formatEndpoint);
+  const allowed = `a map of ${ENDPOINT_ALLOWED}, to names of zones`;
+  return leaf('map', z.record(key, z.string().min(1)), allowed);
+}
+
+/** Output in milliseconds, or `auto`. */
+export function autoDuration(range: Range) {
+  const { type, allowed } = duration(range);
+  return leaf('duration', z.union([z.literal('auto'), type]), `auto or ${allowed}`);
 }
 
 /** Lower-case command names; a subcommand after a bar. */

@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import type { LevelWithSilent } from 'pino';
 import { z } from 'zod';
+import { failover, health, hold, reads, spares, upstream, writes } from './availability.ts';
 import { field, fieldTree, section } from './fields.ts';
 import * as leaf from './leaves.ts';
 
@@ -71,27 +72,6 @@ const cluster = section(
     ),
   },
   'The Redis Cluster behind slotgate.',
-);
-
-const hold = section(
-  {
-    timeoutMs: field(
-      leaf.duration({ min: 0, max: 600_000 }, ' (0: no holding)'),
-      '10s',
-      'How long commands for a shard without a primary wait before they get an error.',
-    ),
-    maxRequests: field(
-      leaf.integer({ min: 0, max: 10_000_000 }),
-      20_000,
-      'How many commands may wait at once, per worker.',
-    ),
-    maxBytes: field(
-      leaf.size({ min: 0, max: BUFFER_BYTES_MAX }),
-      '64mb',
-      'How many bytes of commands may wait at once, per worker.',
-    ),
-  },
-  'Keeping commands back while a shard has no primary.',
 );
 
 const retry = section(
@@ -301,7 +281,13 @@ export const configSchema = z
       'Most clients connected at once, over all workers.',
     ),
     cluster,
+    upstream,
+    reads,
+    writes,
     hold,
+    failover,
+    spares,
+    health,
     retry,
     limits,
     heartbeatMs: field(

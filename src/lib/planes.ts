@@ -11,6 +11,7 @@ export type HintReason =
   | 'moved' // a MOVED reply named an owner other than ours
   | 'unknown-node' // a redirect named a node that no snapshot has shown yet
   | 'refused' // a node refused or reset a connection
+  | 'timeout' // a node did not answer a command in time
   | 'state'; // CLUSTERDOWN, READONLY, MASTERDOWN, LOADING
 
 export interface Hint {

@@ -5,6 +5,7 @@
 
 import type { Hint } from '../lib/planes.ts';
 import type { WorkerReport } from '../metrics/definitions.ts';
+import type { ReadPlan } from '../topology/read-plan.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 
 export type WorkerToControl =
@@ -21,6 +22,7 @@ export type WorkerToControl =
 
 export type ControlToWorker =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
+  | { readonly kind: 'reads'; readonly plan: ReadPlan }
   /** A parsed COMMAND reply, plain data. */
   | { readonly kind: 'commands'; readonly infos: unknown }
   /** Connections of all other workers, so that maxclients holds for the whole. */

@@ -74,7 +74,7 @@ function localSettings({ config, workerId, workers, instanceId }: SettingsInput)
   };
 }
 
-const SECRETS = new Set(['requirepass', 'cluster.password']);
+const SECRETS = new Set(['requirepass', 'cluster.password', 'upstream.sentinelPassword']);
 
 /** Settings as CONFIG GET names them: `port`, `hold.timeoutMs`, lists joined by blanks. */
 function collect(

@@ -8,6 +8,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import cluster, { type Worker as ClusterWorker } from 'node:cluster';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Config } from '../config/schema.ts';
+import { ALLOCATOR_ENVIRONMENT } from '../lib/allocator.ts';
 import { listenError, PROXY_ERROR_CODES, ProxyError, type ProxyErrorCode } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Running } from '../lib/running.ts';
@@ -132,7 +133,10 @@ export class Supervisor {
   }
 
   #forkWorker(slot: number): void {
-    const worker = cluster.fork({ SLOTGATE_INTERNAL_WORKER: String(slot) });
+    const worker = cluster.fork({
+      ...ALLOCATOR_ENVIRONMENT,
+      SLOTGATE_INTERNAL_WORKER: String(slot),
+    });
     const startedAt = Date.now();
     this.#workers.set(slot, worker);
     worker.on('message', (message: ChildToSupervisor) =>

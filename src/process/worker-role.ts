@@ -21,6 +21,9 @@ import { collectWhenIdle } from './idle-collector.ts';
 import type { ControlToWorker } from './messages.ts';
 import { proxySettings } from './proxy-settings.ts';
 
+/** What a connection that comes or goes is taken for, in bytes of traffic: about what it costs. */
+const CONNECTION_BYTES = 4096;
+
 export interface WorkerOptions {
   readonly config: Config;
   /** 1 … workers; part of client ids. */
@@ -73,8 +76,10 @@ export class Worker {
       {
         activity: () =>
           (metrics.scalars[SCALAR.receivedBytes] as number) +
-          (metrics.scalars[SCALAR.connectionsOpened] as number) +
-          proxy.sessions.length,
+          (metrics.scalars[SCALAR.sentBytes] as number) +
+          // Those opened, and those closed again.
+          CONNECTION_BYTES *
+            (2 * (metrics.scalars[SCALAR.connectionsOpened] as number) - proxy.sessions.length),
         trim: () => proxy.pool.trim(),
       },
       nodeRuntime.now,

@@ -84,12 +84,10 @@ describe('the JSON Schema', () => {
     });
     expect(schema.required).toBeUndefined();
     for (const { path, description, initial } of CONFIG_FIELDS.fields) {
-      const [first, second] = path as [string, string?];
-      const top = schema.properties[first];
-      const node =
-        second === undefined
-          ? top
-          : (top as { properties: Record<string, object> }).properties[second];
+      const node = path.reduce<object>(
+        (at, key) => (at as { properties: Record<string, object> }).properties[key] as object,
+        schema,
+      );
       expect(node, path.join('.')).toMatchObject({ description, default: initial });
     }
     expect(schema.properties.cluster).toMatchObject({ additionalProperties: false });

@@ -36,7 +36,43 @@ describe('defaults', () => {
         refreshIntervalMs: 2000,
         natMap: {},
       },
-      hold: { timeoutMs: 10_000, maxRequests: 20_000, maxBytes: 64 * 1024 ** 2 },
+      upstream: {
+        mode: 'auto',
+        sentinels: [],
+        masterName: 'mymaster',
+        sentinelUsername: '',
+        sentinelPassword: '',
+      },
+      reads: {
+        replicas: true,
+        weights: { primary: 100, replica: 0 },
+        nodeWeights: {},
+        zone: '',
+        nodeZones: {},
+        zoneWeights: {},
+        consistency: 'session',
+        maxStalenessMs: 1000,
+        whenPrimaryDown: 'bounded',
+        pollMs: 200,
+      },
+      writes: { wait: { replicas: 0, timeoutMs: 1000 } },
+      hold: {
+        timeoutMs: 10_000,
+        maxRequests: 20_000,
+        maxBytes: 64 * 1024 ** 2,
+        maxFailoverMs: 30_000,
+        minGapMs: 0,
+        dryRun: false,
+      },
+      failover: {
+        mode: 'assist',
+        confirmMs: 'auto',
+        takeover: false,
+        maxReplicaLagBytes: 16 * 1024 ** 2,
+        replace: true,
+      },
+      spares: [],
+      health: { pingIntervalMs: 500, pingTimeoutMs: 1000, downAfter: 3, upAfter: 2 },
       retry: { sentWrites: false },
       limits: {
         maxRequestBuffer: 64 * 1024 ** 2,
@@ -88,6 +124,7 @@ describe('every field', () => {
     expect(secrets.map((field) => field.path.join('.'))).toEqual([
       'requirepass',
       'cluster.password',
+      'upstream.sentinelPassword',
     ]);
     const suspicious = CONFIG_FIELDS.fields.filter(({ path }) =>
       /pass|secret|token/i.test(path.join()),
@@ -115,7 +152,8 @@ describe('values', () => {
   it('of switches may be spelled as in redis.conf', () => {
     expect(accepts({ 'protected-mode': 'no' })['protected-mode']).toBe(false);
     expect(accepts({ 'protected-mode': 'yes' })['protected-mode']).toBe(true);
-    expect(refuses({ 'protected-mode': 'off' })).toBe(true);
+    expect(accepts({ 'protected-mode': 'off' })['protected-mode']).toBe(false);
+    expect(refuses({ 'protected-mode': 'false' })).toBe(true);
     expect(refuses({ 'protected-mode': 0 })).toBe(true);
   });
 
