@@ -17,6 +17,7 @@ import {
   frameRequest,
   type RequestFrame,
 } from '../resp/request-framer.ts';
+import { protocolOf, withProtocol } from '../route/lane-kind.ts';
 import { type ByteStream, HEADROOM, type StreamHandler } from '../transport/transport.ts';
 import { Backlog } from './backlog.ts';
 import { OutQueue } from './out-queue.ts';
@@ -122,7 +123,8 @@ export class Session implements StreamHandler {
   head: ReplySlot | null = null;
   /** Routing epoch of the oldest command in flight. */
   routeEpoch = 0;
-  protocol: 2 | 3 = 2;
+  /** Of the lanes that take its commands, see LANE_KIND. */
+  laneKind = 0;
   authenticated = true;
   /** Client's own words, for CLIENT LIST. */
   name = '';
@@ -188,6 +190,14 @@ export class Session implements StreamHandler {
     this.openedAt = now;
     this.lastActiveAt = now;
     this.lastDrainAt = now;
+  }
+
+  get protocol(): 2 | 3 {
+    return protocolOf(this.laneKind);
+  }
+
+  set protocol(protocol: 2 | 3) {
+    this.laneKind = withProtocol(this.laneKind, protocol);
   }
 
   onData(buf: Slab, readStart: number, end: number): void {

@@ -50,7 +50,7 @@ export interface ProxyCore {
   readonly pins: {
     readonly lent: number;
     readonly refusal: string;
-    take(node: RouteNode, protocol: 2 | 3): Lane<Request> | null;
+    take(node: RouteNode, kind: number): Lane<Request> | null;
     give(lane: Lane<Request>): void;
     trim(now: number): void;
   };

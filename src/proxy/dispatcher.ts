@@ -274,7 +274,7 @@ export class Dispatcher implements Dispatch {
       const watching = this.#transactions.watches.laneFor(session, node);
       if (watching !== null) return watching;
     }
-    return lanes.lane(node, session.protocol, time);
+    return lanes.lane(node, session.laneKind, time);
   }
 
   /** The barrier: false sets the stall bit, and the command waits until all before it are answered. */

@@ -1,5 +1,5 @@
 /**
- * The lanes of one worker: for each node and protocol the one that takes new commands, besides
+ * The lanes of one worker: for each node and kind the one that takes new commands, besides
  * detached ones that still drain. Opens them lazily, paces reconnecting, and knows since when a
  * node has been out of reach.
  */
@@ -15,7 +15,7 @@ import type { Request, RequestPool } from './request.ts';
 
 const RETRY_FIRST_MS = 20;
 const RETRY_MAX_MS = 1000;
-/** Connections to one node for one protocol: the present one and such as drain big replies. */
+/** Connections of one kind to one node: the present one and such as drain big replies. */
 const LANES_PER_NODE = 4;
 
 export interface LaneSettings {
@@ -30,8 +30,8 @@ export interface LaneSettings {
 export class Upstream {
   readonly node: RouteNode;
   readonly metricsRow: number;
-  /** Lane that takes new commands, by protocol - 2. */
-  readonly current: (Lane<Request> | null)[] = [null, null];
+  /** Lane that takes new commands, by kind. */
+  readonly current: (Lane<Request> | null)[] = [null, null, null, null];
   readonly all = new Set<Lane<Request>>();
   /** Those lent to one session at a time, see Pins. */
   readonly pinned = new Set<Lane<Request>>();
@@ -43,7 +43,7 @@ export class Upstream {
   /** What the inflight gauge shows at present. */
   shownInflight = 0;
   /** Of the lane that failed last. */
-  failedProtocol: 2 | 3 = 2;
+  failedKind = 0;
 
   constructor(node: RouteNode, metricsRow: number) {
     this.node = node;
@@ -95,12 +95,12 @@ export class LaneSet {
    * The lane that takes a new command for this node, opened if need be; null while the node is out
    * of reach or its lane is full.
    */
-  lane(node: RouteNode, protocol: 2 | 3, now: number): Lane<Request> | null {
+  lane(node: RouteNode, kind: number, now: number): Lane<Request> | null {
     const upstream = this.upstream(node);
-    const lane = upstream.current[protocol - 2] ?? null;
+    const lane = upstream.current[kind] ?? null;
     if (lane === null) {
       if (now < upstream.retryAt) return null;
-      const opened = this.#open(upstream, protocol);
+      const opened = this.#open(upstream, kind);
       return upstream.failures > 0 ? null : opened;
     }
     if (lane.state !== LANE.ready && upstream.failures > 0) return null;
@@ -109,27 +109,27 @@ export class LaneSet {
     return lane;
   }
 
-  #open(upstream: Upstream, protocol: 2 | 3): Lane<Request> | null {
-    if (upstream.all.size >= LANES_PER_NODE * 2) return null;
-    const lane = this.#dial(upstream, protocol, false);
-    upstream.current[protocol - 2] = lane;
+  #open(upstream: Upstream, kind: number): Lane<Request> | null {
+    if (countOf(upstream, kind) >= LANES_PER_NODE) return null;
+    const lane = this.#dial(upstream, kind, false);
+    upstream.current[kind] = lane;
     upstream.all.add(lane);
     return lane;
   }
 
   /** A connection for one session; see Pins, which counts and keeps them. */
-  openPinned(node: RouteNode, protocol: 2 | 3): Lane<Request> {
+  openPinned(node: RouteNode, kind: number): Lane<Request> {
     const upstream = this.upstream(node);
-    const lane = this.#dial(upstream, protocol, true);
+    const lane = this.#dial(upstream, kind, true);
     upstream.pinned.add(lane);
     return lane;
   }
 
-  #dial(upstream: Upstream, protocol: 2 | 3, pinned: boolean): Lane<Request> {
+  #dial(upstream: Upstream, kind: number, pinned: boolean): Lane<Request> {
     const { connectTimeoutMs, bigReplyBytes, credentials } = this.#settings;
     const lane = new Lane<Request>(
-      { endpoint: upstream.node, protocol, connectTimeoutMs, bigReplyBytes, pinned },
-      new Handshake(protocol, credentials, pinned),
+      { endpoint: upstream.node, kind, connectTimeoutMs, bigReplyBytes, pinned },
+      new Handshake(kind, credentials, pinned),
       this.#pool,
       this.#events,
     );
@@ -160,9 +160,9 @@ export class LaneSet {
     if (upstream.pinned.delete(lane)) this.#onPinnedClosed(upstream, lane, code, now);
     // Half-open connections die together: a blocked one has no heartbeat of its own.
     if (code === 'ESILENT') for (const each of upstream.pinned) each.destroy(code);
-    const index = lane.options.protocol - 2;
-    const wasCurrent = upstream.current[index] === lane;
-    if (wasCurrent) upstream.current[index] = null;
+    const { kind } = lane.options;
+    const wasCurrent = upstream.current[kind] === lane;
+    if (wasCurrent) upstream.current[kind] = null;
     this.#metrics.increment(SCALAR.lanesClosed);
     if (lane.wasReady) this.#metrics.nodeDisconnected(upstream.metricsRow);
     else this.#metrics.nodeConnectFailed(upstream.metricsRow);
@@ -170,7 +170,7 @@ export class LaneSet {
     if (code === 'EIDLE' || !wasCurrent) return upstream;
     upstream.failures++;
     upstream.lastError = code;
-    upstream.failedProtocol = lane.options.protocol;
+    upstream.failedKind = kind;
     if (upstream.downSince === 0) upstream.downSince = now;
     const pause = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(upstream.failures - 1, 6));
     // A lane that worked until now is dialled again at once; jitter keeps workers apart.
@@ -183,7 +183,7 @@ export class LaneSet {
     if (lane.wasReady || code === 'EIDLE' || upstream.downSince !== 0) return;
     upstream.downSince = now;
     upstream.lastError = code;
-    upstream.failedProtocol = lane.options.protocol;
+    upstream.failedKind = lane.options.kind;
   }
 
   /** Says something to a node whose answer nobody waits for. */
@@ -204,7 +204,7 @@ export class LaneSet {
     for (const upstream of this.upstreams) {
       if (upstream === undefined || upstream.downSince === 0) continue;
       if (!upstream.node.present) continue;
-      const lane = this.lane(upstream.node, upstream.failedProtocol, now);
+      const lane = this.lane(upstream.node, upstream.failedKind, now);
       if (lane?.state === LANE.ready) upstream.downSince = 0;
     }
   }
@@ -214,18 +214,14 @@ export class LaneSet {
     const upstream = this.owners.get(lane);
     if (upstream === undefined || lane.detached) return lane.detached;
     if (lane.options.pinned) return true; // Nobody else's commands are on it.
-    let sameProtocol = 0;
-    for (const other of upstream.all) {
-      if (other.options.protocol === lane.options.protocol) sameProtocol++;
-    }
+    const { kind } = lane.options;
     const spare = [...upstream.all].find(
-      (other) =>
-        other.detached && other.count === 0 && other.options.protocol === lane.options.protocol,
+      (other) => other.detached && other.count === 0 && other.options.kind === kind,
     );
-    if (spare === undefined && sameProtocol >= LANES_PER_NODE) return false;
+    if (spare === undefined && countOf(upstream, kind) >= LANES_PER_NODE) return false;
     lane.detached = true;
     if (spare !== undefined) spare.detached = false;
-    upstream.current[lane.options.protocol - 2] = spare ?? null;
+    upstream.current[kind] = spare ?? null;
     return true;
   }
 
@@ -257,4 +253,11 @@ export class LaneSet {
   closeAll(): void {
     for (const lane of [...this.owners.keys()]) lane.destroy('EIDLE');
   }
+}
+
+/** Lanes of this kind, detached ones too. */
+function countOf(upstream: Upstream, kind: number): number {
+  let count = 0;
+  for (const lane of upstream.all) if (lane.options.kind === kind) count++;
+  return count;
 }

@@ -99,7 +99,7 @@ export class NodeCommands {
     if (!dispatch.mayUseSlot(session, slot, false)) return NODE_FORM.wait;
     const address = nodeAddress(wanted);
     const node = routing.nodes[routing.nodeAt(address)];
-    const lane = node === undefined ? null : lanes.lane(node, session.protocol, time);
+    const lane = node === undefined ? null : lanes.lane(node, session.laneKind, time);
     if (node === undefined || lane === null) {
       const why = node === undefined ? '' : lanes.upstream(node).lastError;
       dispatch.reject(session, id, awayText(address, why));

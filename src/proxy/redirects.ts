@@ -114,16 +114,16 @@ export class Redirects {
     const asking = request.askNode >= 0;
     const owner = asking ? request.askNode : (proxy.routing.owner[request.slot] as number);
     const node = owner === NO_NODE ? undefined : proxy.routing.nodes[owner];
-    const lane = node === undefined ? null : this.#laneTo(request, node, former.options.protocol);
+    const lane = node === undefined ? null : this.#laneTo(request, node, former.options.kind);
     // The node that ASK named is gone or full: its next answer comes from the owner again.
     if (lane === null && asking) request.askNode = -1;
     return lane;
   }
 
-  #laneTo(request: Request, node: RouteNode, protocol: 2 | 3): Lane<Request> | null {
+  #laneTo(request: Request, node: RouteNode, kind: number): Lane<Request> | null {
     const special = request.special;
-    if (special?.laneFor !== undefined) return special.laneFor(node, protocol);
-    return this.#proxy.lanes.lane(node, protocol, this.#proxy.time);
+    if (special?.laneFor !== undefined) return special.laneFor(node, kind);
+    return this.#proxy.lanes.lane(node, kind, this.#proxy.time);
   }
 
   /** Sends a parked request once more. */

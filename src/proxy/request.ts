@@ -35,7 +35,7 @@ export interface Special {
   /** It left this lane: answered, turned away, or the lane died. */
   onLaneLeft?(lane: Lane<Request>): void;
   /** The lane on which it is sent again to `node`; null when there is none now. */
-  laneFor?(node: RouteNode, protocol: 2 | 3): Lane<Request> | null;
+  laneFor?(node: RouteNode, kind: number): Lane<Request> | null;
   /** What is sent again instead of its first bytes, or null for those. */
   resendBytes?(): Slab | null;
   /** Right before it is sent again on this lane. */

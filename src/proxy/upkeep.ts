@@ -76,7 +76,7 @@ export class Upkeep {
     this.#expire(lane, upstream.node.address);
     // A pinned one may rightly be silent; the shared ones of its node are watched in its stead.
     if (!lane.options.pinned) this.#beat(lane, upstream);
-    else if (lane.count > 0) this.#proxy.lanes.lane(upstream.node, lane.options.protocol, now);
+    else if (lane.count > 0) this.#proxy.lanes.lane(upstream.node, lane.options.kind, now);
   }
 
   /** A command that has waited too long is answered; it stays in the queue, its reply is dropped. */

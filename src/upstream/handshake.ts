@@ -1,17 +1,18 @@
 /**
- * What is said on a fresh connection before the first command: HELLO or AUTH, for a pinned
- * connection CLIENT ID, then PING.
+ * What is said on a fresh connection before the first command: HELLO or AUTH, SELECT and READONLY
+ * where its kind wants them, for a pinned connection CLIENT ID, then PING.
  * Each step waits for the reply to the one before: some servers drop the reply of a failing
  * AUTH or HELLO that has other commands behind it.
  */
 
 import type { Slab } from '../lib/slab.ts';
 import { encodeRequest } from '../resp/request-framer.ts';
+import { databaseOf, LANE_KIND, protocolOf } from '../route/lane-kind.ts';
 
 export type HandshakeStep =
   | { readonly kind: 'send'; readonly bytes: Slab }
   | { readonly kind: 'ready' }
-  /** ENOAUTH, ENOPROTO or ELOADING. */
+  /** ENOAUTH, ENOPROTO, ELOADING or EDATABASE. */
   | { readonly kind: 'fail'; readonly code: string };
 
 export interface Credentials {
@@ -25,19 +26,25 @@ export class Handshake {
   readonly #steps: readonly Slab[];
   readonly #wantsId: boolean;
   #sent = 0;
+  /** How many steps are sent once SELECT is; 0 where there is none. */
+  #selectAt = 0;
 
   /** `wantsId`: a connection that may block is freed by its id, see Pins. */
-  constructor(protocol: 2 | 3, credentials: Credentials, wantsId = false) {
+  constructor(kind: number, credentials: Credentials, wantsId = false) {
     this.#wantsId = wantsId;
     const { username, password } = credentials;
     const steps: string[][] = [];
-    if (protocol === 3) {
+    if (protocolOf(kind) === 3) {
       const auth =
         password === '' ? [] : ['AUTH', username === '' ? 'default' : username, password];
       steps.push(['HELLO', '3', ...auth]);
     } else if (password !== '') {
       steps.push(username === '' ? ['AUTH', password] : ['AUTH', username, password]);
     }
+    if (databaseOf(kind) !== 0) {
+      this.#selectAt = steps.push(['SELECT', String(databaseOf(kind))]);
+    }
+    if ((kind & LANE_KIND.readonly) !== 0) steps.push(['READONLY']);
     if (wantsId) steps.push(['CLIENT', 'ID']);
     steps.push(['PING']);
     this.#steps = steps.map((args) => encodeRequest(args));
@@ -46,7 +53,9 @@ export class Handshake {
   /** `reply`: the answer to the last step, null at the start. */
   next(reply: Buffer | null): HandshakeStep {
     if (reply !== null && reply[0] === 45) {
-      const code = failureCode(reply.toString('latin1', 1));
+      // In the wrong database nothing may be done at all.
+      const isSelect = this.#sent === this.#selectAt;
+      const code = isSelect ? 'EDATABASE' : failureCode(reply.toString('latin1', 1));
       if (code !== '') return { kind: 'fail', code };
     }
     if (this.#wantsId && reply?.[0] === INTEGER) this.clientId = reply.toString('latin1', 1).trim();

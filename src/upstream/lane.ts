@@ -67,7 +67,8 @@ export interface LaneEvents<E extends LaneEntry<E>> {
 
 export interface LaneOptions {
   readonly endpoint: Endpoint;
-  readonly protocol: 2 | 3;
+  /** See LANE_KIND. */
+  readonly kind: number;
   readonly connectTimeoutMs: number;
   /** Replies announcing more than this are reported by `onBigReply`. */
   readonly bigReplyBytes: number;

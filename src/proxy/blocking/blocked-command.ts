@@ -123,7 +123,7 @@ export class BlockedCommand implements Special {
     return encodeRequest(args);
   }
 
-  laneFor(node: RouteNode, protocol: 2 | 3): Lane<Request> | null {
+  laneFor(node: RouteNode, kind: number): Lane<Request> | null {
     const upstream = this.#proxy.lanes.upstreams[node.index];
     // A node that is out of reach: the shared lane knows when it is back.
     if (upstream !== undefined && upstream.downSince !== 0) return null;
@@ -131,7 +131,7 @@ export class BlockedCommand implements Special {
     const reserved = this.lane === null ? undefined : this.#proxy.lanes.owners.get(this.lane);
     if (reserved?.node !== node) {
       if (this.lane !== null) this.#pins.give(this.lane);
-      this.lane = this.#pins.take(node, protocol);
+      this.lane = this.#pins.take(node, kind);
     }
     return this.lane;
   }

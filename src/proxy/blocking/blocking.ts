@@ -85,7 +85,7 @@ export class Blocking {
       return BLOCKING.taken;
     }
     dispatch.mayUseSlot(session, slot, true); // Nothing is in flight: notes the epoch.
-    const lane = this.#pins.take(node, session.protocol);
+    const lane = this.#pins.take(node, session.laneKind);
     if (lane === null) {
       dispatch.reject(session, id, this.#pins.refusal);
       return BLOCKING.taken;

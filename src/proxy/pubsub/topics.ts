@@ -223,7 +223,7 @@ export class Topics implements SubscriberEvents<Topic> {
     const { host, port } = feed.node;
     const subscriber = new Subscriber<Topic>(
       { endpoint: { host, port }, connectTimeoutMs, messageBytesMax: MESSAGE_BYTES_MAX },
-      new Handshake(2, credentials),
+      new Handshake(0, credentials),
       this,
       () => runtime.now(),
     );

@@ -29,12 +29,12 @@ export class ScriptCall implements Special {
   }
 
   /** A session that watches stays on its connection. */
-  laneFor(node: RouteNode, protocol: 2 | 3): Lane<Request> | null {
+  laneFor(node: RouteNode, kind: number): Lane<Request> | null {
     const { lanes, time } = this.#proxy;
     const { lane } = this;
     const isPinned = lane.options.pinned && lane.state === LANE.ready;
     if (isPinned && lanes.owners.get(lane)?.node === node) return lane;
-    return lanes.lane(node, protocol, time);
+    return lanes.lane(node, kind, time);
   }
 
   beforeResend(lane: Lane<Request>): void {

@@ -75,7 +75,7 @@ export class Watches {
       return dispatch.reject(session, id, text);
     }
     if (watch === undefined) {
-      const lane = this.#pins.take(node, session.protocol);
+      const lane = this.#pins.take(node, session.laneKind);
       if (lane === null) return dispatch.reject(session, id, this.#pins.refusal);
       watch = new Watch(lane, slot);
       this.#watches.set(session, watch);
@@ -112,9 +112,9 @@ export class Watches {
         isRedirected = true;
         return line;
       },
-      laneFor: (node, protocol) => {
+      laneFor: (node, kind) => {
         if (isRedirected && isAt(node) && watch.lane.state === LANE.ready) return watch.lane;
-        const lane = pins.take(node, protocol);
+        const lane = pins.take(node, kind);
         if (lane === null) return null;
         pins.give(watch.lane);
         watch.lane = lane;

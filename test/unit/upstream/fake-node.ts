@@ -210,13 +210,13 @@ export class Bench {
   readonly lane: Lane<Entry>;
 
   constructor(
-    handshake = new Handshake(2, { username: '', password: '' }),
+    handshake = new Handshake(0, { username: '', password: '' }),
     bigReplyBytes = 2 ** 20,
   ) {
     const endpoint = { host: '10.0.0.1', port: 6379 };
     const options = {
       endpoint,
-      protocol: 2,
+      kind: 0,
       connectTimeoutMs: 1000,
       bigReplyBytes,
       pinned: false,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { encodeRequest } from '../../../src/resp/request-framer.ts';
+import { LANE_KIND, withDatabase, withProtocol } from '../../../src/route/lane-kind.ts';
 import { Handshake, type HandshakeStep } from '../../../src/upstream/handshake.ts';
 
 const PING = encodeRequest(['PING']).toString();
@@ -31,14 +32,31 @@ describe('a handshake', () => {
     ['in RESP3 with both', 3, 'me', 'pw', [request('HELLO', '3', 'AUTH', 'me', 'pw')]],
   ])('%s asks what is needed, then PING', (_what, protocol, username, password, first) => {
     const replies = [...first.map(() => '+OK\r\n'), '+PONG\r\n'];
-    expect(play(new Handshake(protocol, { username, password }), replies)).toEqual({
-      asked: [...first, PING],
+    expect(play(new Handshake(withProtocol(0, protocol), { username, password }), replies)).toEqual(
+      {
+        asked: [...first, PING],
+        ended: 'ready',
+      },
+    );
+  });
+
+  it('selects the database and says READONLY where its kind wants them', () => {
+    const kind = withDatabase(LANE_KIND.readonly, 3);
+    const handshake = new Handshake(kind, { username: '', password: '' });
+    expect(play(handshake, ['+OK\r\n', '-ERR cluster support disabled\r\n', '+PONG\r\n'])).toEqual({
+      asked: [request('SELECT', '3'), request('READONLY'), PING],
       ended: 'ready',
     });
   });
 
+  it('fails when the database cannot be had', () => {
+    const handshake = new Handshake(withDatabase(0, 99), { username: '', password: '' });
+    const { ended } = play(handshake, ['-ERR DB index is out of range\r\n']);
+    expect(ended).toBe('EDATABASE');
+  });
+
   it('takes the map that HELLO answers', () => {
-    const handshake = new Handshake(3, { username: '', password: '' });
+    const handshake = new Handshake(LANE_KIND.resp3, { username: '', password: '' });
     expect(play(handshake, ['%1\r\n+proto\r\n:3\r\n', '+PONG\r\n']).ended).toBe('ready');
   });
 
@@ -55,7 +73,7 @@ describe('a handshake', () => {
     ['-ERR max number of clients reached', 'ELOADING'],
   ])('fails at once on %j', (reply, code) => {
     for (const protocol of [2, 3] as const) {
-      const handshake = new Handshake(protocol, { username: '', password: 'pw' });
+      const handshake = new Handshake(withProtocol(0, protocol), { username: '', password: 'pw' });
       const { asked, ended } = play(handshake, [`${reply}\r\n`, '+PONG\r\n']);
       expect([asked.length, ended]).toEqual([1, code]);
     }
@@ -66,7 +84,7 @@ describe('a handshake', () => {
     '-BUSY Redis is busy running a script.',
     '-MASTERDOWN Link with MASTER is down',
   ])('goes on when PING is answered %j: the connection works', (reply) => {
-    const handshake = new Handshake(2, { username: '', password: '' });
+    const handshake = new Handshake(0, { username: '', password: '' });
     expect(play(handshake, [`${reply}\r\n`]).ended).toBe('ready');
   });
 });

@@ -84,7 +84,7 @@ describe('a lane that is not connected yet', () => {
   });
 
   it('asks one thing after the other', () => {
-    const bench = new Bench(new Handshake(2, { username: 'me', password: 'pw' }));
+    const bench = new Bench(new Handshake(0, { username: 'me', password: 'pw' }));
     bench.node.handler?.onConnect();
     expect(bench.node.received.length).toBe(1);
     expect(bench.node.receivedText).toContain('AUTH');
@@ -96,7 +96,7 @@ describe('a lane that is not connected yet', () => {
   });
 
   it('is destroyed when an answer has another one behind it', () => {
-    const bench = new Bench(new Handshake(2, { username: 'me', password: 'pw' }));
+    const bench = new Bench(new Handshake(0, { username: 'me', password: 'pw' }));
     bench.send('a');
     bench.node.handler?.onConnect();
     bench.node.say('+OK\r\n+surplus\r\n');
@@ -110,7 +110,7 @@ describe('a lane that is not connected yet', () => {
     ['-WRONGPASS invalid username-password pair or user is disabled.\r\n', 'ENOAUTH'],
     ['-LOADING Redis is loading the dataset in memory\r\n', 'ELOADING'],
   ])('fails by what the node says: %j', (reply, code) => {
-    const bench = new Bench(new Handshake(2, { username: '', password: 'pw' }));
+    const bench = new Bench(new Handshake(0, { username: '', password: 'pw' }));
     const entry = bench.enqueue('a');
     bench.node.handler?.onConnect();
     bench.node.say(reply);

@@ -24,7 +24,7 @@ function rig() {
   };
   const subscriber: Subscriber<string> = new Subscriber(
     { endpoint: { host: 'h', port: 1 }, connectTimeoutMs: 100, messageBytesMax: 1 << 20 },
-    new Handshake(2, { username: '', password: '' }),
+    new Handshake(0, { username: '', password: '' }),
     {
       onSubscriberReady: () => said.push('ready'),
       onSubscribed: (_, topic) => said.push(`subscribed ${topic}`),
