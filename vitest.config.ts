@@ -1,5 +1,5 @@
 /**
- * Four kinds of tests, from the quickest on; `--project NAME` runs one.
+ * Five kinds of tests, from the quickest on; `--project NAME` runs one.
  * Those with real servers run one file at a time, so that timings mean something on few cores.
  */
 import { defineConfig } from 'vitest/config';
@@ -19,7 +19,16 @@ export default defineConfig({
       // One test runs a thousand seeds.
       { test: { ...files('sim'), testTimeout: 10 * MINUTE_MS, sequence: { groupOrder: 1 } } },
       { test: { ...files('integration'), ...WITH_SERVERS, sequence: { groupOrder: 2 } } },
-      { test: { ...files('interop'), ...WITH_SERVERS, sequence: { groupOrder: 3 } } },
+      // Quick parts only, unless FAULTS=full (npm run test:faults).
+      {
+        test: {
+          ...files('faults'),
+          ...WITH_SERVERS,
+          testTimeout: 10 * MINUTE_MS,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      { test: { ...files('interop'), ...WITH_SERVERS, sequence: { groupOrder: 4 } } },
     ],
   },
 });

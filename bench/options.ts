@@ -2,12 +2,23 @@
 
 import { parseArgs } from 'node:util';
 
-export type Part = 'load' | 'stalled-shard' | 'sessions' | 'memory' | 'micro';
+export type Part =
+  | 'load'
+  | 'stalled-shard'
+  | 'sessions'
+  | 'memory'
+  | 'micro'
+  | 'failover'
+  | 'reads';
 
 export interface BenchOptions {
   /** What to run; a plain run is load, stalled-shard and sessions. */
   readonly parts: readonly Part[];
   readonly rounds: number;
+  /** The number of rounds was asked for, and is not the default of the load part. */
+  readonly hasRounds: boolean;
+  /** Part of the names of the failover scenarios to play, '' for all. */
+  readonly scenario: string;
   /** Aimed-at length of one cell against one peer. */
   readonly cellSeconds: number;
   /** Keys per value size, all present on every peer before anything is measured. */
@@ -43,6 +54,9 @@ export const USAGE = `npm run bench -- [options]
   --memory             only: 10,000 idle connections, then hostile input, and what memory does
   --connections N      idle connections for --memory (10000)
   --micro              only: nanoseconds per call of the framers, the command table and the slot
+  --failover           only: how long clients cannot write or read when a primary dies (20 rounds)
+  --scenario TEXT      for --failover: only scenarios with this in their names
+  --reads              only: reads of one shard over 0 to 5 replicas
   --base-port N        first port tried for the benchmark's own servers (25000)
 
 PREDIXY=/path/to/predixy adds predixy. PEER_NAME='command … {port} … {cluster}' adds any other
@@ -62,6 +76,9 @@ const FLAGS = {
   sessions: { type: 'boolean' },
   memory: { type: 'boolean' },
   micro: { type: 'boolean' },
+  failover: { type: 'boolean' },
+  scenario: { type: 'string' },
+  reads: { type: 'boolean' },
   connections: { type: 'string' },
   'base-port': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -75,6 +92,8 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
   return {
     parts: chosenParts(values, only),
     rounds: numberIn('--rounds', values.rounds, quick ? 2 : 5, 1, 1000),
+    hasRounds: values.rounds !== undefined,
+    scenario: values.scenario ?? '',
     cellSeconds: numberIn('--seconds', values.seconds, quick ? 0.3 : 1.5, 0.05, 600),
     keys: numberIn('--keys', values.keys, 100_000, 100, 10_000_000),
     only,
@@ -93,6 +112,8 @@ interface PartFlags {
   readonly sessions?: boolean | undefined;
   readonly memory?: boolean | undefined;
   readonly micro?: boolean | undefined;
+  readonly failover?: boolean | undefined;
+  readonly reads?: boolean | undefined;
 }
 
 function chosenParts(flags: PartFlags, only: string): Part[] {
@@ -102,6 +123,8 @@ function chosenParts(flags: PartFlags, only: string): Part[] {
   if (flags.sessions) parts.push('sessions');
   if (flags.memory) parts.push('memory');
   if (flags.micro) parts.push('micro');
+  if (flags.failover) parts.push('failover');
+  if (flags.reads) parts.push('reads');
   return parts.length > 0 ? parts : ['load', 'stalled-shard', 'sessions'];
 }
 

@@ -16,7 +16,7 @@ import {
 import { measureStalledShard, type StalledShardSample } from './load/stalled-shard.ts';
 import { describeMachine } from './machine.ts';
 import { runMemory } from './memory.ts';
-import { type BenchOptions, parseOptions, USAGE } from './options.ts';
+import { type BenchOptions, type Part, parseOptions, USAGE } from './options.ts';
 import { Backends } from './peers/backends.ts';
 import { customPeers } from './peers/custom.ts';
 import { directPeer } from './peers/direct.ts';
@@ -47,6 +47,8 @@ const STALLED_ROUNDS = { quick: 1, full: 3 };
 const SESSION_ROUNDS = { quick: 1, full: 5 };
 /** Messages, and pushes per blocked client, in one round. */
 const DELIVERIES = { quick: 5, full: 20 };
+/** Parts that need none of the servers shared by the others. */
+const OWN_SERVERS: ReadonlySet<Part> = new Set(['micro', 'failover', 'reads']);
 /** Those that know pub/sub and blocking commands. */
 const KNOWS_SESSIONS: ReadonlySet<string> = new Set([SUBJECT, 'direct']);
 
@@ -219,7 +221,19 @@ async function main(): Promise<void> {
     const { runMicro } = await import('./micro/run.ts');
     json.micro = await runMicro(say);
   }
-  if (options.parts.some((part) => part !== 'micro')) failed = await runServers(options, json);
+  if (options.parts.some((part) => !OWN_SERVERS.has(part))) {
+    failed = await runServers(options, json);
+  }
+  if (options.parts.includes('failover')) {
+    const { runFailover } = await import('./failover/run.ts');
+    const outcome = await runFailover(new Ports(options.basePort), options, say);
+    json.failover = outcome.json;
+    failed ||= outcome.failed;
+  }
+  if (options.parts.includes('reads')) {
+    const { runReads } = await import('./failover/reads.ts');
+    json.reads = await runReads(new Ports(options.basePort), options, say);
+  }
   if (options.json !== '') writeFileSync(options.json, `${JSON.stringify(json, null, 2)}\n`);
   cleanUpNow();
   process.exit(failed ? 1 : 0);

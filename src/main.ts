@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { type Config, workerCountOf } from './config/schema.ts';
 import type { Logger } from './lib/log.ts';
 import type { Running } from './lib/running.ts';
+import type { Steering } from './process/steering.ts';
 
 export interface StartOptions {
   readonly log: Logger;
@@ -11,7 +12,10 @@ export interface StartOptions {
 }
 
 /** Rejects with a ProxyError when it cannot start (a port is taken …). */
-export async function startServer(config: Config, { log }: StartOptions): Promise<Running> {
+export async function startServer(
+  config: Config,
+  { log }: StartOptions,
+): Promise<Running & Steering> {
   const workers = workerCountOf(config);
   // Our node id as cluster-aware clients see it, new at each start.
   const instanceId = randomBytes(20).toString('hex');

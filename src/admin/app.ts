@@ -3,11 +3,13 @@
  *
  *     /livez    the event loop answers           /readyz   may traffic come here, and if not, why
  *     /healthz  what runs, since when            /metrics  Prometheus
- *     /         for people
+ *     /         for people                     /api/v1   see api.ts
  */
 import { type Context, Hono } from 'hono';
+import { except } from 'hono/combine';
 import { timeout } from 'hono/timeout';
 import { type MediaOffer, preferredOffer } from '../metrics/accept.ts';
+import { type AdminApi, API_PATH, createApi } from './api.ts';
 import { problem } from './problem.ts';
 import { START_PAGE_CSP, startPage } from './start-page.ts';
 
@@ -30,10 +32,14 @@ export interface AdminAppOptions {
   ) => Promise<{ readonly contentType: string; readonly body: string }>;
   readonly version: string;
   readonly log: AdminLog;
+  /** Absent: there is no API. */
+  readonly api?: AdminApi;
 }
 
 /** A page that takes longer has hung; Prometheus itself gives up after 10 s by default. */
 const PAGE_TIMEOUT_MS = 8_000;
+
+const API_PATHS = `${API_PATH}/*`;
 
 const JSON_OFFER: MediaOffer = { type: 'application/json' };
 const TEXT_OFFER: MediaOffer = { type: 'text/plain' };
@@ -46,8 +52,10 @@ export function createAdminApp(options: AdminAppOptions): Hono {
     await next();
     setSecurityHeaders(c);
   });
-  app.use(async (c, next) => refusal(c) ?? next());
-  app.use(timeout(PAGE_TIMEOUT_MS, () => problem(503, 'The answer took too long.')));
+  // The API says itself what it takes, and how long it may take.
+  app.use(except(API_PATHS, async (c, next) => refusal(c) ?? next()));
+  const late = () => problem(503, 'The answer took too long.');
+  app.use(except(API_PATHS, timeout(PAGE_TIMEOUT_MS, late)));
 
   app.get('/livez', (c) => c.text('ok\n'));
   app.get('/healthz', (c) => {
@@ -68,6 +76,8 @@ export function createAdminApp(options: AdminAppOptions): Hono {
     c.header('Content-Security-Policy', START_PAGE_CSP);
     return c.html(startPage({ version: options.version, readiness: options.readiness() }));
   });
+
+  if (options.api !== undefined) app.route(API_PATH, createApi(options.api, options.log));
 
   app.notFound((c) => problem(404, `There is no page ${c.req.path}.`, c.req.path).getResponse());
   app.onError((error, c) => {

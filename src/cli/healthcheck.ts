@@ -8,6 +8,7 @@ import { errorText, ProxyError, proxyErrorFrom } from '../lib/errors.ts';
 import { connectResp } from '../lib/resp-client.ts';
 import { parseDuration } from '../lib/units.ts';
 import { type CliContext, configFileOf, EXIT } from './context.ts';
+import { reachable } from './http-target.ts';
 
 /** Only the first line of the answer is shown; the rest is not worth keeping. */
 const BODY_CHARS_MAX = 1024;
@@ -138,12 +139,6 @@ async function askRedis(given: string | true, config: Config, timeoutMs: number)
     // Whatever failed, the answer to "is it healthy?" is no, and why.
     return { ready: false, words: `${name}: ${errorText(error)}` };
   }
-}
-
-/** Where a listener's address can be dialled from this machine. */
-function reachable(bind: string): string {
-  if (bind === '0.0.0.0') return '127.0.0.1';
-  return bind === '::' ? '::1' : bind;
 }
 
 function refuse(option: string, value: string, allowed: string): never {

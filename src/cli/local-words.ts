@@ -1,6 +1,7 @@
 /** What `slotgate local` says: the progress of the start, and the banner once it runs. */
 import type { Running } from '../lib/running.ts';
 import type { LocalCluster } from '../local/local-cluster.ts';
+import { type ClusterSize, witnessCount } from '../local/options.ts';
 
 const CLEAR_LINE = '\r\x1b[2K';
 
@@ -57,12 +58,15 @@ export function localBanner(running: Running, cluster: LocalCluster): string {
   ].join('\n');
 }
 
-export function sizeText(shards: number, replicas: number): string {
+export function sizeText(size: ClusterSize): string {
+  const { shards, replicas } = size;
   const some = (number: number, word: string): string =>
     `${number} ${word}${number === 1 ? '' : 's'}`;
   const each = shards > 1 ? ' each' : '';
   const has = replicas === 0 ? 'without replicas' : `with ${some(replicas, 'replica')}${each}`;
-  return `${some(shards, 'shard')} ${has}`;
+  const witnesses = witnessCount(size);
+  const votes = witnesses === 0 ? '' : ` and ${witnesses} witnesses`;
+  return `${some(shards, 'shard')} ${has}${votes}`;
 }
 
 /** "7000-7005", "7000, 7004-7006": runs of ports as ranges, the rest by number. */

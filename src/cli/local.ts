@@ -22,6 +22,7 @@ import {
 import { requireFreePort } from '../local/ports.ts';
 import { ensureRedisServer } from '../local/redis-binary.ts';
 import type { CliContext } from './context.ts';
+import { registerLocalRestart } from './local-restart.ts';
 import { localBanner, Progress, sizeText } from './local-words.ts';
 import { runServer, type StartServer } from './serve.ts';
 
@@ -36,12 +37,19 @@ Every shard is one primary redis-server and its replicas, on loopback, ended wit
 ends it. Without --data everything is in a temporary folder and gone at the end; with it, the next
 start with the same --data brings cluster and data back. A node that dies is brought back.
 
+A dead primary is replaced by the votes of the other primaries, which one or two shards are too few
+for; slotgate then promotes the replica on its own proof that the primary is dead. --witnesses lets
+the nodes vote: two more redis-servers of a few MB, each with one slot (0.006 % of the keys) and no
+replica of it.
+
 Examples:
   slotgate local                                  3 shards, 1 replica each, endpoint 127.0.0.1:6379
   slotgate local --shards 6 --replicas 2          18 nodes
+  slotgate local --shards 1 --witnesses           one shard that fails over by the nodes' own votes
   slotgate local --shard-memory 64mb              each shard refuses writes beyond 64 MB
   slotgate local --data ~/redis-data              keep the data
   slotgate local --node-port 7000                 nodes on 7000, 7001 … instead of any free ports
+  slotgate local restart-nodes                    restart its nodes while clients use them
   npm start -- --shards 5                         the same from a clone
   redis-cli -p 6379 set greeting hello            and any Redis client can use it
 
@@ -51,6 +59,7 @@ Ctrl-C or SIGTERM: what is in flight is answered, then all stops, exit 0. A seco
 interface Given {
   readonly shards: string;
   readonly replicas: string;
+  readonly witnesses?: true;
   readonly port?: string;
   readonly httpPort?: string;
   readonly nodePort?: string;
@@ -71,6 +80,7 @@ export function registerLocal(program: Command, context: CliContext): void {
       `replicas of each shard, ${rangeText(REPLICAS)}`,
       DEFAULT_REPLICAS,
     )
+    .option('--witnesses', 'with 1 or 2 shards: two tiny primaries more, that only vote')
     .option('-p, --port <port>', 'port for Redis clients (default: 6379)')
     .option('--http-port <port>', 'port for metrics, health and API (default: 8379)')
     .option('--node-port <port>', 'port of the first node, the others follow (default: free ports)')
@@ -84,6 +94,7 @@ export function registerLocal(program: Command, context: CliContext): void {
       const sized = isDefault('shards') && isDefault('replicas') ? sizeOfFolder(given) : given;
       context.finish(await runLocal(sized, context), { isFinal: true });
     });
+  registerLocalRestart(command, context);
 }
 
 export interface RunLocalOptions {
@@ -140,7 +151,7 @@ async function startCluster(
   config: Config,
   { log, progress, server, stops }: Start,
 ): Promise<LocalCluster | undefined> {
-  const size = sizeText(wanted.shards, wanted.replicas);
+  const size = sizeText(wanted);
   progress.start(`Forming a Redis Cluster of ${size}, ${server.flavor} ${server.version}`);
   try {
     const cluster = await startLocalCluster({
@@ -188,6 +199,7 @@ function clusterOptions(given: Given): LocalClusterOptions {
   return {
     shards: count('--shards', given.shards, SHARDS),
     replicas: count('--replicas', given.replicas, REPLICAS),
+    witnesses: given.witnesses,
     nodePort: nodePort === undefined ? undefined : count('--node-port', nodePort, PORTS),
     dataDir: given.data,
     shardMemory: given.shardMemory,
@@ -206,6 +218,10 @@ function configOf(given: Given, context: CliContext, seeds?: readonly string[]):
   set('--workers', 'workers', given.workers);
   set('--log-level', 'log.level', given.logLevel);
   set('the embedded cluster', 'cluster.seeds', seeds?.join(','));
+  // Its nodes are our own children on this machine: there is no partition that could fool us.
+  if (context.env.SLOTGATE_FAILOVER__TAKEOVER === undefined) {
+    set('the embedded cluster', 'failover.takeover', 'yes');
+  }
   // What the environment says of another cluster has no meaning for this one.
   const env = Object.entries(context.env).filter(
     ([name]) => !name.startsWith('SLOTGATE_CLUSTER__'),
@@ -217,14 +233,17 @@ function configOf(given: Given, context: CliContext, seeds?: readonly string[]):
 function sizeOfFolder(given: Given): Given {
   const held = given.data === undefined ? undefined : readManifest(resolve(given.data));
   if (held === undefined) return given;
-  return { ...given, shards: String(held.shards), replicas: String(held.replicas) };
+  const size = { ...given, shards: String(held.shards), replicas: String(held.replicas) };
+  return held.witnesses === true ? { ...size, witnesses: true } : size;
 }
 
 function logExit(log: Logger, node: LocalNode, exit: NodeExit): void {
   const name = `${node.host}:${node.port}`;
   const how = exit.signal ?? `code ${exit.code}`;
-  const what = `node ${name} (shard ${node.shard}, started as ${node.role}) ended by itself: ${how}`;
-  log.warn({ node: name, log: node.logFile }, `${what}; it will be brought back`);
+  const what = `node ${name} (shard ${node.shard}, started as ${node.role})`;
+  const fields = { node: name, log: node.logFile };
+  if (exit.code === 0) log.info(fields, `${what} was shut down; it will be brought back`);
+  else log.warn(fields, `${what} ended by itself: ${how}; it will be brought back`);
 }
 
 function count(

@@ -34,6 +34,16 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     load: async () => (await import('./local.ts')).registerLocal,
   },
   {
+    name: 'failover',
+    summary: 'let a replica take over from its primary, without an error',
+    load: async () => (await import('./failover.ts')).registerFailover,
+  },
+  {
+    name: 'restart-nodes',
+    summary: 'restart or upgrade all nodes, one after another, without an error',
+    load: async () => (await import('./restart-nodes.ts')).registerRestartNodes,
+  },
+  {
     name: 'config',
     summary: 'check a configuration, print the default one or its JSON Schema',
     load: async () => (await import('./config.ts')).registerConfig,

@@ -1,13 +1,18 @@
-/** `slotgate serve`: the proxy in front of an existing cluster, until a signal stops it. */
+/**
+ * `slotgate serve`: the proxy in front of an existing cluster, until a signal stops it. Others make
+ * it read its configuration anew or replace its processes.
+ */
 import { constants } from 'node:os';
 import { type Command, Option } from 'commander';
 import { environmentName, fieldAt } from '../config/fields.ts';
-import { loadConfig } from '../config/load.ts';
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { ConfigError } from '../config/problems.ts';
 import { CONFIG_FIELDS, type Config } from '../config/schema.ts';
 import type { FlagSetting } from '../config/text-source.ts';
 import { ProxyError } from '../lib/errors.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import type { Running } from '../lib/running.ts';
+import type { SteeredRunning } from '../process/steering.ts';
 import { type CliContext, configFileOf } from './context.ts';
 
 /** Flags for what is often changed; `--set` reaches every other setting. No flag takes a secret. */
@@ -34,7 +39,11 @@ Examples:
   slotgate serve -c slotgate.yaml --set limits.maxBulkBytes=64mb --set hold.timeoutMs=25s
 
 SIGTERM and SIGINT drain: no new connections, what is in flight is answered, then exit 0.
-A second signal stops at once (exit 143 or 130). A configuration or start that fails: exit 1.`;
+A second signal stops at once (exit 143 or 130). A configuration or start that fails: exit 1.
+SIGHUP reads the configuration again, from the same file, environment and flags: what may change
+takes effect, the log names what needs a restart; one with a mistake changes nothing.
+SIGUSR2 replaces the workers one by one and then control, by the program that is on disk now: no
+connection is refused (workers: 2 or more).`;
 
 export function registerServe(program: Command, context: CliContext): void {
   const command = program
@@ -69,12 +78,15 @@ async function serve(
   file: string | undefined,
   flags: readonly FlagSetting[],
 ): Promise<number> {
-  const loaded = loadConfig({ env: context.env, flags, ...(file === undefined ? {} : { file }) });
+  const load = (): LoadedConfig =>
+    loadConfig({ env: context.env, flags, ...(file === undefined ? {} : { file }) });
+  const loaded = load();
   const log = createLogger(loaded.config.log);
   for (const warning of loaded.warnings) log.warn(warning);
   return runServer(loaded.config, {
     log,
     ...(file === undefined ? {} : { configFile: file }),
+    load,
     onReady: ({ endpoint, httpUrl }) => log.info({ endpoint, http: httpUrl }, 'listening'),
   });
 }
@@ -82,13 +94,15 @@ async function serve(
 export type StartServer = (
   config: Config,
   options: { readonly log: Logger; readonly configFile?: string },
-) => Promise<Running>;
+) => Promise<SteeredRunning>;
 
 export interface RunOptions {
   readonly log: Logger;
   readonly configFile?: string;
   /** Hears of the server once it accepts clients, e.g. to print a banner. */
   readonly onReady?: (running: Running) => void;
+  /** Reads the configuration anew, for SIGHUP; without it that signal is not heard. */
+  readonly load?: () => LoadedConfig;
   /** By default slotgate itself, the process' signals and its exit. */
   readonly start?: StartServer;
   readonly signals?: Pick<NodeJS.EventEmitter, 'on' | 'off'>;
@@ -103,23 +117,26 @@ export async function runServer(config: Config, options: RunOptions): Promise<nu
   const { log, configFile, signals = process, exit = process.exit } = options;
   const start = options.start ?? startMain;
   const stop = awaitStop(signals, log, exit);
+  const wheel = new Wheel(options, signals);
   try {
     const running = await start(config, {
       log,
       ...(configFile === undefined ? {} : { configFile }),
     });
     options.onReady?.(running);
+    wheel.take(running);
     await Promise.race([stop.requested, running.done]);
     await running.close();
     // What went wrong while draining is not to end as a success.
     await running.done;
     return 0;
   } finally {
+    wheel.dispose();
     stop.dispose();
   }
 }
 
-async function startMain(...args: Parameters<StartServer>): Promise<Running> {
+async function startMain(...args: Parameters<StartServer>): Promise<SteeredRunning> {
   const { startServer } = await import('../main.ts');
   return startServer(...args);
 }
@@ -151,6 +168,62 @@ function awaitStop(
       signals.off('SIGINT', onSignal);
       signals.off('SIGTERM', onSignal);
     },
+  };
+}
+
+/** SIGHUP and SIGUSR2; those that come during the start take effect after it. */
+class Wheel {
+  readonly #log: Logger;
+  readonly #load: (() => LoadedConfig) | undefined;
+  readonly #signals: Pick<NodeJS.EventEmitter, 'on' | 'off'>;
+  #running: SteeredRunning | null = null;
+  #early: (() => void)[] = [];
+
+  constructor({ log, load }: RunOptions, signals: Pick<NodeJS.EventEmitter, 'on' | 'off'>) {
+    this.#log = log;
+    this.#load = load;
+    this.#signals = signals;
+    if (load !== undefined) signals.on('SIGHUP', this.#onReload);
+    signals.on('SIGUSR2', this.#onRoll);
+  }
+
+  take(running: SteeredRunning): void {
+    this.#running = running;
+    for (const again of this.#early.splice(0)) again();
+  }
+
+  dispose(): void {
+    this.#signals.off('SIGHUP', this.#onReload);
+    this.#signals.off('SIGUSR2', this.#onRoll);
+  }
+
+  readonly #onReload = (): void => {
+    if (this.#running === null) {
+      this.#early.push(this.#onReload);
+      return;
+    }
+    const loaded = this.#read();
+    if (loaded !== undefined) this.#running.reload?.(loaded.config);
+  };
+
+  /** Undefined, and told in the log, when something is wrong with it. */
+  #read(): LoadedConfig | undefined {
+    try {
+      const loaded = this.#load?.();
+      for (const warning of loaded?.warnings ?? []) this.#log.warn(warning);
+      return loaded;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      for (const { where, message } of error.problems) {
+        this.#log.error({ where }, `the configuration stays as it was: ${message}`);
+      }
+      return undefined;
+    }
+  }
+
+  readonly #onRoll = (): void => {
+    if (this.#running === null) this.#early.push(this.#onRoll);
+    else this.#running.roll?.();
   };
 }
 

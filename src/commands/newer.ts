@@ -133,6 +133,7 @@ export const NEWER: readonly CommandRow[] = [
     keyless('proxy|help', 2, 'loading stale'),
     keyless('proxy|info', 2, 'loading stale'),
     keyless('proxy|nodes', 2, 'loading stale'),
+    keyless('proxy|reads', -2, 'loading stale'),
   ]),
   // Of Redis Sentinel
   keyless('sentinel', -2, '', [

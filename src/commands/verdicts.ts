@@ -132,7 +132,7 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
     commands: `
       asking auth echo info lastsave lolwut ping quit readonly readwrite reset role select time
       acl|cat acl|genpass acl|whoami module|list
-      proxy|config proxy|help proxy|info proxy|nodes
+      proxy|config proxy|help proxy|info proxy|nodes proxy|reads
       sentinel|ckquorum sentinel|get-master-addr-by-name sentinel|get-primary-addr-by-name
       sentinel|master sentinel|masters sentinel|myid sentinel|primaries sentinel|primary
       sentinel|replicas sentinel|sentinels sentinel|slaves
@@ -240,7 +240,6 @@ export const PRIMARY_ONLY: ReadonlySet<string> = new Set([
   'touch',
   'object|freq',
   'object|idletime',
-  'evalsha_ro',
 ]);
 
 /** Commands that block only when an option asks for it, though servers flag them `blocking`. */

@@ -170,6 +170,11 @@ export const failover = section(
       true,
       'After a promotion give the shard its number of replicas back, from spares and from nodes that return.',
     ),
+    replaceAfterMs: field(
+      leaf.duration({ min: 0, max: HOUR_MS }),
+      '30s',
+      'How long a node stays away before a spare takes its place: a restart is no loss.',
+    ),
   },
   'When a primary dies.',
 );

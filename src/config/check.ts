@@ -83,9 +83,13 @@ export interface Conflict {
   readonly message: string;
 }
 
+/** What an answer of a node and its way to the workers may take, in milliseconds. */
+const ROUND_TRIP_MS = 50;
+
 /** What cannot work, each rule with its reason. */
 export function findConflicts(config: Config): Conflict[] {
-  const { limits, cluster, hold } = config;
+  const { limits, cluster, hold, reads, upstream } = config;
+  const stalenessMin = 2 * reads.pollMs + ROUND_TRIP_MS;
   const rules: [boolean, readonly string[], string][] = [
     [
       config.port !== 0 && config.port === config.http.port && sharesAddress(config),
@@ -114,9 +118,24 @@ export function findConflicts(config: Config): Conflict[] {
       'cluster.username needs cluster.password (any text for a user with nopass)',
     ],
     [
+      upstream.sentinels.length > 0 && upstream.mode === 'cluster',
+      ['upstream', 'sentinels'],
+      'upstream.sentinels is set, but upstream.mode is cluster: Sentinels watch servers without cluster mode; set upstream.mode to standalone, or leave upstream.sentinels empty',
+    ],
+    [
+      upstream.sentinelUsername !== '' && upstream.sentinelPassword === '',
+      ['upstream', 'sentinelUsername'],
+      'upstream.sentinelUsername needs upstream.sentinelPassword (any text for a user with nopass)',
+    ],
+    [
       hold.timeoutMs > 0 && (hold.maxRequests === 0 || hold.maxBytes === 0),
       ['hold', 'timeoutMs'],
       'hold.timeoutMs is set, but hold.maxRequests or hold.maxBytes is 0: nothing could be held; to turn holding off set hold.timeoutMs to 0',
+    ],
+    [
+      reads.maxStalenessMs < stalenessMin,
+      ['reads', 'maxStalenessMs'],
+      `reads.maxStalenessMs is ${reads.maxStalenessMs}, but with reads.pollMs ${reads.pollMs} a replica that keeps up may look ${stalenessMin} ms old; allowed: at least ${stalenessMin}, or a smaller reads.pollMs`,
     ],
   ];
   return rules.filter(([broken]) => broken).map(([, path, message]) => ({ path, message }));
@@ -130,7 +149,7 @@ function sharesAddress(config: Config): boolean {
 
 /** What works, but hardly as meant. */
 export function findDoubts(config: Config): string[] {
-  const { cluster, hold } = config;
+  const { cluster, hold, reads, health } = config;
   const open = config.requirepass === '' && !config.bind.every(isLoopback);
   const rules: [boolean, string][] = [
     [
@@ -153,6 +172,28 @@ export function findDoubts(config: Config): string[] {
       config.heartbeatMs >= cluster.commandTimeoutMs,
       'heartbeatMs is no less than cluster.commandTimeoutMs: commands time out before a dead connection is noticed',
     ],
+    [
+      servesFromReplicas(config) && reads.consistency === 'primary',
+      'replicas have a weight, but reads.consistency: primary lets them serve reads only where a connection asks for it',
+    ],
+    [
+      servesFromReplicas(config) && !reads.replicas,
+      'replicas have a weight, but reads.replicas is off: they serve no reads',
+    ],
+    [
+      reads.zone === '' && Object.keys(reads.nodeZones).length > 0,
+      'reads.nodeZones is set, but reads.zone is not: no node is preferred',
+    ],
+    [
+      health.pingIntervalMs > health.pingTimeoutMs * 10,
+      'health.pingIntervalMs is more than ten times health.pingTimeoutMs: a node that hangs is noticed late',
+    ],
   ];
   return rules.filter(([doubtful]) => doubtful).map(([, message]) => message);
+}
+
+/** Does any replica have a weight of its own, of its zone or of its role? Nodes' may be a primary's. */
+function servesFromReplicas({ reads }: Config): boolean {
+  const zones = Object.values(reads.zoneWeights);
+  return reads.weights.replica > 0 || zones.some((weight) => weight > 0);
 }

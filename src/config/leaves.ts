@@ -148,8 +148,11 @@ export function weight() {
   return integer({ min: 0, max: WEIGHT_MAX }, ' (0: never)');
 }
 
+/** In a map that comes as text (a flag, the environment, CONFIG SET) numbers are text as well. */
 function weightType() {
-  return z.int().min(0).max(WEIGHT_MAX);
+  const number = z.int().min(0).max(WEIGHT_MAX);
+  const digits = z.string().regex(/^\d+$/).transform(Number).pipe(number);
+  return z.union([number, digits]);
 }
 
 /** Output keyed as by {@link endpointMap}. */

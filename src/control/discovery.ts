@@ -8,20 +8,24 @@
 
 import type { Hint } from '../lib/planes.ts';
 import type { NatMap, NodeEndpoint } from '../topology/build.ts';
+import type { ClusterView } from '../topology/picture.ts';
 import { compareVersions } from '../topology/server-info.ts';
 import { parseShardNames } from '../topology/shard-names.ts';
 import { nodeAddress, type Snapshot } from '../topology/snapshot.ts';
+import { dialled, type StandaloneView } from '../topology/standalone.ts';
 import { ClientPool } from './client-pool.ts';
 import { type ControlLog, RareLog } from './control-log.ts';
 import { cpuMs } from './cpu-clock.ts';
-import { describeProblem } from './discovery-reason.ts';
+import { adviceFor, describeProblem } from './discovery-reason.ts';
 import { Neighbours } from './neighbours.ts';
-import { NodeCallError } from './node-client.ts';
+import { NodeCallError, type UpstreamMode } from './node-client.ts';
 import type { NodeFailure } from './node-failure.ts';
 import { PictureKeeper } from './picture-keeper.ts';
+import { PictureWaiters } from './picture-waiters.ts';
 import { type PollOutcome, runPoll } from './poll.ts';
 import { PollSchedule } from './poll-schedule.ts';
 import { type ResolvedSeeds, type Resolver, resolveSeeds, systemResolver } from './seeds.ts';
+import { type SentinelPicture, Sentinels } from './sentinel/sentinels.ts';
 
 export interface DiscoveryOptions {
   /** Host names or addresses; at least one. */
@@ -33,15 +37,30 @@ export interface DiscoveryOptions {
   readonly commandTimeoutMs: number;
   readonly refreshIntervalMs: number;
   readonly natMap?: NatMap;
+  /** What the servers have to be; default: whatever they are. */
+  readonly mode?: UpstreamMode;
+  /** Who says which server is the primary; the seeds are then not asked. */
+  readonly sentinels?: SentinelSettings | undefined;
   readonly upstreamId?: number;
   readonly log: ControlLog;
   /** Monotonic milliseconds, of one clock with the workers. */
   readonly now: () => number;
   /** Called after every poll that was answered; see Snapshot.epoch for telling changes. */
   readonly publish: (snapshot: Snapshot) => void;
+  /** Called before it, with what the nodes of a cluster said one by one. */
+  readonly onViews?: (views: readonly ClusterView[]) => void;
   readonly resolve?: Resolver;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
+}
+
+export interface SentinelSettings {
+  /** Host names or addresses; at least one. */
+  readonly endpoints: readonly NodeEndpoint[];
+  readonly masterName: string;
+  /** '' for none. */
+  readonly username: string;
+  readonly password: string;
 }
 
 export interface DiscoveryStatus {
@@ -65,14 +84,9 @@ export interface NodeCaller {
   callAny(command: readonly [string, ...string[]]): Promise<unknown>;
 }
 
-/** Somebody who needs a picture whose poll began after a moment. */
-interface PictureWaiter {
-  readonly after: number;
-  readonly resolve: (snapshot: Snapshot | null) => void;
-}
-
 /** How long a poll waits for a node that has not been slow before. */
 const PATIENCE_MS = 150;
+const NO_WORD: SentinelPicture = { named: '', nodes: [], problem: '' };
 const NO_SEEDS: ResolvedSeeds = { endpoints: [], failures: new Map() };
 
 export class Discovery implements NodeCaller {
@@ -97,7 +111,8 @@ export class Discovery implements NodeCaller {
   #hints = 0;
   /** The node ids for which zones were last asked. */
   #zonesFor = '';
-  readonly #waiters = new Set<PictureWaiter>();
+  readonly #waiters = new PictureWaiters();
+  readonly #sentinels: Sentinels | null;
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
@@ -109,6 +124,22 @@ export class Discovery implements NodeCaller {
     });
     this.#schedule = new PollSchedule(options.refreshIntervalMs, options.random ?? Math.random);
     this.#rare = new RareLog(options.log, options.now);
+    this.#sentinels = this.#createSentinels();
+  }
+
+  #createSentinels(): Sentinels | null {
+    const { sentinels, resolve = systemResolver } = this.#options;
+    if (sentinels === undefined) return null;
+    return new Sentinels({
+      ...this.#options,
+      ...sentinels,
+      natMap: this.#natMap,
+      resolve,
+      onNews: () => {
+        this.#schedule.onDemand();
+        this.#arm();
+      },
+    });
   }
 
   start(): void {
@@ -128,7 +159,8 @@ export class Discovery implements NodeCaller {
     this.#running = false;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    for (const waiter of this.#waiters) waiter.resolve(null);
+    this.#waiters.giveUp();
+    this.#sentinels?.close();
     this.#clients.closeAll();
     await this.#polling;
     await this.#resolving;
@@ -178,26 +210,10 @@ export class Discovery implements NodeCaller {
     const known = this.snapshot();
     if (known !== null && known.polledAt > time) return Promise.resolve(known);
     if (!this.#running) return Promise.resolve(null);
-    return new Promise((resolve) => {
-      const waiter: PictureWaiter = {
-        after: time,
-        resolve: (snapshot) => {
-          clearTimeout(timer);
-          this.#waiters.delete(waiter);
-          resolve(snapshot);
-        },
-      };
-      const timer = setTimeout(() => waiter.resolve(null), timeoutMs);
-      this.#waiters.add(waiter);
-      this.#schedule.onDemand();
-      this.#arm();
-    });
-  }
-
-  #tellWaiters(snapshot: Snapshot): void {
-    for (const waiter of this.#waiters) {
-      if (snapshot.polledAt > waiter.after) waiter.resolve(snapshot);
-    }
+    const waiting = this.#waiters.wait(time, timeoutMs);
+    this.#schedule.onDemand();
+    this.#arm();
+    return waiting;
   }
 
   /** One command to the node at this address; texts as Buffers. */
@@ -241,11 +257,13 @@ export class Discovery implements NodeCaller {
     const { now } = this.#options;
     const startedAt = now();
     this.#schedule.onPollStarted(startedAt);
-    await this.#refreshSeeds();
+    const word = (await this.#sentinels?.ask()) ?? NO_WORD;
+    if (this.#sentinels === null) await this.#refreshSeeds();
     const neighbours = new Neighbours(this.#keeper.picture, this.#natMap);
     const outcome = await runPoll({
       clients: this.#clients,
-      targets: this.#targets(neighbours),
+      targets: [...this.#targets(neighbours), ...word.nodes],
+      followStandalone: (view) => this.#followStandalone(view),
       followView: (view) => neighbours.onView(view),
       followSilence: (client) => neighbours.onSilence(client.address),
       onLate: (_client, answer) => {
@@ -256,7 +274,7 @@ export class Discovery implements NodeCaller {
     });
     if (!this.#running) return;
     const busyFrom = cpuMs();
-    this.#absorb(outcome, startedAt);
+    this.#absorb(outcome, startedAt, word);
     this.#schedule.onPollEnded(now(), {
       answered: this.#answered,
       complete: this.#complete,
@@ -270,6 +288,11 @@ export class Discovery implements NodeCaller {
     const standalone = snapshot?.mode === 'standalone' ? snapshot.nodes : [];
     if (snapshot?.mode === 'cluster' && this.#complete) return neighbours.primaries();
     return [...neighbours.primaries(), ...standalone, ...this.#seeds.endpoints];
+  }
+
+  #followStandalone({ primary, replicas }: StandaloneView): NodeEndpoint[] {
+    const announced = primary === null ? replicas : [primary, ...replicas];
+    return announced.map((endpoint) => dialled(endpoint, this.#natMap));
   }
 
   /** Waited for only while no node is known; a slow name server must not delay the others. */
@@ -286,12 +309,13 @@ export class Discovery implements NodeCaller {
     if (!this.#answered) await this.#resolving;
   }
 
-  #absorb(outcome: PollOutcome, startedAt: number): void {
+  #absorb(outcome: PollOutcome, startedAt: number, word: SentinelPicture): void {
     const order = this.#seeds.endpoints.map(nodeAddress);
     const { snapshot, changed, changedSlots, complete } = this.#keeper.absorb(
       outcome,
       startedAt,
       order,
+      word.named,
     );
     this.#answered = snapshot !== null;
     this.#complete = complete;
@@ -301,8 +325,9 @@ export class Discovery implements NodeCaller {
       answered: this.#answered,
       mode: this.#keeper.snapshot?.mode ?? null,
       gaps: this.#keeper.gaps(outcome),
+      note: word.problem || this.#keeper.standaloneNote,
     });
-    this.#warn(outcome);
+    this.#warn(outcome, word.problem);
     if (snapshot === null) {
       this.#refreshesFailed++;
       return;
@@ -310,15 +335,16 @@ export class Discovery implements NodeCaller {
     this.#refreshesOk++;
     this.#lastPollAt = startedAt;
     this.#lastRefreshUnixMs = Date.now();
-    this.#keepConnections(snapshot);
+    this.#keepConnections(snapshot, word);
     if (changed) this.#logChange(snapshot, changedSlots.length);
+    this.#options.onViews?.(outcome.views);
     this.#options.publish(snapshot);
-    this.#tellWaiters(snapshot);
+    this.#waiters.tell(snapshot);
     this.#askZones(snapshot);
   }
 
-  #keepConnections(snapshot: Snapshot): void {
-    const addresses = snapshot.nodes.map(nodeAddress);
+  #keepConnections(snapshot: Snapshot, word: SentinelPicture): void {
+    const addresses = [...snapshot.nodes, ...word.nodes].map(nodeAddress);
     // Until all is well the seeds are asked again and again, so their connections are kept too.
     if (!this.#complete || snapshot.mode === 'standalone') {
       addresses.push(...this.#seeds.endpoints.map(nodeAddress));
@@ -343,18 +369,15 @@ export class Discovery implements NodeCaller {
     );
   }
 
-  #warn(outcome: PollOutcome): void {
+  #warn(outcome: PollOutcome, sentinelProblem: string): void {
     if (!this.#answered) {
       this.#rare.warn('silent', { reason: this.#reason }, 'the upstream cannot be reached');
+    } else if (sentinelProblem !== '') {
+      this.#rare.warn('sentinels', { reason: sentinelProblem }, 'the Sentinels do not help');
     }
     for (const [node, { code, message }] of outcome.failures) {
-      if (code !== 'auth' && code !== 'reply') continue;
-      const advice =
-        code === 'auth'
-          ? 'a node refuses our credentials: check cluster.username and cluster.password, and that ' +
-            'the account may run CLUSTER NODES, CLUSTER INFO, INFO and COMMAND'
-          : 'a node answers what is not understood: check that the seeds are Redis servers';
-      this.#rare.warn(`${code} ${node}`, { node, reason: message }, advice);
+      const advice = adviceFor(code);
+      if (advice !== '') this.#rare.warn(`${code} ${node}`, { node, reason: message }, advice);
     }
     const unread = outcome.errors[0];
     if (unread !== undefined) {

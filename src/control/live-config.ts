@@ -1,11 +1,12 @@
 /**
- * Settings that CONFIG SET changes while slotgate runs: read as the configuration reads them, sent
- * to all workers, and to each worker that starts later. They last until control ends: the file
- * stays as it is.
+ * Settings that change while slotgate runs, by CONFIG SET or by a configuration that is read anew:
+ * sent to all workers, and to each process that starts later. What CONFIG SET changed lasts until
+ * the configuration is read anew or slotgate ends: the file stays as it is.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { checkSource, findConflicts } from '../config/check.ts';
-import { type Config, configSchema } from '../config/schema.ts';
+import { CONFIG_FIELDS, type Config, configSchema } from '../config/schema.ts';
 import { setAt, valueAt } from '../config/source.ts';
 import { flagSource } from '../config/text-source.ts';
 
@@ -20,11 +21,40 @@ export const LIVE_SETTINGS: ReadonlySet<string> = new Set([
   'hold.timeoutMs',
   'hold.maxRequests',
   'hold.maxBytes',
+  'hold.maxFailoverMs',
+  'hold.minGapMs',
+  'hold.dryRun',
   'retry.sentWrites',
   'limits.pinnedConnections',
   'limits.slowReaderSeconds',
   'limits.sharedReplyBudget',
+  'reads.replicas',
+  'reads.weights.primary',
+  'reads.weights.replica',
+  'reads.nodeWeights',
+  'reads.zone',
+  'reads.nodeZones',
+  'reads.zoneWeights',
+  'reads.consistency',
+  'reads.maxStalenessMs',
+  'reads.whenPrimaryDown',
+  'reads.pollMs',
+  'health.pingIntervalMs',
+  'health.pingTimeoutMs',
+  'health.downAfter',
+  'health.upAfter',
+  'failover.mode',
+  'failover.confirmMs',
+  'failover.takeover',
+  'failover.maxReplicaLagBytes',
+  'failover.replace',
+  'failover.replaceAfterMs',
 ]);
+
+/** CONFIG GET and SET write them as `key=value,…`. */
+export const MAP_SETTINGS: ReadonlySet<string> = new Set(
+  CONFIG_FIELDS.fields.filter(({ kind }) => kind === 'map').map(({ path }) => path.join('.')),
+);
 
 /** A setting by its dotted name, as text. */
 export interface Change {
@@ -54,10 +84,43 @@ export function changedConfig(config: Config, changes: readonly Change[]): Confi
   return { name: changes[0]?.name ?? '', why: conflict.message };
 }
 
+/** What becomes of a configuration that was read anew. */
+export interface Reloaded {
+  /** The one that runs, with the live settings of the new one. */
+  readonly config: Config;
+  /** Live settings that have another value now. */
+  readonly changed: readonly string[];
+  /** Settings that differ and stay as they are until a restart. */
+  readonly fixed: readonly string[];
+}
+
+/** Takes the live settings of `next` over, all of them or none. Pure. */
+export function reloadedConfig(running: Config, next: Config): Reloaded | Refused {
+  const config = structuredClone(running);
+  const changed: string[] = [];
+  const fixed: string[] = [];
+  for (const { path } of CONFIG_FIELDS.fields) {
+    const value = valueAt(next, path);
+    if (isDeepStrictEqual(valueAt(running, path), value)) continue;
+    const name = path.join('.');
+    if (!LIVE_SETTINGS.has(name)) fixed.push(name);
+    else {
+      changed.push(name);
+      setAt(config as unknown as Record<string, unknown>, path, structuredClone(value));
+    }
+  }
+  // Each was right by itself; what is new may not go with what stays.
+  const conflict = findConflicts(config)[0];
+  if (conflict === undefined) return { config, changed, fixed };
+  const why = fixed.length === 0 ? '' : ` (${fixed.join(', ')} would need a restart)`;
+  return { name: conflict.path.join('.'), why: conflict.message + why };
+}
+
 function parseSetting(name: string, text: string): { readonly value: unknown } | Refused {
   // CONFIG GET shows lists with blanks between their items.
   const value = name === 'commands.deny' ? text.trim().replace(/[\s,]+/g, ',') : text;
   if (name === 'commands.deny' && value === '') return { value: [] };
+  if (MAP_SETTINGS.has(name) && value.trim() === '') return { value: {} };
   const source = flagSource([{ flag: name, path: name, value }]);
   const problem = checkSource(source)[0];
   if (problem !== undefined) return { name, why: problem.message };

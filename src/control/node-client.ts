@@ -9,15 +9,20 @@ import { parseInfo } from '../topology/server-info.ts';
 import { nodeAddress } from '../topology/snapshot.ts';
 import { readReplication, type StandaloneView } from '../topology/standalone.ts';
 import { type NodeFailure, nodeFailure } from './node-failure.ts';
+import { logIn } from './node-login.ts';
 
 export interface NodeClientOptions {
   readonly username: string;
   readonly password: string;
   readonly connectTimeoutMs: number;
   readonly commandTimeoutMs: number;
+  /** What the servers have to be; absent: whatever they are. */
+  readonly mode?: UpstreamMode;
   /** The node ended a connection that worked: something happened to it. */
   readonly onLost: () => void;
 }
+
+export type UpstreamMode = 'auto' | 'cluster' | 'standalone';
 
 export type NodeCommand = readonly [string, ...(string | Buffer)[]];
 
@@ -64,9 +69,8 @@ export class NodeClient {
   #opening: Redis | null = null;
   #connecting: Promise<Redis> | null = null;
   #inFlight: Promise<NodeAnswer> | null = null;
-  /** Told once per connection: a node that was upgraded in place has a new one. */
-  #version: string | null = null;
-  readonly #runIds = new WeakMap<Redis, string>();
+  /** Told once per connection: one that stays open is one to the same process. */
+  readonly #processes = new WeakMap<Redis, ServerProcess>();
   #closed = false;
 
   constructor(endpoint: NodeEndpoint, options: NodeClientOptions) {
@@ -118,7 +122,7 @@ export class NodeClient {
   ): Promise<{ readonly runId: string; readonly replies: readonly unknown[] }> {
     try {
       const redis = await this.#connect();
-      const runId = await this.#learnRunId(redis);
+      const { runId } = await this.#learnProcess(redis);
       const block: NodeCommand[] = [['MULTI'], ...commands, ['EXEC']];
       // Written in one go, so that nothing of another caller comes in between.
       const results = await Promise.allSettled(block.map((words) => redis.callBuffer(...words)));
@@ -155,35 +159,50 @@ export class NodeClient {
   }
 
   async #request(redis: Redis): Promise<NodeAnswer> {
-    const [nodes, info] = await Promise.allSettled([
+    const { mode = 'auto' } = this.#options;
+    if (mode === 'standalone') return this.#requestStandalone(redis, true);
+    const [nodes, info, server] = await Promise.allSettled([
       redis.call('CLUSTER', 'NODES'),
       redis.call('CLUSTER', 'INFO'),
-      this.#learnVersion(redis),
+      this.#learnProcess(redis),
     ]);
-    const version = this.#version ?? '';
     if (nodes.status === 'fulfilled') {
+      const version = server.status === 'fulfilled' ? server.value.version : '';
       // An account that may not read CLUSTER INFO still routes.
       const stateOk = info.status === 'rejected' || isStateOk(String(info.value));
       return { kind: 'cluster', nodesText: String(nodes.value), stateOk, version };
     }
     if (!isClusterDisabled(nodes.reason)) throw nodes.reason;
-    const replication = parseInfo(String(await redis.call('INFO', 'replication')));
-    return { kind: 'standalone', view: readReplication(replication, this.endpoint), version };
+    if (mode === 'cluster') return wrongMode('runs without cluster mode', mode);
+    return this.#requestStandalone(redis, false);
   }
 
-  async #learnVersion(redis: Redis): Promise<void> {
-    if (this.#version !== null) return;
-    const fields = parseInfo(String(await redis.call('INFO', 'server')));
-    if (this.#redis === redis) this.#version = fields.get('redis_version') ?? '';
+  /** `checks`: whether it runs in cluster mode is not known yet. */
+  async #requestStandalone(redis: Redis, checks: boolean): Promise<NodeAnswer> {
+    const [replication, cluster, server] = await Promise.allSettled([
+      redis.call('INFO', 'replication'),
+      checks ? redis.call('INFO', 'cluster') : '',
+      this.#learnProcess(redis),
+    ]);
+    if (replication.status === 'rejected') throw replication.reason;
+    if (cluster.status === 'fulfilled' && isClusterEnabled(String(cluster.value))) {
+      return wrongMode('runs in cluster mode', 'standalone');
+    }
+    const { version, runId } = server.status === 'fulfilled' ? server.value : NO_PROCESS;
+    const fields = parseInfo(String(replication.value));
+    return { kind: 'standalone', view: readReplication(fields, this.endpoint, runId), version };
   }
 
-  /** A connection that stays open is one to the same process. */
-  async #learnRunId(redis: Redis): Promise<string> {
-    const known = this.#runIds.get(redis);
+  async #learnProcess(redis: Redis): Promise<ServerProcess> {
+    const known = this.#processes.get(redis);
     if (known !== undefined) return known;
-    const runId = parseInfo(String(await redis.call('INFO', 'server'))).get('run_id') ?? '';
-    this.#runIds.set(redis, runId);
-    return runId;
+    const fields = parseInfo(String(await redis.call('INFO', 'server')));
+    const learnt = {
+      version: fields.get('redis_version') ?? '',
+      runId: fields.get('run_id') ?? '',
+    };
+    this.#processes.set(redis, learnt);
+    return learnt;
   }
 
   #connect(): Promise<Redis> {
@@ -239,33 +258,12 @@ export class NodeClient {
     });
   }
 
-  /**
-   * AUTH is ours, not ioredis' handshake: that one prints to the console when a server needs no
-   * password, and hides what the server said when the password is wrong.
-   */
   async #introduce(redis: Redis): Promise<void> {
-    await this.#authenticate(redis);
+    await logIn(redis, this.#options);
     // A name is a courtesy to whoever reads CLIENT LIST; an account may lack the command.
     await redis.call('CLIENT', 'SETNAME', CONTROL_CONNECTION_NAME).catch((error: unknown) => {
       if (nodeFailure(error).code === 'timeout') throw error;
     });
-  }
-
-  async #authenticate(redis: Redis): Promise<void> {
-    const { username, password } = this.#options;
-    if (password === '') return;
-    try {
-      if (username === '') await redis.call('AUTH', password);
-      else await redis.call('AUTH', username, password);
-    } catch (error) {
-      const message = error instanceof Error ? error.message : '';
-      if (/no password is set|without any password configured/.test(message)) return;
-      // This reply repeats the arguments, the password among them.
-      if (/unknown command/i.test(message)) throw new Error('the server knows no AUTH command');
-      // Before Redis 6 AUTH takes the password alone.
-      if (username === '' || !/wrong number of arguments/.test(message)) throw error;
-      await redis.call('AUTH', password);
-    }
   }
 
   #drop(): void {
@@ -277,8 +275,25 @@ export class NodeClient {
 
   #forget(): void {
     this.#redis = null;
-    this.#version = null;
   }
+}
+
+/** The process behind a connection. */
+interface ServerProcess {
+  /** '' when unknown, as the next. */
+  readonly version: string;
+  readonly runId: string;
+}
+
+const NO_PROCESS: ServerProcess = { version: '', runId: '' };
+
+function wrongMode(what: string, mode: UpstreamMode): NodeAnswer {
+  const message = `${what}, and upstream.mode is ${mode}`;
+  return { kind: 'failure', failure: { code: 'mode', message } };
+}
+
+function isClusterEnabled(info: string): boolean {
+  return parseInfo(info).get('cluster_enabled') === '1';
 }
 
 function isClusterDisabled(error: unknown): boolean {

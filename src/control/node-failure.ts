@@ -7,7 +7,8 @@ export type NodeFailureCode =
   | 'auth' // our credentials are missing, wrong or lack the permission
   | 'loading' // still reading its data
   | 'closed' // the connection ended before the answer
-  | 'reply'; // an answer that is not understood
+  | 'reply' // an answer that is not understood
+  | 'mode'; // with cluster mode where upstream.mode wants none, or the other way round
 
 export interface NodeFailure {
   readonly code: NodeFailureCode;

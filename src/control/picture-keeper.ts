@@ -5,16 +5,14 @@
  * epoch and a newer `polledAt`, by which workers drop what they learnt from MOVED before that poll.
  */
 
-import { createHash } from 'node:crypto';
-
 import { buildSnapshot, dialAddress, type NatMap } from '../topology/build.ts';
 import { changedSlots, hasChanged } from '../topology/diff.ts';
 import { mergeViews } from '../topology/merge.ts';
 import type { Picture } from '../topology/picture.ts';
 import { lowestVersion } from '../topology/server-info.ts';
 import { NO_SHARD, nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
-import { buildStandalone, choosePrimary } from '../topology/standalone.ts';
 import type { PollOutcome } from './poll.ts';
+import { StandaloneKeeper } from './standalone-keeper.ts';
 
 export interface PictureKeeperOptions {
   readonly upstreamId: number;
@@ -42,9 +40,11 @@ export class PictureKeeper {
   #picture: Picture | null = null;
   #snapshot: Snapshot | null = null;
   #zones: ReadonlyMap<string, string> = new Map();
+  readonly #standalone: StandaloneKeeper;
 
   constructor(options: PictureKeeperOptions) {
     this.#options = options;
+    this.#standalone = new StandaloneKeeper(options.natMap);
   }
 
   get picture(): Picture | null {
@@ -59,10 +59,23 @@ export class PictureKeeper {
     this.#zones = zones;
   }
 
-  /** `startedAt`: monotonic milliseconds; `seedOrder`: dialled addresses of the seeds. */
-  absorb(outcome: PollOutcome, startedAt: number, seedOrder: readonly string[]): Absorbed {
+  /** What is amiss with the roles of servers without cluster mode; '' when nothing is. */
+  get standaloneNote(): string {
+    return this.#standalone.note;
+  }
+
+  /**
+   * `startedAt`: monotonic milliseconds; `seedOrder`: dialled addresses of the seeds; `named`: the
+   * one that Sentinels name as the primary, '' without them.
+   */
+  absorb(
+    outcome: PollOutcome,
+    startedAt: number,
+    seedOrder: readonly string[],
+    named = '',
+  ): Absorbed {
     const cluster = this.#mergeCluster(outcome, startedAt);
-    const candidate = cluster ?? this.#chooseStandalone(outcome, startedAt, seedOrder);
+    const candidate = cluster ?? this.#standaloneSnapshot(outcome, startedAt, seedOrder, named);
     if (candidate === null) {
       return { snapshot: null, changedSlots: [], changed: false, complete: false };
     }
@@ -106,7 +119,10 @@ export class PictureKeeper {
   #hasAnswered(node: SnapshotNode, outcome: PollOutcome): boolean {
     if (this.#snapshot?.mode === 'standalone') {
       const address = nodeAddress(node);
-      return outcome.standalone.some((view) => nodeAddress(view.asked) === address);
+      // One that calls itself a replica now serves no writes: its successor is looked for.
+      return outcome.standalone.some(
+        ({ asked, role }) => role === 'primary' && nodeAddress(asked) === address,
+      );
     }
     return this.#picture?.nodes.find(({ id }) => id === node.id)?.answered === true;
   }
@@ -144,22 +160,16 @@ export class PictureKeeper {
     return refused;
   }
 
-  #chooseStandalone(
+  #standaloneSnapshot(
     outcome: PollOutcome,
     startedAt: number,
     seedOrder: readonly string[],
+    named: string,
   ): Snapshot | null {
     if (outcome.standalone.length === 0 || this.#picture !== null) return null;
-    const previous = this.#snapshot;
-    const present = previous?.nodes[0];
-    const presentAddress = present === undefined ? '' : nodeAddress(present);
-    const view = choosePrimary(outcome.standalone, seedOrder, presentAddress);
-    const unusable = refusedAddresses(outcome);
-    if (view === null) return previous === null ? null : markFailed(previous, unusable, startedAt);
-    return buildStandalone(view, {
+    return this.#standalone.absorb(outcome, seedOrder, named, {
       ...this.#common(outcome, startedAt),
-      unusable,
-      idOf: standaloneId,
+      unusable: refusedAddresses(outcome),
     });
   }
 }
@@ -171,17 +181,4 @@ function refusedAddresses(outcome: PollOutcome): Set<string> {
     if (code === 'refused' || code === 'unreachable') refused.add(address);
   }
   return refused;
-}
-
-function markFailed(snapshot: Snapshot, unusable: ReadonlySet<string>, polledAt: number): Snapshot {
-  const nodes = snapshot.nodes.map((node) => ({
-    ...node,
-    failed: unusable.has(nodeAddress(node)),
-  }));
-  return { ...snapshot, nodes, polledAt };
-}
-
-/** Servers without cluster mode have no lasting id of their own: run ids change at a restart. */
-function standaloneId(address: string): string {
-  return createHash('sha1').update(address).digest('hex');
 }

@@ -20,6 +20,8 @@ export interface PollPlan {
   readonly targets: readonly NodeEndpoint[];
   /** More nodes to ask because of a view. */
   readonly followView: (view: ClusterView) => readonly NodeEndpoint[];
+  /** The same for a server without cluster mode. */
+  readonly followStandalone: (view: StandaloneView) => readonly NodeEndpoint[];
   /** More nodes to ask because this one failed or is late. */
   readonly followSilence: (client: NodeClient) => readonly NodeEndpoint[];
   /** Called after the poll for each late node, once its answer or failure is there. */
@@ -170,7 +172,7 @@ class Poll {
       case 'standalone':
         this.#versions.push(answer.version);
         this.#standalone.push(answer.view);
-        if (answer.view.primary !== null) this.#enqueue([answer.view.primary]);
+        this.#enqueue(this.#plan.followStandalone(answer.view));
         break;
       case 'failure':
         this.#failures.set(client.address, answer.failure);

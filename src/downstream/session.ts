@@ -18,6 +18,7 @@ import {
   type RequestFrame,
 } from '../resp/request-framer.ts';
 import { protocolOf, withProtocol } from '../route/lane-kind.ts';
+import { ReadMarks, type WriteMarks } from '../route/write-marks.ts';
 import { type ByteStream, HEADROOM, type StreamHandler } from '../transport/transport.ts';
 import { Backlog } from './backlog.ts';
 import { OutQueue } from './out-queue.ts';
@@ -68,6 +69,9 @@ export const STALL =
   GATE.blocked |
   GATE.paused |
   GATE.closing;
+
+/** Where a session's reads may go, see config's reads.consistency. */
+export const READS = { configured: 0, eventual: 1, session: 2, primary: 3 } as const;
 
 /** What a session asks of the proxy. */
 export interface SessionOwner {
@@ -132,6 +136,11 @@ export class Session implements StreamHandler {
   libVersion = '';
   user = 'default';
   readonlyMode = false;
+  /** {@link READS}: as configured, or what the client asked for. */
+  reads: number = READS.configured;
+  /** Its writes, once replicas serve reads. */
+  writeMarks: WriteMarks | null = null;
+  readonly readMarks = new ReadMarks();
   noEvict = false;
   noTouch = false;
   /** 0 on, 1 off, 2 skip the next reply, 3 skipping this one. */
@@ -147,8 +156,6 @@ export class Session implements StreamHandler {
   lastActiveAt: number;
   /** When the client last took bytes while more were waiting. */
   lastDrainAt: number;
-  /** Why the front command waits since when; see Hold. */
-  holdSince = 0;
   parkedCount = 0;
   readonly out: OutQueue;
   readonly backlog: Backlog;

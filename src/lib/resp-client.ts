@@ -36,6 +36,8 @@ export interface RespClientOptions {
   readonly returnBuffers?: boolean | undefined;
   /** Integers as strings, for those beyond 2^53. Default false. */
   readonly stringNumbers?: boolean | undefined;
+  /** Hears once why the connection ended, also when nothing was asked; code `closed`: by close(). */
+  readonly onEnd?: ((why: ProxyError) => void) | undefined;
 }
 
 interface PendingCall {
@@ -94,6 +96,7 @@ export class RespClient {
   readonly #socket: Socket;
   readonly #peer: string;
   readonly #timeoutMs: number;
+  readonly #onEnd: ((why: ProxyError) => void) | undefined;
   #pending: PendingCall[] = [];
   /** Set once; every later call is refused with it. */
   #failure: ProxyError | undefined;
@@ -103,6 +106,7 @@ export class RespClient {
     this.#socket = socket;
     this.#peer = `${options.host}:${options.port}`;
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#onEnd = options.onEnd;
     const parser = new RedisParser({
       returnBuffers: options.returnBuffers ?? false,
       stringNumbers: options.stringNumbers ?? false,
@@ -186,6 +190,7 @@ export class RespClient {
     const calls = this.#pending;
     this.#pending = [];
     for (const call of calls) call.reject(failure);
+    this.#onEnd?.(failure);
   }
 }
 

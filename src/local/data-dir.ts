@@ -17,11 +17,10 @@ import { join, resolve } from 'node:path';
 import { ProxyError } from '../lib/errors.ts';
 import { localError } from './errors.ts';
 import { TEMPORARY_MARK } from './guardian.ts';
+import { type ClusterSize, nodeCount } from './options.ts';
 import { BUS_OFFSET, LOOPBACK } from './ports.ts';
 
-export interface FolderContents {
-  readonly shards: number;
-  readonly replicas: number;
+export interface FolderContents extends ClusterSize {
   readonly ports: readonly number[];
   /** False while the cluster is being formed: such a folder holds no data yet. */
   readonly formed: boolean;
@@ -96,14 +95,10 @@ export function nodeFolder(folder: string, index: number): string {
 }
 
 /** @throws ProxyError when the folder's cluster is of another size than asked for */
-export function requireSameSize(
-  folder: string,
-  held: FolderContents,
-  asked: { readonly shards: number; readonly replicas: number },
-): void {
-  if (held.shards === asked.shards && held.replicas === asked.replicas) return;
-  const sizeOf = ({ shards, replicas }: { shards: number; replicas: number }): string =>
-    `--shards ${shards} --replicas ${replicas}`;
+export function requireSameSize(folder: string, held: FolderContents, asked: ClusterSize): void {
+  const sizeOf = ({ shards, replicas, witnesses }: ClusterSize): string =>
+    `--shards ${shards} --replicas ${replicas}${witnesses === true ? ' --witnesses' : ''}`;
+  if (sizeOf(held) === sizeOf(asked)) return;
   const what = `${folder} holds a cluster of ${sizeOf(held)}, not of ${sizeOf(asked)}`;
   throw localError('usage', `${what}; start it as it is, or choose another folder with --data.`);
 }
@@ -133,14 +128,18 @@ export function withNewPorts(nodesConf: string, moved: ReadonlyMap<number, numbe
 
 function isManifest(value: unknown): value is FolderContents {
   if (typeof value !== 'object' || value === null) return false;
-  const { format, shards, replicas, ports, formed, owner } = value as Record<string, unknown>;
+  const { format, shards, replicas, witnesses, ports, formed, owner } = value as Record<
+    string,
+    unknown
+  >;
   return (
     format === FORMAT &&
     Number.isInteger(shards) &&
     Number.isInteger(replicas) &&
     Array.isArray(ports) &&
     ports.every(Number.isInteger) &&
-    ports.length === Number(shards) * (1 + Number(replicas)) &&
+    (witnesses === undefined || typeof witnesses === 'boolean') &&
+    ports.length === nodeCount(value as FolderContents) &&
     typeof formed === 'boolean' &&
     Number.isInteger(owner)
   );

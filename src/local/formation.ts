@@ -28,6 +28,8 @@ export interface Addressed {
 export interface Member extends Addressed {
   readonly shard: number;
   readonly role: 'primary' | 'replica';
+  /** A primary that only votes: it owns one of the last slots. */
+  readonly isWitness: boolean;
 }
 
 export interface FormationOptions {
@@ -107,10 +109,14 @@ const UNSETTLED = new Set(['handshake', 'fail', 'fail?', 'noaddr']);
 
 async function assignSlots(members: readonly Member[], hasRange: boolean): Promise<void> {
   const primaries = members.filter((member) => member.role === 'primary');
+  const witnesses = primaries.filter(({ isWitness }) => isWitness).length;
+  const shards = primaries.length - witnesses;
+  const shared = SLOTS - witnesses;
   await Promise.all(
     primaries.map(async ({ client }, index) => {
-      const first = Math.floor((index * SLOTS) / primaries.length);
-      const last = Math.floor(((index + 1) * SLOTS) / primaries.length) - 1;
+      const isWitness = index >= shards;
+      const first = isWitness ? shared + index - shards : Math.floor((index * shared) / shards);
+      const last = isWitness ? first : Math.floor(((index + 1) * shared) / shards) - 1;
       if (hasRange) await client.call('CLUSTER', 'ADDSLOTSRANGE', first, last);
       else await addSlotsInChunks(client, first, last);
       // Only before the nodes meet; otherwise all start at 0 and sort it out one collision at a time.

@@ -13,7 +13,7 @@ import { formCluster, lacking, waitUntilFormed } from './formation.ts';
 import { Guardian } from './guardian.ts';
 import { healNode } from './heal.ts';
 import { type NodeExit, NodeProcess, type NodeSettings } from './node-process.ts';
-import { checkOptions, type LocalClusterOptions, type LocalNode } from './options.ts';
+import { checkOptions, type LocalClusterOptions, type LocalNode, nodeCount } from './options.ts';
 import { choosePlace, type Place } from './place.ts';
 import { LOOPBACK } from './ports.ts';
 import {
@@ -109,7 +109,7 @@ export class LocalCluster {
     this.#nodes = place.ports.map((port, index) => this.#createNode(port, index));
   }
 
-  /** Primaries of shard 0 … n-1 first, then their first replicas, and so on. */
+  /** Primaries of shard 0 … n-1 first, then their first replicas, and so on; witnesses last. */
   get nodes(): readonly (LocalNode & { readonly process: NodeProcess })[] {
     return this.#nodes;
   }
@@ -124,9 +124,9 @@ export class LocalCluster {
   }
 
   async bringUp(): Promise<void> {
-    const { shards, replicas, signal } = this.#options;
+    const { shards, replicas, witnesses = false, signal } = this.#options;
     const ports = this.#nodes.map(({ port }) => port);
-    const contents = { shards, replicas, ports, owner: process.pid };
+    const contents = { shards, replicas, witnesses, ports, owner: process.pid };
     if (this.persistent) {
       writeManifest(this.folder, { ...contents, formed: this.#held !== undefined });
     }
@@ -205,6 +205,7 @@ export class LocalCluster {
           ...rest,
           shard: node.shard,
           role: node.role,
+          isWitness: node.role === 'primary' && node.shard >= this.#options.shards,
         }));
         const hasAddSlotsRange = versionAtLeast(this.server, 7);
         const ids = await formCluster(empty, { hasAddSlotsRange, deadlineMs, progress });
@@ -247,11 +248,12 @@ export class LocalCluster {
 
   #createNode(port: number, index: number): MutableNode {
     const { shards, replicas, nodeTimeoutMs, shardMemory, password, extraConfig } = this.#options;
+    const isWitness = index >= shards * (1 + replicas);
     const settings: NodeSettings = {
       server: this.server,
       folder: nodeFolder(this.folder, index),
       port,
-      nodeTimeoutMs: nodeTimeoutMs ?? defaultNodeTimeoutMs(shards * (1 + replicas)),
+      nodeTimeoutMs: nodeTimeoutMs ?? defaultNodeTimeoutMs(nodeCount(this.#options)),
       persistent: this.persistent,
       shardMemory,
       password,
@@ -265,8 +267,8 @@ export class LocalCluster {
       get pid() {
         return process.pid;
       },
-      role: index < shards ? 'primary' : 'replica',
-      shard: index % shards,
+      role: index < shards || isWitness ? 'primary' : 'replica',
+      shard: isWitness ? index - shards * replicas : index % shards,
       id: '',
       logFile: process.logFile,
       process,

@@ -9,6 +9,11 @@ export interface LocalClusterOptions {
   readonly shards: number;
   /** Per shard, 0 to 5. */
   readonly replicas: number;
+  /**
+   * Two more primaries with one slot each and no replica, so that the nodes of a cluster of one or
+   * two shards can outvote a dead primary. Default false.
+   */
+  readonly witnesses?: boolean | undefined;
   /** Port of the first node, the others follow it. Default: free ports of this machine's choosing. */
   readonly nodePort?: number | undefined;
   /** Ports not to choose, because the caller wants them. */
@@ -44,7 +49,7 @@ export interface LocalNode {
   readonly pid: number;
   /** As of the start; a failover changes it without a word here. */
   readonly role: 'primary' | 'replica';
-  /** 0-based, in the order of the slots, as of the start. */
+  /** 0-based, in the order of the slots, as of the start; witnesses come after the shards. */
   readonly shard: number;
   /** The 40-character cluster id. */
   readonly id: string;
@@ -53,6 +58,9 @@ export interface LocalNode {
 
 export const SHARDS = { min: 1, max: 128 } as const;
 export const REPLICAS = { min: 0, max: 5 } as const;
+/** With three shards there is a majority without them. */
+const SHARDS_WITH_WITNESSES_MAX = 2;
+const WITNESSES = 2;
 const MEMORY_MIN_BYTES = 1024 * 1024;
 const MEMORY_ALLOWED = 'a size of at least 1mb such as 64mb or 2gb';
 
@@ -60,10 +68,35 @@ const MEMORY_ALLOWED = 'a size of at least 1mb such as 64mb or 2gb';
 export function checkOptions(options: LocalClusterOptions): void {
   requireWithin('--shards', options.shards, SHARDS);
   requireWithin('--replicas', options.replicas, REPLICAS);
+  if (options.witnesses === true && options.shards > SHARDS_WITH_WITNESSES_MAX) {
+    throw notAllowed(
+      '--witnesses with --shards',
+      options.shards,
+      '1 or 2 (three shards are a majority by themselves)',
+    );
+  }
+  if (options.witnesses === true && options.replicas === 0) {
+    throw notAllowed('--witnesses with --replicas', 0, '1 to 5: votes need a replica to vote for');
+  }
   const { shardMemory } = options;
   if (shardMemory !== undefined && (parseSize(shardMemory) ?? 0) < MEMORY_MIN_BYTES) {
     throw notAllowed('--shard-memory', shardMemory, MEMORY_ALLOWED);
   }
+}
+
+export interface ClusterSize {
+  readonly shards: number;
+  readonly replicas: number;
+  readonly witnesses?: boolean | undefined;
+}
+
+export function witnessCount({ witnesses }: Pick<ClusterSize, 'witnesses'>): number {
+  return witnesses === true ? WITNESSES : 0;
+}
+
+/** Nodes of all shards, then the witnesses. */
+export function nodeCount(size: ClusterSize): number {
+  return size.shards * (1 + size.replicas) + witnessCount(size);
 }
 
 function requireWithin(

@@ -15,7 +15,7 @@ import {
   requireSameSize,
 } from './data-dir.ts';
 import { localError } from './errors.ts';
-import type { LocalClusterOptions } from './options.ts';
+import { type LocalClusterOptions, nodeCount } from './options.ts';
 import { allFree, consecutivePorts, freePorts, LOOPBACK } from './ports.ts';
 
 export interface Place {
@@ -35,7 +35,7 @@ const PROBE_MS = 2000;
 
 /** @throws ProxyError for busy ports, or a folder that is in use or holds something else */
 export async function choosePlace(options: LocalClusterOptions): Promise<Place> {
-  const count = options.shards * (1 + options.replicas);
+  const count = nodeCount(options);
   if (options.dataDir === undefined) {
     const ports = await choosePorts(options, count, undefined);
     return { folder: createTemporaryFolder(), persistent: false, held: undefined, ports };

@@ -3,7 +3,7 @@
  * the histogram's bounds and the sections' offsets. Worker, merge and exposition all read this file,
  * so that a number has one name and one place.
  *
- *     [ scalars | errors | commands | command durations | shard durations | nodes ]
+ *     [ scalars | errors | commands | command durations | shard durations | holds | nodes ]
  *
  * Two sums hold at any moment in the merged picture:
  *   requestsHeld    = heldDrained + heldExpired + heldEvicted + heldNow
@@ -11,7 +11,7 @@
  */
 
 /** A report whose version differs comes from another build and cannot be merged. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
 /** Ids of commands; 0 is 'other', for what the command table does not know. */
 export const COMMANDS_MAX = 1024;
@@ -64,7 +64,7 @@ export const SCALAR = {
   heldNow: 19,
   /** Held requests that went to their node in the end. */
   heldDrained: 20,
-  /** Held requests answered with an error because the hold lasted too long. */
+  /** Held requests answered with an error: at the end of their time, or at once. */
   heldExpired: 21,
   /** Held requests given up for a bound on count or bytes, or because their client left. */
   heldEvicted: 22,
@@ -106,6 +106,16 @@ export const SCALAR = {
   subscriptionGaps: 47,
   /** Subscribers disconnected because they did not read their messages. */
   slowSubscriberCuts: 48,
+  /** Seconds that shards were held, of holds that have ended. */
+  holdSeconds: 49,
+  /** Commands that failed at once though their shard was away: hold.dryRun, minGapMs, maxFailoverMs. */
+  holdSkippedDryRun: 50,
+  holdSkippedMinGap: 51,
+  holdSkippedTooLong: 52,
+  /** Commands that replicas served, as sent. */
+  replicaReads: 53,
+  /** Reads that a replica turned away or lost, sent elsewhere. */
+  replicaReadsMoved: 54,
 } as const;
 export type ScalarName = keyof typeof SCALAR;
 export type Scalar = (typeof SCALAR)[ScalarName];
@@ -179,6 +189,10 @@ export const BUCKET_SUM = BUCKET_OVERFLOW + 1;
 /** Numbers in one histogram's row; the count is the sum of its buckets. */
 export const HISTOGRAM_STRIDE = BUCKET_SUM + 1;
 
+/** A shard's row: 1 where this worker holds, or drains, its commands. Gauges. */
+export const HOLD_FIELD = { holding: 0, draining: 1 } as const;
+export const HOLD_STRIDE = 2;
+
 /** Fields of a node's row. Both `up` and `down` 0 means that nobody has tried it yet. */
 export const NODE_FIELD = {
   connectionsNow: 0,
@@ -198,6 +212,7 @@ export interface Layout {
   readonly commands: number;
   readonly commandDurations: number;
   readonly shardDurations: number;
+  readonly holds: number;
   readonly nodes: number;
   readonly length: number;
 }
@@ -208,9 +223,10 @@ export function layoutFor(commandCapacity: number): Layout {
   const commands = errors + ERRORS;
   const commandDurations = commands + commandCapacity * RESULTS;
   const shardDurations = commandDurations + commandCapacity * HISTOGRAM_STRIDE;
-  const nodes = shardDurations + SHARDS_MAX * HISTOGRAM_STRIDE;
+  const holds = shardDurations + SHARDS_MAX * HISTOGRAM_STRIDE;
+  const nodes = holds + SHARDS_MAX * HOLD_STRIDE;
   const length = nodes + NODES_MAX * NODE_STRIDE;
-  return { scalars: 0, errors, commands, commandDurations, shardDurations, nodes, length };
+  return { scalars: 0, errors, commands, commandDurations, shardDurations, holds, nodes, length };
 }
 
 /** One worker's numbers since its start; survives structured clone. */

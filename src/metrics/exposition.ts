@@ -27,6 +27,7 @@ import {
   clusterFamilies,
   commandFamilies,
   errorReplies,
+  holdFamilies,
   nodeFamilies,
   type PlaceOf,
   upstreamDurations,
@@ -39,6 +40,8 @@ export interface ExpositionOptions {
   readonly cluster: () => ClusterStatus;
   readonly nodePlace: PlaceOf;
   readonly build: Build;
+  /** Further ones, shown after those of the workers. */
+  readonly families?: readonly Family[];
 }
 
 export interface Exposition {
@@ -177,8 +180,10 @@ function slotgateFamilies(options: ExpositionOptions, picture: () => MergedMetri
     ...scalarFamilies(() => picture().scalars),
     ...commandFamilies(picture),
     upstreamDurations(picture),
+    ...holdFamilies(options.cluster, picture),
     ...nodeFamilies(options.nodePlace, picture),
     errorReplies(picture),
     ...clusterFamilies(options.cluster),
+    ...(options.families ?? []),
   ];
 }

@@ -33,7 +33,8 @@ export class Lines {
   }
 
   add(value: number, labels: LabelText = ''): void {
-    this.#text += `${this.#name}${labels} ${value}\n`;
+    const text = value === Number.POSITIVE_INFINITY ? '+Inf' : value;
+    this.#text += `${this.#name}${labels} ${text}\n`;
   }
 
   /** Adds the histogram row that starts at `row`: cumulative buckets, sum, count. */

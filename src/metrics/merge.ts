@@ -10,6 +10,7 @@ import {
   GAUGES_SUMMED,
   GAUGES_WORST,
   HISTOGRAM_STRIDE,
+  HOLD_STRIDE,
   LAYOUT_VERSION,
   type Layout,
   layoutFor,
@@ -35,29 +36,60 @@ export interface CommandTotals {
 export interface MergedMetrics {
   /** Workers whose reports are in the gauges. */
   readonly workers: number;
-  /** Workers that have ended since this control process started. */
+  /** Workers that have ended since slotgate started. */
   readonly workerExits: number;
   readonly scalars: Float64Array;
   readonly errors: Float64Array;
   readonly commands: ReadonlyMap<string, CommandTotals>;
   /** One histogram row per shard index. */
   readonly shardDurations: Float64Array;
+  /** One row of HOLD_FIELD per shard index: how many workers hold it. */
+  readonly holds: Float64Array;
   /** By address: one row of NODE_FIELD; `up` and `down` count the workers that say so. */
   readonly nodes: ReadonlyMap<string, Float64Array>;
 }
 
-interface Totals {
+export interface Totals {
   readonly scalars: Float64Array;
   readonly errors: Float64Array;
   readonly commands: Map<string, CommandTotals>;
   readonly shardDurations: Float64Array;
+  readonly holds: Float64Array;
   readonly nodes: Map<string, Float64Array>;
+}
+
+/** What must outlive a control process; survives structured clone. */
+export interface MergeMemory {
+  readonly layoutVersion: number;
+  readonly exits: number;
+  readonly totals: Totals;
 }
 
 export class MetricsMerge {
   readonly #reports = new Map<number, WorkerReport>();
-  readonly #retired = emptyTotals();
+  readonly #retired: Totals;
   readonly #retiredWorkers = new Set<number>();
+  readonly #earlierExits: number;
+
+  /** `memory`: of the control process before, which may have been another build. */
+  constructor(memory?: MergeMemory) {
+    const isReadable = memory?.layoutVersion === LAYOUT_VERSION;
+    this.#retired = isReadable ? copyTotals(memory.totals) : emptyTotals();
+    this.#earlierExits = memory?.exits ?? 0;
+  }
+
+  /** The counters of the workers that have ended, for a successor. */
+  memory(): MergeMemory {
+    return {
+      layoutVersion: LAYOUT_VERSION,
+      exits: this.#exits(),
+      totals: copyTotals(this.#retired),
+    };
+  }
+
+  #exits(): number {
+    return this.#earlierExits + this.#retiredWorkers.size;
+  }
 
   /**
    * Takes a worker's newest report. `worker` must never be reused for another process (cluster's
@@ -87,7 +119,7 @@ export class MetricsMerge {
     return {
       ...totals,
       workers: this.#reports.size,
-      workerExits: this.#retiredWorkers.size,
+      workerExits: this.#exits(),
     };
   }
 }
@@ -103,6 +135,7 @@ function addReport(totals: Totals, report: WorkerReport, { withGauges }: { withG
   addScalars(totals.scalars, report.buffer.subarray(at.scalars, at.errors), withGauges);
   addInto(totals.errors, report.buffer, at.errors);
   addInto(totals.shardDurations, report.buffer, at.shardDurations);
+  if (withGauges) addInto(totals.holds, report.buffer, at.holds);
   addCommands(totals.commands, report, at);
   addNodes(totals.nodes, report, at, withGauges);
 }
@@ -178,6 +211,7 @@ function emptyTotals(): Totals {
     errors: new Float64Array(ERRORS),
     commands: new Map(),
     shardDurations: new Float64Array(SHARDS_MAX * HISTOGRAM_STRIDE),
+    holds: new Float64Array(SHARDS_MAX * HOLD_STRIDE),
     nodes: new Map(),
   };
 }
@@ -194,6 +228,7 @@ function copyTotals(from: Totals): Totals {
     errors: from.errors.slice(),
     commands,
     shardDurations: from.shardDurations.slice(),
+    holds: from.holds.slice(),
     nodes,
   };
 }

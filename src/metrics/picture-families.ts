@@ -6,6 +6,8 @@ import {
   COMMANDS_MAX,
   ERROR_WORDS,
   HISTOGRAM_STRIDE,
+  HOLD_FIELD,
+  HOLD_STRIDE,
   NODE_FIELD,
   OTHER,
   RESULT_NAMES,
@@ -105,7 +107,7 @@ export function commandFamilies(picture: () => MergedMetrics): Family[] {
 }
 
 /** A shard's index follows its lowest slot: a failover does not change it, a reshard may. */
-function shardLabel(index: number): string {
+export function shardLabel(index: number): string {
   return index < SHARDS_MAX - 1 ? String(index) : OTHER;
 }
 
@@ -125,6 +127,26 @@ export function upstreamDurations(picture: () => MergedMetrics): Family {
       }
     },
   };
+}
+
+export function holdFamilies(status: () => ClusterStatus, picture: () => MergedMetrics): Family[] {
+  return [
+    {
+      name: 'slotgate_hold_state',
+      help: 'How many workers hold the commands of a shard, or drain what they held, now.',
+      type: 'gauge',
+      write: (lines) => {
+        const { holds } = picture();
+        const shards = Math.min(status().shardSlots.length, SHARDS_MAX);
+        for (let shard = 0; shard < shards; shard++) {
+          for (const [state, field] of Object.entries(HOLD_FIELD)) {
+            const labels = labelText({ shard: shardLabel(shard), state });
+            lines.add(holds[shard * HOLD_STRIDE + field] as number, labels);
+          }
+        }
+      },
+    },
+  ];
 }
 
 interface NodeFamily {

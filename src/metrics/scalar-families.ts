@@ -123,6 +123,25 @@ export const SCALAR_FAMILIES: readonly ScalarFamily[] = [
     },
   },
   {
+    name: 'slotgate_hold_seconds_total',
+    type: 'counter',
+    help: 'Time that shards were held, of holds that have ended; slotgate_holds_total counts them.',
+    of: 'holdSeconds',
+  },
+  {
+    name: 'slotgate_hold_skipped_requests_total',
+    type: 'counter',
+    help: 'Requests that failed at once though their shard was away, by the setting that says so.',
+    of: {
+      label: 'setting',
+      values: {
+        dryRun: 'holdSkippedDryRun',
+        minGapMs: 'holdSkippedMinGap',
+        maxFailoverMs: 'holdSkippedTooLong',
+      },
+    },
+  },
+  {
     name: 'slotgate_uncertain_writes_total',
     type: 'counter',
     help: 'Writes answered with UNCERTAIN: sent, but the connection died before the reply.',
@@ -241,6 +260,18 @@ export const SCALAR_FAMILIES: readonly ScalarFamily[] = [
     type: 'counter',
     help: 'Subscribers disconnected because they did not read their messages.',
     of: 'slowSubscriberCuts',
+  },
+  {
+    name: 'slotgate_reads_replica_commands_total',
+    type: 'counter',
+    help: 'Commands that went to replicas.',
+    of: 'replicaReads',
+  },
+  {
+    name: 'slotgate_reads_replica_retries_total',
+    type: 'counter',
+    help: 'Reads that a replica turned away or lost, and that were sent elsewhere.',
+    of: 'replicaReadsMoved',
   },
   {
     name: 'slotgate_worker_event_loop_utilization_ratio',

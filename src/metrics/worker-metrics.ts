@@ -8,6 +8,8 @@ import {
   COMMANDS_MAX,
   ERRORS,
   HISTOGRAM_STRIDE,
+  HOLD_FIELD,
+  HOLD_STRIDE,
   LAYOUT_VERSION,
   layoutFor,
   NODE_FIELD,
@@ -33,6 +35,8 @@ export class WorkerMetrics {
   readonly commandDurations: Float64Array;
   /** One histogram row per shard index. */
   readonly shardDurations: Float64Array;
+  /** `holds[shard * HOLD_STRIDE + HOLD_FIELD]`. */
+  readonly holds: Float64Array;
   /** `nodes[row * NODE_STRIDE + NODE_FIELD]`. */
   readonly nodes: Float64Array;
 
@@ -62,7 +66,8 @@ export class WorkerMetrics {
     this.errors = buffer.subarray(at.errors, at.errors + ERRORS);
     this.commands = buffer.subarray(at.commands, at.commands + capacity * RESULTS);
     this.commandDurations = buffer.subarray(at.commandDurations, at.shardDurations);
-    this.shardDurations = buffer.subarray(at.shardDurations, at.nodes);
+    this.shardDurations = buffer.subarray(at.shardDurations, at.holds);
+    this.holds = buffer.subarray(at.holds, at.nodes);
     this.nodes = buffer.subarray(at.nodes);
   }
 
@@ -111,6 +116,17 @@ export class WorkerMetrics {
   addInflight(nodeRow: number, change: number): void {
     const cell = nodeRow * NODE_STRIDE + NODE_FIELD.inflight;
     this.nodes[cell] = (this.nodes[cell] as number) + change;
+  }
+
+  clearHolds(): void {
+    this.holds.fill(0);
+  }
+
+  /** A shard is held now; `isDraining`: what waited for it is let go. */
+  addHold(shardIndex: number, isDraining: boolean): void {
+    const row = Math.min(shardIndex, SHARDS_MAX - 1) * HOLD_STRIDE;
+    const cell = row + (isDraining ? HOLD_FIELD.draining : HOLD_FIELD.holding);
+    this.holds[cell] = (this.holds[cell] as number) + 1;
   }
 
   nodeConnected(nodeRow: number): void {

@@ -1,12 +1,16 @@
 /** Control: discovery, the calls that span workers, metrics of all of them, and HTTP. */
 
+import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { type Admin, startAdmin } from '../admin/http.ts';
 import { parseCommandReply } from '../commands/command-info.ts';
 import type { Config } from '../config/schema.ts';
 import { CallServer, type WorkerLink } from '../control/calls.ts';
 import { type ConfigCalls, registerConfigCalls } from '../control/config-calls.ts';
-import { Discovery } from '../control/discovery.ts';
+import { Discovery, type SentinelSettings } from '../control/discovery.ts';
+import { ElectionHistory } from '../control/failover/elections.ts';
+import { Failover } from '../control/failover/failover.ts';
+import type { Health } from '../control/health/health.ts';
 import { registerInstanceCalls } from '../control/instance-calls.ts';
 import { registerMonitorCalls } from '../control/monitor-calls.ts';
 import { registerNodeCalls } from '../control/node-calls.ts';
@@ -19,11 +23,14 @@ import type { Logger } from '../lib/log.ts';
 import type { Hint } from '../lib/planes.ts';
 import type { WorkerReport } from '../metrics/definitions.ts';
 import { createExposition } from '../metrics/exposition.ts';
-import { MetricsMerge } from '../metrics/merge.ts';
+import { type MergeMemory, MetricsMerge } from '../metrics/merge.ts';
 import type { ClusterStatus, NodePlace } from '../metrics/picture-families.ts';
 import { NO_SHARD, nodeAddress, type Snapshot } from '../topology/snapshot.ts';
 import { monotonicNow } from '../transport/node-runtime.ts';
+import { createAdminApi } from './admin-api.ts';
 import type { ControlToWorker } from './messages.ts';
+import { NodeWatch } from './node-watch.ts';
+import { createReplacements, type ReplacementsRole } from './replacements.ts';
 import { VERSION } from './version.ts';
 
 /** One worker as the control role reaches it. */
@@ -36,6 +43,14 @@ export interface ControlOptions {
   readonly log: Logger;
   /** How many workers should be there. */
   readonly workers: number;
+  /** Of the control process before. */
+  readonly memory?: MergeMemory | undefined;
+  /** Hears of each change of the live settings. */
+  readonly onConfig?: (config: Config) => void;
+  /** Hears of what a successor must know, each time that it changes. */
+  readonly onMemory?: (memory: MergeMemory) => void;
+  /** The first picture of the cluster is there, and sent to the workers. */
+  readonly onKnown?: () => void;
 }
 
 export class Control {
@@ -43,10 +58,16 @@ export class Control {
   readonly #ports = new Map<number, WorkerPort>();
   readonly #connections = new Map<number, number>();
   readonly #notReady = new Map<number, string>();
-  readonly #merge = new MetricsMerge();
+  readonly #merge: MetricsMerge;
   readonly #discovery: Discovery;
   readonly #scanPages: NodePages;
+  readonly #elections = new ElectionHistory();
   readonly calls: CallServer;
+  /** What the nodes themselves say of their health, also those that the snapshot calls failed. */
+  readonly health: Health;
+  readonly #watch: NodeWatch;
+  readonly #failover: Failover;
+  readonly #replacing: ReplacementsRole;
   readonly #configCalls: ConfigCalls;
   #snapshot: Snapshot | null = null;
   #commandInfos: unknown = null;
@@ -56,7 +77,8 @@ export class Control {
 
   constructor(options: ControlOptions) {
     this.#options = options;
-    const { cluster, hold } = options.config;
+    this.#merge = new MetricsMerge(options.memory);
+    const { cluster, hold, upstream } = options.config;
     this.calls = new CallServer(() => [...this.#ports.values()]);
     this.#discovery = new Discovery({
       seeds: cluster.seeds,
@@ -66,13 +88,45 @@ export class Control {
       commandTimeoutMs: cluster.commandTimeoutMs,
       refreshIntervalMs: cluster.refreshIntervalMs,
       natMap: new Map(Object.entries(cluster.natMap)),
+      mode: upstream.sentinels.length > 0 ? 'standalone' : upstream.mode,
+      sentinels: sentinelsOf(upstream),
       log: options.log,
       now: monotonicNow,
       publish: (snapshot) => this.#publish(snapshot),
+      onViews: (views) => this.#failover.onViews(views),
     });
+    this.#watch = new NodeWatch({
+      config: options.config,
+      log: options.log,
+      now: monotonicNow,
+      publish: (plan) => {
+        for (const port of this.#ports.values()) port.send({ kind: 'reads', plan });
+      },
+    });
+    this.health = this.#watch.health;
+    this.#failover = new Failover({
+      nodes: this.#discovery,
+      health: this.health,
+      history: this.#elections,
+      settings: options.config.failover,
+      pollMs: options.config.reads.pollMs,
+      instanceId: randomUUID(),
+      log: options.log,
+      now: monotonicNow,
+    });
+    this.#replacing = createReplacements(options.config, this.#discovery, options.log);
     registerInstanceCalls(this.calls, { nodes: this.#discovery, now: monotonicNow });
     registerNodeCalls(this.calls, this.#discovery);
-    this.#configCalls = registerConfigCalls(this.calls, options.config);
+    this.#configCalls = registerConfigCalls(this.calls, {
+      config: options.config,
+      log: options.log,
+      onChange: (config) => {
+        this.#watch.configure(config);
+        this.#failover.configure(config.failover);
+        this.#replacing.replacements.configure(config.failover);
+        options.onConfig?.(config);
+      },
+    });
     registerMonitorCalls(this.calls, () => [...this.#ports.values()]);
     this.#scanPages = new NodePages(cluster);
     registerScan(this.calls, {
@@ -93,8 +147,12 @@ export class Control {
       totals: () => this.#merge.totals(),
       cluster: () => this.#clusterStatus(),
       nodePlace: (address) => this.#nodePlace(address),
+      families: this.#watch.families(),
       build: { version: VERSION, revision: process.env.SLOTGATE_INTERNAL_REVISION ?? '' },
     });
+    const { replacements } = this.#replacing;
+    for (const metric of [...this.#failover.metrics, ...replacements.metrics])
+      exposition.add(metric);
     this.#admin = await startAdmin({
       host: config.http.bind,
       port: config.http.port,
@@ -102,6 +160,15 @@ export class Control {
       metrics: (accept) => exposition.render(accept),
       version: VERSION,
       log,
+      api: createAdminApi({
+        discovery: this.#discovery,
+        calls: this.calls,
+        elections: this.#elections,
+        failover: this.#failover,
+        health: this.health,
+        stalenessMs: (replica) => this.#watch.stalenessMs(replica),
+        log,
+      }),
     });
     this.#discovery.start();
     return this.#admin.url;
@@ -111,8 +178,13 @@ export class Control {
     const isFirst = this.#snapshot === null;
     this.#snapshot = snapshot;
     this.#scanPages.onSnapshot(snapshot);
+    const elections = this.#elections.onSnapshot(snapshot, monotonicNow());
     for (const port of this.#ports.values()) port.send({ kind: 'snapshot', snapshot });
+    this.#watch.onSnapshot(snapshot);
+    this.#failover.onSnapshot(snapshot, elections);
+    this.#replacing.replacements.onSnapshot(snapshot);
     if (isFirst) this.#onFirstSnapshot(snapshot);
+    if (isFirst) this.#options.onKnown?.();
     if (this.#commandInfos === null) void this.#learnCommands();
   }
 
@@ -153,6 +225,8 @@ export class Control {
     this.#configCalls.onWorker(port);
     if (this.#commandInfos !== null) this.#sendCommands(port);
     if (this.#snapshot !== null) port.send({ kind: 'snapshot', snapshot: this.#snapshot });
+    const { plan } = this.#watch;
+    if (plan !== null) port.send({ kind: 'reads', plan });
   }
 
   removeWorker(id: number): void {
@@ -160,10 +234,13 @@ export class Control {
     this.#connections.delete(id);
     this.#notReady.delete(id);
     this.#merge.retire(id);
+    this.#options.onMemory?.(this.#merge.memory());
   }
 
   onHint(hint: Hint): void {
     this.#discovery.hint(hint);
+    this.#watch.onHint(hint);
+    this.#failover.onHint(hint);
   }
 
   onReport(worker: number, report: WorkerReport, connections: number, notReady: string): void {
@@ -173,6 +250,11 @@ export class Control {
     let total = 0;
     for (const count of this.#connections.values()) total += count;
     this.#ports.get(worker)?.send({ kind: 'others', connections: total - connections });
+  }
+
+  /** Takes the live settings over. */
+  async reload(config: Config): Promise<void> {
+    await this.#configCalls.reload(config);
   }
 
   /** From now on /readyz says no. */
@@ -229,8 +311,22 @@ export class Control {
   }
 
   async stop(): Promise<void> {
+    this.#watch.stop();
+    this.#replacing.stop();
+    await this.#failover.stop();
     await this.#discovery.stop();
     this.#scanPages.close();
     await this.#admin?.close();
   }
+}
+
+function sentinelsOf(upstream: Config['upstream']): SentinelSettings | undefined {
+  const { sentinels, masterName, sentinelUsername, sentinelPassword } = upstream;
+  if (sentinels.length === 0) return undefined;
+  return {
+    endpoints: sentinels,
+    masterName,
+    username: sentinelUsername,
+    password: sentinelPassword,
+  };
 }

@@ -3,8 +3,10 @@
  * Node's IPC with structured clone; the supervisor relays between control and workers.
  */
 
+import type { Config } from '../config/schema.ts';
 import type { Hint } from '../lib/planes.ts';
 import type { WorkerReport } from '../metrics/definitions.ts';
+import type { MergeMemory } from '../metrics/merge.ts';
 import type { ReadPlan } from '../topology/read-plan.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 
@@ -45,12 +47,66 @@ export interface AnswerMessage {
   readonly error?: string;
 }
 
-/** Envelope between a process and the supervisor. `worker` 0 means control itself. */
-export interface Envelope {
-  readonly slotgate: true;
-  readonly worker: number;
-  readonly body: unknown;
+/** What a process is to be; the supervisor's first message to it. */
+export type ChildStart = WorkerStart | ControlStart;
+
+interface AnyStart {
+  readonly config: Config;
+  /** How many workers should be there. */
+  readonly workers: number;
+  /** Unix ms at which the instance started. */
+  readonly startedAt: number;
 }
+
+export interface WorkerStart extends AnyStart {
+  readonly role: 'worker';
+  readonly instanceId: string;
+  /** 1 … 64, no two that live at once have the same; part of client ids. */
+  readonly number: number;
+  /** What the counter in client ids begins at, so that those of a worker before do not come again. */
+  readonly firstClient: number;
+  /** Takes the place of one that serves: listens only once it knows the cluster. */
+  readonly isSuccessor: boolean;
+}
+
+export interface ControlStart extends AnyStart {
+  readonly role: 'control';
+  /** Of the control process before; null: there was none. */
+  readonly memory: MergeMemory | null;
+  /** Workers that live already, by their ids in messages. */
+  readonly living: readonly WorkerName[];
+}
+
+/** A worker: what messages call it, and its number. */
+export interface WorkerName {
+  /** Never reused. */
+  readonly worker: number;
+  readonly number: number;
+}
+
+/** `worker` of a relayed message is whom it is for, or who sent it; 0 means control. */
+export type SupervisorToChild =
+  | { readonly kind: 'start'; readonly start: ChildStart }
+  | { readonly kind: 'relay'; readonly worker: number; readonly body: unknown }
+  | ({ readonly kind: 'hello' } & WorkerName)
+  | ({ readonly kind: 'gone' } & WorkerName)
+  /** The live settings of this are to hold from now on. */
+  | { readonly kind: 'reload'; readonly config: Config }
+  | { readonly kind: 'drain' }
+  /** To a worker: no new clients; those that are there are served for a while, then as by `stop`. */
+  | { readonly kind: 'retire' }
+  | { readonly kind: 'stop' };
+
+export type ChildToSupervisor =
+  /** The module is loaded. A message sent before would be lost: a cluster worker reads its channel at once. */
+  | { readonly kind: 'loaded' }
+  | { readonly kind: 'relay'; readonly worker: number; readonly body: unknown }
+  | { readonly kind: 'listening'; readonly address: { host: string; port: number } }
+  | { readonly kind: 'http'; readonly url: string }
+  /** What a successor of this control process must know. */
+  | { readonly kind: 'config'; readonly config: Config }
+  | { readonly kind: 'memory'; readonly memory: MergeMemory }
+  | { readonly kind: 'failed'; readonly code: string; readonly text: string };
 
 interface Waiting {
   readonly resolve: (value: unknown) => void;
@@ -60,7 +116,8 @@ interface Waiting {
 
 /** Calls over a message channel: one side's questions and the other's answers. */
 export class CallChannel {
-  #next = 0;
+  /** Unlike any other channel's: an answer to a process that has ended must not answer its successor. */
+  #next = Date.now() * 1000 + Math.floor(Math.random() * 1000);
   readonly #waiting = new Map<number, Waiting>();
   readonly #send: (message: CallMessage | AnswerMessage) => void;
   readonly #handle: (method: string, argument: unknown, deadlineMs: number) => unknown;

@@ -1,6 +1,7 @@
 /** From the configuration to what the data path needs of it. */
 
 import type { Config } from '../config/schema.ts';
+import { MAP_SETTINGS } from '../control/live-config.ts';
 import type { LocalSettings } from '../proxy/local/context.ts';
 import type { ProxySettings } from '../proxy/settings.ts';
 import { VERSION } from './version.ts';
@@ -10,6 +11,8 @@ export interface SettingsInput {
   readonly workerId: number;
   readonly workers: number;
   readonly instanceId: string;
+  /** Unix ms; default: when this process did. */
+  readonly startedAt?: number;
 }
 
 export function proxySettings(input: SettingsInput): ProxySettings {
@@ -24,6 +27,7 @@ export function proxySettings(input: SettingsInput): ProxySettings {
       laneMaxBytes: limits.laneMaxBytes,
     },
     hold,
+    reads: config.reads,
     // A value that is brought over is one argument of a RESTORE.
     crossSlot: {
       emulate: config.crossSlot.emulate,
@@ -54,7 +58,8 @@ export function proxySettings(input: SettingsInput): ProxySettings {
   };
 }
 
-function localSettings({ config, workerId, workers, instanceId }: SettingsInput): LocalSettings {
+function localSettings(input: SettingsInput): LocalSettings {
+  const { config, workerId, workers, instanceId, startedAt } = input;
   const visible = new Map<string, string>();
   collect('', config as unknown as Readonly<Record<string, unknown>>, visible);
   return {
@@ -70,13 +75,17 @@ function localSettings({ config, workerId, workers, instanceId }: SettingsInput)
     workers,
     workerId,
     nodeId: instanceId,
+    ...(startedAt === undefined ? {} : { startedAt }),
     visible,
   };
 }
 
 const SECRETS = new Set(['requirepass', 'cluster.password', 'upstream.sentinelPassword']);
 
-/** Settings as CONFIG GET names them: `port`, `hold.timeoutMs`, lists joined by blanks. */
+/**
+ * Settings as CONFIG GET names them: `port`, `hold.timeoutMs`, lists joined by blanks, maps as
+ * `key=value,…`.
+ */
 function collect(
   prefix: string,
   section: Readonly<Record<string, unknown>>,
@@ -86,11 +95,19 @@ function collect(
     const name = prefix + key;
     if (SECRETS.has(name)) continue;
     if (Array.isArray(value)) out.set(name, value.map(shown).join(' '));
+    else if (MAP_SETTINGS.has(name))
+      out.set(name, mapText(value as Readonly<Record<string, unknown>>));
     else if (typeof value === 'object' && value !== null) {
       collect(`${name}.`, value as Readonly<Record<string, unknown>>, out);
     } else if (typeof value === 'boolean') out.set(name, value ? 'yes' : 'no');
     else out.set(name, String(value));
   }
+}
+
+function mapText(map: Readonly<Record<string, unknown>>): string {
+  return Object.entries(map)
+    .map(([key, value]) => `${key}=${shown(value)}`)
+    .join(',');
 }
 
 function shown(value: unknown): string {

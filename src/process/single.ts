@@ -7,6 +7,7 @@ import type { Running } from '../lib/running.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import { Control } from './control-role.ts';
 import type { ControlToWorker } from './messages.ts';
+import { reloadAndTell, type Steering } from './steering.ts';
 import { Worker } from './worker-role.ts';
 
 const REPORT_MS = 1000;
@@ -16,8 +17,16 @@ export async function startSingle(
   config: Config,
   log: Logger,
   instanceId: string,
-): Promise<Running> {
-  const control = new Control({ config, log, workers: 1 });
+): Promise<Running & Steering> {
+  let current = config;
+  const control = new Control({
+    config,
+    log,
+    workers: 1,
+    onConfig: (changed) => {
+      current = changed;
+    },
+  });
   const snapshots: ((snapshot: Snapshot) => void)[] = [];
   const link: ControlLink<Snapshot> = {
     hint: (hint: Hint) => control.onHint(hint),
@@ -68,5 +77,11 @@ export async function startSingle(
       return closing;
     },
     done,
+    reload: (next) => {
+      const changed = reloadAndTell(current, next, log);
+      if (changed !== current) void control.reload(changed);
+    },
+    roll: () =>
+      log.warn('nothing is replaced: with one worker all is one process; set workers to 2 or more'),
   };
 }

@@ -11,6 +11,8 @@ import { ProcessSampler } from '../metrics/process-sampler.ts';
 import { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { DataPath } from '../proxy/data-path.ts';
 import { asLine, DENIED, MAXCLIENTS } from '../proxy/error-replies.ts';
+import { holdCalls } from '../proxy/hold/node-holds.ts';
+import type { HoldNews } from '../proxy/hold/shard-holds.ts';
 import { workerCalls } from '../proxy/local/worker-calls.ts';
 import { pubsubCalls } from '../proxy/pubsub/pubsub.ts';
 import { scriptCalls } from '../proxy/scripts/scripts.ts';
@@ -20,14 +22,19 @@ import { TcpTransport } from '../transport/tcp.ts';
 import { collectWhenIdle } from './idle-collector.ts';
 import type { ControlToWorker } from './messages.ts';
 import { proxySettings } from './proxy-settings.ts';
+import { awaitLeave } from './retirement.ts';
 
 /** What a connection that comes or goes is taken for, in bytes of traffic: about what it costs. */
 const CONNECTION_BYTES = 4096;
 
 export interface WorkerOptions {
   readonly config: Config;
-  /** 1 … workers; part of client ids. */
+  /** 1 … 64; part of client ids. */
   readonly workerId: number;
+  /** What the counter in client ids begins after; default 0. */
+  readonly firstClient?: number;
+  /** Unix ms at which the instance started; default: now. */
+  readonly startedAt?: number;
   readonly workers: number;
   readonly instanceId: string;
   readonly link: ControlLink<Snapshot>;
@@ -64,12 +71,15 @@ export class Worker {
       runtime: nodeRuntime,
       metrics: this.metrics,
       link,
+      firstClient: options.firstClient ?? 0,
+      onHold: (news) => this.#logHold(news),
     });
     this.#calls = new Map([
       ...workerCalls(this.proxy.services),
       ['config.set.local', (changed: unknown) => this.#changeConfig(changed as Config)],
       ...scriptCalls(this.proxy.scripts),
       ...pubsubCalls(this.proxy.pubsub),
+      ...holdCalls(this.proxy.nodeHolds),
     ]);
     const { proxy, metrics } = this;
     this.#stopCollecting = collectWhenIdle(
@@ -84,6 +94,13 @@ export class Worker {
       },
       nodeRuntime.now,
     );
+  }
+
+  #logHold({ event, ...facts }: HoldNews): void {
+    const what = facts.dryRun ? 'would be held (hold.dryRun)' : 'are held';
+    const over = facts.serves ? 'the shard serves again' : 'hold.maxFailoverMs is over';
+    const text = event === 'started' ? `commands for a shard ${what}` : over;
+    this.#options.log.warn(facts, text);
   }
 
   /** Opens the listeners; port 0 takes the port that the first of them was given. */
@@ -143,7 +160,7 @@ export class Worker {
     if (message.kind === 'others') this.otherConnections = message.connections;
     else if (message.kind === 'commands') {
       this.proxy.learnCommands(message.infos as readonly CommandInfo[]);
-    }
+    } else if (message.kind === 'reads') this.proxy.onReadPlan(message.plan);
   }
 
   handle(method: string, argument: unknown): unknown {
@@ -158,11 +175,15 @@ export class Worker {
     return this.metrics.report();
   }
 
-  /** No new connections; resolves when every client is answered and gone, or after `timeoutMs`. */
-  async drain(timeoutMs: number): Promise<void> {
+  /**
+   * No new connections; resolves when every client is answered and gone, or after `timeoutMs`.
+   * Before that, clients are served as ever for up to `patienceMs`, and may leave by themselves.
+   */
+  async drain(timeoutMs: number, patienceMs = 0): Promise<void> {
     for (const listener of this.#listeners) listener.close();
     this.#listeners = [];
     this.#stopCollecting();
+    if (patienceMs > 0) await awaitLeave(this.proxy, patienceMs);
     await this.proxy.drain(timeoutMs);
     this.proxy.close();
   }

@@ -34,6 +34,8 @@ export interface ProxyCore {
   readonly turn: Turn;
   readonly lanes: LaneSet;
   readonly retries: Retries;
+  readonly nodeHolds: { tick(now: number): void };
+  readonly reads: ReadKeeping;
   readonly scripts: ScriptKeeping;
   readonly pubsub: { tick(now: number): void };
   readonly splits: {
@@ -83,6 +85,29 @@ export interface ScriptKeeping {
   forgetEverywhere(): Promise<void>;
 }
 
+/** Reads over replicas, see proxy/reads/. */
+export interface ReadKeeping {
+  /** Some replica may serve reads of somebody. */
+  readonly isOn: boolean;
+  /** May this command be served by replicas? */
+  isFor(id: number): boolean;
+  /** The replica's lane for a read of `slot`; null: the owner of the slot serves it. */
+  laneFor(session: Session, slot: number): Lane<Request> | null;
+  /** Where a read goes whose node turned it away or died; null: to the owner of the slot. */
+  laneAgain(request: Request, session: Session, kind: number): Lane<Request> | null;
+  /** The node with this routing index could not serve: it gets no reads for a moment. */
+  shun(index: number): void;
+  /** False sets the stall bit: reads under way on replicas must be answered before a write. */
+  mayWrite(session: Session, slot: number): boolean;
+  /** A read goes to a replica, or with {@link ANY_KEY} parts of one do. */
+  onRead(request: Request, slot: number): void;
+  /** A write is on its way; `slot` {@link ANY_KEY}: it may concern any. Only while replicas serve. */
+  onWrite(request: Request, slot: number): void;
+}
+
+/** In place of a slot. */
+export const ANY_KEY = -1;
+
 /** Where a command goes. */
 export interface Dispatch {
   send(
@@ -94,9 +119,15 @@ export interface Dispatch {
     start: number,
     end: number,
   ): boolean;
-  mayUseSlot(session: Session, slot: number, multiKey: boolean): boolean;
-  /** The connection that takes this session's commands for the slot; null while there is none. */
-  laneFor(session: Session, slot: number): Lane<Request> | null;
+  /** False: the session waits. `isRead`: it cannot change what reads under way would see. */
+  mayUseSlot(session: Session, slot: number, multiKey: boolean, isRead?: boolean): boolean;
+  /**
+   * The connection that takes this session's commands for the slot; null while there is none.
+   * `onReplica`: a replica may serve the command as well.
+   */
+  laneFor(session: Session, slot: number, onReplica?: boolean): Lane<Request> | null;
+  /** Puts a request for one slot, new and in its session's order, on a lane. */
+  enqueue(request: Request, lane: Lane<Request>, buf: Slab, start: number, end: number): void;
   /** A slot of some shard, another shard each time. */
   anySlot(): number;
   newRequest(session: Session, id: number, slot: number): Request;

@@ -11,7 +11,7 @@
 
 import type { CommandInfo } from '../commands/command-info.ts';
 import { KeyPositions } from '../commands/key-positions.ts';
-import { CommandTable } from '../commands/table.ts';
+import { CommandTable, FLAG } from '../commands/table.ts';
 import { type ReplySlot, ReplyStore } from '../downstream/reply-store.ts';
 import { GATE, Session, type SessionLimits, type SessionOwner } from '../downstream/session.ts';
 import type { ControlLink } from '../lib/planes.ts';
@@ -20,25 +20,29 @@ import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { RequestFrame } from '../resp/request-framer.ts';
 import { NO_NODE, Routing } from '../route/routing.ts';
+import type { ReadPlan } from '../topology/read-plan.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import type { ByteStream, Runtime, Transport } from '../transport/transport.ts';
-import type { Lane, LaneEvents } from '../upstream/lane.ts';
+import { DOUBT, type Lane, type LaneEvents } from '../upstream/lane.ts';
 import { Blocking } from './blocking/blocking.ts';
 import { Pins } from './blocking/pins.ts';
 import type { ProxyCore } from './core.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Flows } from './flows/flows.ts';
 import { InnerClient } from './flows/inner-client.ts';
-import { LaneSet } from './lane-set.ts';
+import { NodeHolds } from './hold/node-holds.ts';
+import { type HoldNews, ShardHolds } from './hold/shard-holds.ts';
+import { BAR, LaneSet, SILENT_MS, type Upstream } from './lane-set.ts';
 import type { LocalServices, SessionFacts } from './local/context.ts';
 import { LocalCommands } from './local-commands.ts';
 import { Losses } from './losses.ts';
 import { Monitors } from './monitor/monitors.ts';
 import { Pause } from './pause.ts';
 import { PubSub } from './pubsub/pubsub.ts';
+import { Reads } from './reads/reads.ts';
 import { Redirects } from './redirects.ts';
 import { Replies } from './replies.ts';
-import { type Request, RequestPool } from './request.ts';
+import { type Request, RequestPool, UNMARKED } from './request.ts';
 import { Retries } from './retries.ts';
 import { Scripts } from './scripts/scripts.ts';
 import type { ProxySettings } from './settings.ts';
@@ -60,6 +64,10 @@ export interface ProxyDeps {
   readonly runtime: Runtime;
   readonly metrics: WorkerMetrics;
   readonly link: ControlLink<Snapshot>;
+  /** Client ids begin after this; default 0. */
+  readonly firstClient?: number;
+  /** A shard began or ceased to be held: for the log. */
+  readonly onHold?: (news: HoldNews) => void;
 }
 
 export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
@@ -78,6 +86,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly turn: Turn;
   readonly lanes: LaneSet;
   readonly retries: Retries;
+  readonly nodeHolds: NodeHolds;
   readonly sessions: Session[] = [];
   readonly keys = new KeyPositions();
   readonly scripts: Scripts;
@@ -89,10 +98,12 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   draining = false;
   /** Flows under way, each with clients inside the worker. */
   #innerClients = 0;
+  readonly #holds: ShardHolds;
   readonly #redirects: Redirects;
   readonly #sharedKeys = new SharedKeys();
   readonly splits: Splitter;
   readonly dispatch: Dispatcher;
+  readonly reads: Reads;
   readonly pins: Pins;
   readonly flows: Flows;
   readonly blocking: Blocking;
@@ -107,7 +118,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly #locals: LocalCommands;
   readonly slowReaders: SlowReaders;
   readonly #upkeep: Upkeep;
-  #clientCounter = 0;
+  #clientCounter: number;
 
   constructor(deps: ProxyDeps) {
     const { settings } = deps;
@@ -119,6 +130,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.link = deps.link;
     this.time = deps.runtime.now();
     this.unownedSince = this.time;
+    this.#clientCounter = deps.firstClient ?? 0;
     this.limits = {
       request: settings.request,
       unauthenticated: {
@@ -142,16 +154,33 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       requests: this.requests,
       events: this,
     });
-    this.retries = new Retries(settings.hold, {
+    this.#holds = this.#newHolds(deps);
+    this.retries = new Retries(settings.hold, this.#holds, {
       metrics: deps.metrics,
+      frame: this.frame,
       now: () => this.time,
       laneFor: (request) => this.#redirects.laneFor(request),
       resend: (request, lane) => this.#redirects.resend(request, lane),
       shareKeys: (one, other) => this.#sharedKeys.has(this.table, one, other),
       awaySince: (slot) => this.awaySince(slot),
+      isInDoubt: (session, slot, isRead) => this.#isInDoubt(session, slot, isRead),
+      servesSlot: (lane, slot) =>
+        this.lanes.owners.get(lane)?.node.index === this.routing.owner[slot],
+      isReading: ({ lastCommand }) =>
+        ((this.table.flags[lastCommand] as number) & FLAG.readonly) !== 0,
       answerError: (request, text) => this.answers.answerError(request, text),
+      awayText: (slot, why) => this.#redirects.awayText(slot, why),
       recycle: (request) => this.#losses.dropFromLane(request),
+      later: () => this.turn.later(this.retries),
     });
+    this.nodeHolds = new NodeHolds({
+      lanes: this.lanes,
+      runtime: deps.runtime,
+      settings: settings.hold,
+      upstreamAt: (address) => this.#upstreamAt(address),
+      onEnd: () => this.turn.later(this.retries),
+    });
+    this.reads = new Reads(this);
     this.scripts = new Scripts(this);
     this.pubsub = new PubSub(this);
     this.#redirects = new Redirects(this);
@@ -178,9 +207,36 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       pubsub: this.pubsub,
     });
     this.answers = new Replies(this, this.#redirects, this.slowReaders, this.pins);
-    this.#losses = new Losses(this, this.#redirects, this.answers);
+    this.#losses = new Losses(this, this.answers);
     this.#upkeep = new Upkeep(this);
     deps.link.onSnapshot((snapshot) => this.onSnapshot(snapshot));
+  }
+
+  #newHolds({ metrics, settings, onHold }: ProxyDeps): ShardHolds {
+    const { routing, lanes } = this;
+    const upstreamOf = (slot: number): Upstream | undefined =>
+      slot < 0 ? undefined : lanes.upstreams[routing.owner[slot] as number];
+    return new ShardHolds({
+      metrics,
+      settings: settings.hold,
+      awaySince: (slot) => this.awaySince(slot),
+      isPlanned: (slot) => ((upstreamOf(slot)?.barred ?? 0) & BAR.held) !== 0,
+      shardOf: (slot) => routing.shardOf[slot] as number,
+      addressOf: (slot) => upstreamOf(slot)?.node.address ?? '',
+      onHold: onHold ?? (() => undefined),
+    });
+  }
+
+  #isInDoubt(session: Session, slot: number, isRead: boolean): boolean {
+    const upstream =
+      slot < 0 ? undefined : this.lanes.upstreams[this.routing.owner[slot] as number];
+    const lane = upstream?.current[session.laneKind] ?? null;
+    return lane === null || (lane.doubt & (isRead ? DOUBT.reads : DOUBT.writes)) !== 0;
+  }
+
+  #upstreamAt(address: string): Upstream | undefined {
+    const node = this.routing.nodes[this.routing.nodeAt(address)];
+    return node === undefined ? undefined : this.lanes.upstream(node);
   }
 
   // ------------------------------------------------------------------ sessions
@@ -233,6 +289,9 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   onDelivered(slot: ReplySlot): void {
     const request = slot as Request;
     request.inSession = false;
+    if (request.onReplica || request.markedSlot !== UNMARKED) {
+      this.reads.onDelivered(request.session as Session, request);
+    }
     this.requests.give(request);
   }
 
@@ -314,7 +373,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   onLaneReady(lane: Lane<Request>): void {
     this.time = this.runtime.now();
     this.lanes.onReady(lane);
-    this.retries.run();
+    this.turn.later(this.retries);
   }
 
   onHeartbeat(request: Request): void {
@@ -337,13 +396,15 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     }
     this.#losses.onLaneClosed(lane, address, code);
     if (upstream !== undefined) this.slowReaders.onLaneClosed(lane);
-    this.retries.run();
+    this.lanes.redial(this.time);
+    this.turn.later(this.retries);
   }
 
   awaySince(slot: number): number {
     const owner = slot < 0 ? NO_NODE : (this.routing.owner[slot] as number);
     if (owner === NO_NODE) return this.unownedSince;
-    return this.lanes.upstreams[owner]?.downSince ?? 0;
+    const upstream = this.lanes.upstreams[owner];
+    return upstream === undefined ? 0 : upstream.downSince || upstream.barredSince;
   }
 
   // ------------------------------------------------------------------ turns and topology
@@ -417,8 +478,18 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     if (isWhole) this.unownedSince = 0;
     else if (this.unownedSince === 0) this.unownedSince = this.time;
     this.pubsub.onRoutingChange();
-    this.retries.run();
-    this.lanes.closeAbsent();
+    this.reads.onSnapshot();
+    this.lanes.onSnapshot(this.time);
+    this.#holds.onRouting();
+    this.turn.later(this.retries);
+  }
+
+  /** What control knows of the nodes, above all how far replicas have got. */
+  onReadPlan(plan: ReadPlan): void {
+    this.time = this.runtime.now();
+    this.reads.onPlan(plan);
+    this.lanes.onHealth(plan, this.settings.reads.pollMs * 2 + SILENT_MS, this.time);
+    this.retries.onReads();
   }
 
   /** Readiness for /readyz: '' or the reason why not. */
@@ -437,6 +508,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       local: Object.assign(local, next.local),
     });
     this.dispatch.onTable();
+    this.reads.onSettings();
   }
 
   /** The servers' own table: commands of modules, and flags as these servers see them. */

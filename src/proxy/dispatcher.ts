@@ -12,11 +12,12 @@ import { KIND } from '../commands/verdicts.ts';
 import { GATE, type Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
 import { RESULT, SCALAR } from '../metrics/definitions.ts';
+import { LANE_KIND } from '../route/lane-kind.ts';
 import { NO_NODE } from '../route/routing.ts';
 import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../route/slot-of-keys.ts';
 import type { Lane } from '../upstream/lane.ts';
 import { BLOCKING, type Blocking } from './blocking/blocking.ts';
-import type { Dispatch, ProxyCore } from './core.ts';
+import { ANY_KEY, type Dispatch, type ProxyCore } from './core.ts';
 import { EffectiveKinds } from './effective-kinds.ts';
 import { EMULATED } from './emulation/registry.ts';
 import { asLine, wrongArity } from './error-replies.ts';
@@ -244,9 +245,9 @@ export class Dispatcher implements Dispatch {
     end: number,
   ): boolean {
     const proxy = this.#proxy;
-    const routing = proxy.routing;
-    if (!this.mayUseSlot(session, slot, multiKey)) return false;
-    const lane = this.laneFor(session, slot);
+    const isRead = ((proxy.table.flags[id] as number) & FLAG.readonly) !== 0;
+    if (!this.mayUseSlot(session, slot, multiKey, isRead)) return false;
+    const lane = this.laneFor(session, slot, isRead && proxy.reads.isOn && proxy.reads.isFor(id));
     if (lane === null) {
       if (proxy.retries.hold(session, slot, end - start)) return false;
       this.failNow(session, id, slot);
@@ -254,19 +255,42 @@ export class Dispatcher implements Dispatch {
     }
     const request = this.newRequest(session, id, slot);
     request.multiKey = multiKey;
+    this.enqueue(request, lane, buf, start, end);
+    return true;
+  }
+
+  /** Puts a request for one slot, new and in its session's order, on a lane. */
+  enqueue(request: Request, lane: Lane<Request>, buf: Slab, start: number, end: number): void {
+    const proxy = this.#proxy;
+    const { routing, reads } = proxy;
+    const { slot, multiKey } = request;
+    const session = request.session as Session;
     request.lane = lane;
     lane.enqueue(request, buf, start, end, false, proxy.time);
-    if (!request.isRead) session.written |= 1 << (routing.owner[slot] as number);
+    if (!request.isRead) {
+      session.written |= 1 << (routing.owner[slot] as number);
+      if (reads.isOn) reads.onWrite(request, this.#writtenSlot(request));
+    } else if ((lane.options.kind & LANE_KIND.readonly) !== 0) reads.onRead(request, slot);
     const travelsAlone = multiKey && routing.motionCount !== 0 && routing.motion[slot] !== 0;
     // In a slot in motion a multi-key command travels alone: its TRYAGAIN must be retryable.
     if (travelsAlone || (lane.doubt !== 0 && proxy.answers.mayBeRefused(lane, request))) {
       session.gate |= GATE.barrier;
     }
-    return true;
   }
 
-  laneFor(session: Session, slot: number): Lane<Request> | null {
-    const { routing, lanes, time } = this.#proxy;
+  /** A script may write to keys that it was not given; without cluster mode keys are of any slot. */
+  #writtenSlot({ command, slot }: Request): number {
+    const isScript = this.#kinds.of(command) === KIND.script;
+    return isScript || this.#proxy.routing.snapshot?.crossSlotFree === true ? ANY_KEY : slot;
+  }
+
+  /** `onReplica`: a replica may serve it as well. */
+  laneFor(session: Session, slot: number, onReplica = false): Lane<Request> | null {
+    const { routing, lanes, reads, time } = this.#proxy;
+    if (onReplica) {
+      const replica = reads.laneFor(session, slot);
+      if (replica !== null) return replica;
+    }
     const owner = routing.owner[slot] as number;
     const node = owner === NO_NODE ? undefined : routing.nodes[owner];
     if (node === undefined) return null;
@@ -278,12 +302,13 @@ export class Dispatcher implements Dispatch {
   }
 
   /** The barrier: false sets the stall bit, and the command waits until all before it are answered. */
-  mayUseSlot(session: Session, slot: number, multiKey: boolean): boolean {
-    const routing = this.#proxy.routing;
+  mayUseSlot(session: Session, slot: number, multiKey: boolean, isRead = false): boolean {
+    const { routing, reads } = this.#proxy;
     if (session.pending === 0) {
       session.routeEpoch = routing.epoch;
       return true;
     }
+    if (!isRead && !reads.mayWrite(session, slot)) return false;
     if (session.routeEpoch !== routing.epoch) {
       if ((routing.slotChangedAt[slot] as number) > session.routeEpoch) {
         session.gate |= GATE.barrier;
@@ -355,7 +380,7 @@ export class Dispatcher implements Dispatch {
 
   /** The shard of this slot has been away for too long, or too much waits for it. */
   failNow(session: Session, id: number, slot: number): void {
-    this.reject(session, id, this.#redirects.awayText(slot));
+    this.reject(session, id, this.#redirects.awayText(slot, this.#proxy.retries.whyNot));
   }
 
   onProtocolError(session: Session, text: string): void {

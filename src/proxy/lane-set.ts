@@ -7,7 +7,9 @@
 import type { Slab, SlabPool } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
+import { LANE_KIND } from '../route/lane-kind.ts';
 import type { RouteNode } from '../route/routing.ts';
+import type { ReadPlan } from '../topology/read-plan.ts';
 import type { Runtime, Transport } from '../transport/transport.ts';
 import { type Credentials, Handshake } from '../upstream/handshake.ts';
 import { LANE, Lane, type LaneEvents } from '../upstream/lane.ts';
@@ -15,6 +17,8 @@ import type { Request, RequestPool } from './request.ts';
 
 const RETRY_FIRST_MS = 20;
 const RETRY_MAX_MS = 1000;
+/** A lane that has answered nothing for so long, to a node that does not answer control either. */
+export const SILENT_MS = 300;
 /** Connections of one kind to one node: the present one and such as drain big replies. */
 const LANES_PER_NODE = 4;
 
@@ -25,6 +29,16 @@ export interface LaneSettings {
   readonly laneMaxRequests: number;
   readonly laneMaxBytes: number;
 }
+
+/** Why a node gets no commands although it may be reached; bits of {@link Upstream.barred}. */
+export const BAR = {
+  /** The cluster agreed that it has failed. */
+  failed: 1,
+  /** Control gets no answer from it, and neither do we. */
+  silent: 2,
+  /** Control asked for it: a planned switch. */
+  held: 4,
+} as const;
 
 /** One node as this worker sees it. */
 export class Upstream {
@@ -40,6 +54,10 @@ export class Upstream {
   /** Monotonic ms of the first failure since it last answered; 0 while it is well. */
   downSince = 0;
   lastError = '';
+  /** {@link BAR} bits; commands for it wait as for a node that cannot be reached. */
+  barred = 0;
+  /** Monotonic ms; 0 while it is not barred. */
+  barredSince = 0;
   /** What the inflight gauge shows at present. */
   shownInflight = 0;
   /** Of the lane that failed last. */
@@ -97,6 +115,7 @@ export class LaneSet {
    */
   lane(node: RouteNode, kind: number, now: number): Lane<Request> | null {
     const upstream = this.upstream(node);
+    if (upstream.barred !== 0) return null;
     const lane = upstream.current[kind] ?? null;
     if (lane === null) {
       if (now < upstream.retryAt) return null;
@@ -225,8 +244,73 @@ export class LaneSet {
     return true;
   }
 
+  /** True while a command for this node would have to wait. */
+  isAway(node: RouteNode): boolean {
+    const upstream = this.upstreams[node.index];
+    return upstream !== undefined && (upstream.downSince !== 0 || upstream.barred !== 0);
+  }
+
+  /** A pinned lane, or null while commands for its node wait. */
+  usable(lane: Lane<Request>): Lane<Request> | null {
+    const upstream = this.owners.get(lane);
+    return upstream === undefined || upstream.barred === 0 ? lane : null;
+  }
+
+  /** A lane for what concerns the node itself, whether or not commands for its slots wait. */
+  readyLane({ all }: Upstream): Lane<Request> | null {
+    for (const lane of all) if (lane.state === LANE.ready) return lane;
+    return null;
+  }
+
+  bar(upstream: Upstream, reason: number, isBarred: boolean, now: number): void {
+    const before = upstream.barred;
+    upstream.barred = isBarred ? before | reason : before & ~reason;
+    if (upstream.barred === 0) upstream.barredSince = 0;
+    else if (before === 0) upstream.barredSince = now;
+  }
+
+  /**
+   * A node that the cluster has given up answers no more, or only what its successor does not know:
+   * what it owes is settled now instead of at the command time-out.
+   */
+  onSnapshot(now: number): void {
+    for (const upstream of this.upstreams) {
+      if (upstream === undefined) continue;
+      const { failed } = upstream.node;
+      const wasBarred = (upstream.barred & BAR.failed) !== 0;
+      this.bar(upstream, BAR.failed, failed, now);
+      if (!failed || wasBarred) continue;
+      for (const lane of [...upstream.all, ...upstream.pinned]) lane.destroy('EFAILED');
+    }
+    this.#closeAbsent();
+  }
+
+  /**
+   * Control's word alone is not enough to keep commands back: it may be the one that is slow.
+   * `lateMs`: a replica that has not answered control for so long may hang.
+   */
+  onHealth(plan: ReadPlan, lateMs: number, now: number): void {
+    const known = new Map(plan.nodes.map((node) => [node.address, node]));
+    for (const upstream of this.upstreams) {
+      const node = upstream === undefined ? undefined : known.get(upstream.node.address);
+      if (upstream === undefined || node === undefined) continue;
+      const hangs = !hasAnswered(upstream, now - SILENT_MS);
+      this.bar(upstream, BAR.silent, hangs && !node.isUsable, now);
+      const isLate = now - node.answeredAt > lateMs;
+      if (hangs && (isLate || !node.isUsable)) this.#leaveReplica(upstream, now - SILENT_MS);
+    }
+  }
+
+  /** Reads can be had elsewhere: those that hang are not left to the command time-out. */
+  #leaveReplica(upstream: Upstream, since: number): void {
+    for (const lane of [...upstream.all]) {
+      const isReplica = (lane.options.kind & LANE_KIND.readonly) !== 0;
+      if (isReplica && hangs(lane, since)) lane.destroy('ESTALLED');
+    }
+  }
+
   /** Lanes to nodes that have left the cluster close once nothing is owed on them. */
-  closeAbsent(): void {
+  #closeAbsent(): void {
     for (const [lane, upstream] of this.owners) {
       if (!upstream.node.present && lane.count === 0) lane.destroy('EIDLE');
     }
@@ -253,6 +337,17 @@ export class LaneSet {
   closeAll(): void {
     for (const lane of [...this.owners.keys()]) lane.destroy('EIDLE');
   }
+}
+
+/** Since `since`, or nothing is asked of it. */
+function hasAnswered({ all }: Upstream, since: number): boolean {
+  for (const lane of all) if (hangs(lane, since)) return false;
+  return true;
+}
+
+function hangs(lane: Lane<Request>, since: number): boolean {
+  if (lane.state !== LANE.ready || lane.head === null) return false;
+  return lane.head.queuedAt < since && lane.readAt < since;
 }
 
 /** Lanes of this kind, detached ones too. */

@@ -1,21 +1,20 @@
 /** What becomes of the commands whose connection has died: sent again where that is safe, else answered. */
 
 import { SCALAR } from '../metrics/definitions.ts';
+import { LANE_KIND } from '../route/lane-kind.ts';
+import { nodeAddress } from '../topology/snapshot.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import { uncertain } from './error-replies.ts';
-import type { Redirects } from './redirects.ts';
 import type { Replies } from './replies.ts';
 import type { Request } from './request.ts';
 
 export class Losses {
   readonly #proxy: ProxyCore;
-  readonly #redirects: Redirects;
   readonly #replies: Replies;
 
-  constructor(proxy: ProxyCore, redirects: Redirects, replies: Replies) {
+  constructor(proxy: ProxyCore, replies: Replies) {
     this.#proxy = proxy;
-    this.#redirects = redirects;
     this.#replies = replies;
   }
 
@@ -47,6 +46,7 @@ export class Losses {
       return;
     }
     if (wasSent) request.deaths++;
+    if ((lane.options.kind & LANE_KIND.readonly) !== 0) this.#leaveReplica(request, lane);
     const mayRetry = !wasSent || request.isRead || proxy.settings.retrySentWrites;
     if (request.streamed || !mayRetry || request.deaths > 2) {
       lane.release(request);
@@ -69,7 +69,14 @@ export class Losses {
     if (request.session === null) proxy.store.release(request);
     else request.session.dropStored(request);
     request.formerLane = lane;
-    proxy.retries.park(request, this.#redirects.awayText(request.slot, address, code), 0);
+    proxy.retries.park(request, '', 0);
+  }
+
+  #leaveReplica(request: Request, lane: Lane<Request>): void {
+    const { reads, metrics, routing } = this.#proxy;
+    reads.shun(routing.nodeAt(nodeAddress(lane.options.endpoint)));
+    request.readTries++;
+    metrics.increment(SCALAR.replicaReadsMoved);
   }
 
   /** A part whose client has left or was answered: it only has to be counted out. */

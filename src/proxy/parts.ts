@@ -2,15 +2,17 @@
 
 import { GATE, type Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
+import { LANE_KIND } from '../route/lane-kind.ts';
 import type { Lane } from '../upstream/lane.ts';
-import type { ProxyCore } from './core.ts';
+import { ANY_KEY, type ProxyCore } from './core.ts';
 import type { Gathering, Request } from './request.ts';
 
 export const READY = { wait: 0, go: 1, answered: 2 } as const;
 
 /**
  * Finds the lane of every slot's owner. `wait`: the session holds; `answered`: a shard has been away
- * for too long and the command was answered with an error; `go`: `lanes` is filled.
+ * for too long and the command was answered with an error; `go`: `lanes` is filled. `onReplica`:
+ * replicas may serve the command as well.
  */
 export function lanesFor(
   proxy: ProxyCore,
@@ -19,11 +21,12 @@ export function lanesFor(
   count: number,
   bytes: number,
   lanes: Lane<Request>[],
+  onReplica = false,
 ): number {
   lanes.length = 0;
   for (let i = 0; i < count; i++) {
     const slot = slots[i] as number;
-    const lane = proxy.dispatch.laneFor(session, slot);
+    const lane = proxy.dispatch.laneFor(session, slot, onReplica);
     if (lane === null) {
       if (proxy.retries.hold(session, slot, bytes)) return READY.wait;
       proxy.dispatch.failNow(session, session.lastCommand, slot);
@@ -62,6 +65,9 @@ export function sendPart(
   part.lane.enqueue(request, part.slab, part.start, part.end, false, proxy.time);
   if (parent.session !== null && !parent.isRead) {
     parent.session.written |= 1 << (proxy.routing.owner[part.slot] as number);
+    if (proxy.reads.isOn) proxy.reads.onWrite(parent, ANY_KEY);
+  } else if ((part.lane.options.kind & LANE_KIND.readonly) !== 0) {
+    proxy.reads.onRead(parent, ANY_KEY);
   }
   // Nothing of the session may overtake it if the node turns it away.
   if (parent.session !== null && proxy.answers.mayBeRefused(part.lane, request)) {

@@ -6,10 +6,13 @@
 import { GATE } from '../downstream/session.ts';
 import type { SharedChunk, Slab } from '../lib/slab.ts';
 import { SCALAR, type Scalar } from '../metrics/definitions.ts';
+import { LANE_KIND } from '../route/lane-kind.ts';
 import { NO_NODE, type RouteNode } from '../route/routing.ts';
 import { DOUBT, type Lane } from '../upstream/lane.ts';
-import type { ProxyCore } from './core.ts';
+import { ANY_KEY, type ProxyCore } from './core.ts';
 import { classifyError, parseRedirect, REDIRECT, saysNoScript } from './error-replies.ts';
+import type { NoWait } from './hold/held-sessions.ts';
+import { waitedText } from './hold/reasons.ts';
 import type { Request } from './request.ts';
 import { isInDoubt, topOf } from './retries.ts';
 
@@ -52,7 +55,9 @@ export class Redirects {
     request.attempts++;
     const line = buf.toString('latin1', at + 1, end - 2);
     const address = proxy.lanes.owners.get(lane)?.node.address ?? '';
-    if (kind === REDIRECT.moved || kind === REDIRECT.ask) {
+    if ((lane.options.kind & LANE_KIND.readonly) !== 0) {
+      this.#leaveReplica(request, lane, line);
+    } else if (kind === REDIRECT.moved || kind === REDIRECT.ask) {
       this.#follow(request, kind, line, address);
     } else {
       if (kind === REDIRECT.tryagain) {
@@ -61,11 +66,28 @@ export class Redirects {
       } else {
         lane.doubt |= request.isRead ? DOUBT.reads | DOUBT.writes : DOUBT.writes;
         proxy.link.hint({ reason: 'state', node: address });
+        proxy.retries.onRefused(request, lane);
       }
       proxy.retries.park(request, line, request.byKey ? 0 : this.#pause(request));
     }
     proxy.turn.later(proxy.retries);
     return true;
+  }
+
+  /**
+   * A replica cannot serve: it loads, has lost its primary, or follows another one by now. What it
+   * says of slots is not believed, since its own primary may know better.
+   */
+  #leaveReplica(request: Request, lane: Lane<Request>, line: string): void {
+    const proxy = this.#proxy;
+    const node = proxy.lanes.owners.get(lane)?.node;
+    if (node !== undefined) {
+      proxy.reads.shun(node.index);
+      proxy.link.hint({ reason: 'state', node: node.address });
+    }
+    request.readTries++;
+    proxy.metrics.increment(SCALAR.replicaReadsMoved);
+    proxy.retries.park(request, line, 0);
   }
 
   /** Of the other errors one is mended: a script that its node does not have. */
@@ -112,9 +134,17 @@ export class Redirects {
     const former = request.formerLane;
     if (former === null) return null;
     const asking = request.askNode >= 0;
+    const { session } = topOf(request);
+    if (!asking && session !== null) {
+      const replica = proxy.reads.laneAgain(request, session, former.options.kind);
+      if (replica !== null) return replica;
+    }
     const owner = asking ? request.askNode : (proxy.routing.owner[request.slot] as number);
     const node = owner === NO_NODE ? undefined : proxy.routing.nodes[owner];
-    const lane = node === undefined ? null : this.#laneTo(request, node, former.options.kind);
+    const lane =
+      node === undefined
+        ? null
+        : this.#laneTo(request, node, former.options.kind & ~LANE_KIND.readonly);
     // The node that ASK named is gone or full: its next answer comes from the owner again.
     if (lane === null && asking) request.askNode = -1;
     return lane;
@@ -147,7 +177,11 @@ export class Redirects {
     if (other !== null) lane.enqueue(request, other, 0, other.length, asking, proxy.time);
     else lane.enqueue(request, chunk.slab, offset, offset + length, asking, proxy.time);
     former.releaseChunk(chunk);
-    const session = topOf(request).session;
+    const top = topOf(request);
+    const { session } = top;
+    if ((lane.options.kind & LANE_KIND.readonly) !== 0) {
+      proxy.reads.onRead(top, top === request ? request.slot : ANY_KEY);
+    }
     const node = proxy.lanes.owners.get(lane)?.node;
     if (session !== null && node !== undefined && !request.isRead) {
       session.written |= 1 << node.index;
@@ -160,17 +194,15 @@ export class Redirects {
   }
 
   /** Error line for a slot whose shard cannot be reached. */
-  awayText(slot: number, address = '', code = ''): string {
-    const proxy = this.#proxy;
-    const owner = slot < 0 ? NO_NODE : (proxy.routing.owner[slot] as number);
-    const seconds = proxy.settings.hold.timeoutMs / 1000;
-    const held = `after waiting up to ${seconds} s (hold.timeoutMs)`;
-    if (owner === NO_NODE) return `CLUSTERDOWN No primary serves hash slot ${slot} ${held}`;
-    const upstream = proxy.lanes.upstreams[owner];
-    const where = address === '' ? (upstream?.node.address ?? '') : address;
-    const why = code === '' ? (upstream?.lastError ?? '') : code;
-    return `CLUSTERDOWN ${where || 'The primary'} of hash slot ${slot} is out of reach${
-      why === '' ? '' : ` (${why})`
-    } ${held}`;
+  awayText(slot: number, whyNot: NoWait): string {
+    const { routing, settings, lanes } = this.#proxy;
+    const owner = slot < 0 ? NO_NODE : (routing.owner[slot] as number);
+    const waited = waitedText(whyNot, settings.hold);
+    if (owner === NO_NODE) return `CLUSTERDOWN No primary serves hash slot ${slot} ${waited}`;
+    const upstream = lanes.upstreams[owner];
+    const where = upstream?.node.address ?? 'The primary';
+    const error = upstream?.lastError ?? '';
+    const why = error === '' ? '' : ` (${error})`;
+    return `CLUSTERDOWN ${where} of hash slot ${slot} is out of reach${why} ${waited}`;
   }
 }

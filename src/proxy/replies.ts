@@ -95,6 +95,7 @@ export class Replies implements Answers {
   #settleDoubt(lane: Lane<Request>, request: Request): void {
     if (this.#proxy.table.keyRule[request.command] === KEY_RULE.none) return;
     lane.doubt &= request.isRead ? ~DOUBT.reads : 0;
+    if (!this.#proxy.retries.isIdle) this.#proxy.turn.later(this.#proxy.retries);
   }
 
   /** A command without keys is served in any state of the cluster. */

@@ -14,6 +14,7 @@ import type { SharedChunk, Slab } from '../lib/slab.ts';
 import type { RouteNode } from '../route/routing.ts';
 import type { Lane, LaneEntry } from '../upstream/lane.ts';
 import { isUncertain } from './error-replies.ts';
+import type { ShardHold } from './hold/shard-hold.ts';
 
 /**
  * What makes a command other than "one command, one reply, any connection": a transaction's block,
@@ -45,6 +46,9 @@ export interface Special {
   /** The client left before its answer. */
   onAbandoned?(request: Request): void;
 }
+
+/** {@link Request.markedSlot} of what is no marked write. */
+export const UNMARKED = -2;
 
 export class Request implements LaneEntry<Request>, ReplySlot {
   // In a lane.
@@ -82,6 +86,10 @@ export class Request implements LaneEntry<Request>, ReplySlot {
   formerLane: Lane<Request> | null = null;
   parked = false;
   parkedAt = 0;
+  /** While parked: the hold of its shard. */
+  hold: ShardHold | null = null;
+  /** Its shard's hold knows of it. */
+  isAsked = false;
   /** Not sent again before this, monotonic ms. */
   retryAt = 0;
   /** Error line that the client gets if the hold ends in vain. */
@@ -94,6 +102,13 @@ export class Request implements LaneEntry<Request>, ReplySlot {
   overtaken = false;
   attempts = 0;
   deaths = 0;
+  // Reads over replicas.
+  /** It, or a part of it, was sent to a replica. */
+  onReplica = false;
+  /** How many replicas have failed it. */
+  readTries = 0;
+  /** For which slot it is marked as a write of its session, see WriteMarks; UNMARKED: for none. */
+  markedSlot = UNMARKED;
   // Split and fan-out.
   parent: Request | null = null;
   gathering: Gathering | null = null;
@@ -116,6 +131,8 @@ export class Request implements LaneEntry<Request>, ReplySlot {
     this.formerLane = null;
     this.parked = false;
     this.parkedAt = 0;
+    this.hold = null;
+    this.isAsked = false;
     this.retryAt = 0;
     this.cause = '';
     this.askNode = -1;
@@ -123,6 +140,9 @@ export class Request implements LaneEntry<Request>, ReplySlot {
     this.overtaken = false;
     this.attempts = 0;
     this.deaths = 0;
+    this.onReplica = false;
+    this.readTries = 0;
+    this.markedSlot = UNMARKED;
     this.parent = null;
     this.gathering = null;
     this.special = null;

@@ -2,13 +2,14 @@
  * What waits for a shard to serve again.
  *
  * - A **held** session: the first command of its backlog needs a shard that cannot serve; nothing
- *   was sent, the session simply does not go on.
+ *   was sent, the session simply does not go on. See HeldSessions.
  * - A **parked** request: a node turned it away (MOVED, CLUSTERDOWN …), or it was never sent because
  *   its lane died. It keeps its place in the session's order; the session takes no new commands
  *   meanwhile, so that later ones follow it.
  *
- * Both end when the shard serves again or when it has been away for `hold.timeoutMs`, counted from
- * the moment it went away: after that, commands for it fail at once.
+ * Both end when the shard serves again, when they have waited for `hold.timeoutMs`, or when the shard
+ * has been away for `hold.maxFailoverMs`. Those that end are a few in each turn: thousands at once
+ * would keep the clients of other shards waiting and meet a primary that has just been promoted.
  *
  * Order: a request is sent again only when no later command of its session on the same slot is
  * still in flight. If one of those was executed and had a key in common with it, it has been
@@ -20,13 +21,24 @@ import type { Session } from '../downstream/session.ts';
 import { GATE } from '../downstream/session.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
+import type { RequestFrame } from '../resp/request-framer.ts';
 import { DOUBT, type Lane } from '../upstream/lane.ts';
 import { OVERTAKEN } from './error-replies.ts';
+import { HeldSessions, type NoWait } from './hold/held-sessions.ts';
+import type { ShardHolds } from './hold/shard-holds.ts';
 import type { Request } from './request.ts';
 import type { HoldSettings } from './settings.ts';
 
+/** Commands that are let go, or answered with an error, in one turn of the event loop: about 2 ms. */
+const RELEASES_PER_TURN = 128;
+/** A node that may not be ready is tried by this many of those that wait, in this time. */
+const PROBES = 16;
+const PROBES_MS = 10;
+
 export interface RetryHost {
   readonly metrics: WorkerMetrics;
+  /** The command being dealt with. */
+  readonly frame: RequestFrame;
   now(): number;
   /** The lane to whoever serves its slot now; null when nobody can take it. */
   laneFor(request: Request): Lane<Request> | null;
@@ -35,27 +47,46 @@ export interface RetryHost {
   shareKeys(one: Request, other: Request): boolean;
   /** Since when the slot's shard is out of reach, monotonic ms; 0 when it is well. */
   awaySince(slot: number): number;
+  /** May the slot's node turn the session's command away and serve what comes behind it? */
+  isInDoubt(session: Session, slot: number, isRead: boolean): boolean;
+  /** Is the lane to the slot's owner? */
+  servesSlot(lane: Lane<Request>, slot: number): boolean;
+  /** Would the command that the session is at only read? */
+  isReading(session: Session): boolean;
   /** Answers with an error line (without '-' and CRLF). */
   answerError(request: Request, text: string): void;
+  /** The error line for a slot whose shard is away. */
+  awayText(slot: number, why: NoWait): string;
   /** The request is nobody's any more. */
   recycle(request: Request): void;
+  /** Has {@link Retries.run} called once at the end of the turn. */
+  later(): void;
 }
 
 export class Retries {
   #parked: Request[] = [];
-  readonly #held = new Set<Session>();
-  #heldBytes = 0;
   /** Requests that were parked at least once and have no answer yet. */
   #unsettled = 0;
-  readonly #bytesOf = new Map<Session, number>();
-  #expired = false;
   #running = false;
-  readonly #settings: HoldSettings;
+  #probes = 0;
+  #probesSince = 0;
+  readonly #held: HeldSessions;
+  readonly #holds: ShardHolds;
   readonly #host: RetryHost;
 
-  constructor(settings: HoldSettings, host: RetryHost) {
-    this.#settings = settings;
+  constructor(settings: HoldSettings, holds: ShardHolds, host: RetryHost) {
     this.#host = host;
+    this.#holds = holds;
+    this.#held = new HeldSessions(settings, holds, {
+      metrics: host.metrics,
+      now: () => host.now(),
+      awaySince: (slot) => host.awaySince(slot),
+      mayTry: (session, slot, isRead) =>
+        !host.isInDoubt(session, slot, isRead) || this.#takeProbe(),
+      isReading: (session) => host.isReading(session),
+      positionOf: (session) => session.bytesIn - session.backlog.end + host.frame.end,
+      others: () => this.#unsettled,
+    });
   }
 
   get isIdle(): boolean {
@@ -66,62 +97,48 @@ export class Retries {
     return this.#unsettled + this.#held.size;
   }
 
-  /**
-   * The session's next command needs a shard that cannot serve it. True: it waits. False: it must be
-   * answered with an error now, because the shard has been away too long or too much waits already.
-   */
-  hold(session: Session, slot: number, bytes: number): boolean {
-    const now = this.#host.now();
-    const metrics = this.#host.metrics;
-    const isNew = session.holdSince === 0;
-    const since = this.#host.awaySince(slot) || session.holdSince || now;
-    if (now - since >= this.#settings.timeoutMs) {
-      this.#expired = true;
-      if (isNew) metrics.increment(SCALAR.requestsHeld);
-      metrics.increment(SCALAR.heldExpired);
-      if (!isNew) this.#leave(session);
-      return false;
-    }
-    if (isNew) {
-      metrics.increment(SCALAR.requestsHeld);
-      if (
-        this.heldNow >= this.#settings.maxRequests ||
-        this.#heldBytes + bytes > this.#settings.maxBytes
-      ) {
-        metrics.increment(SCALAR.heldEvicted);
-        return false;
-      }
-      if (this.isIdle) metrics.increment(SCALAR.holdsStarted);
-      session.holdSince = now;
-      this.#held.add(session);
-      this.#bytesOf.set(session, bytes);
-      this.#heldBytes += bytes;
-      this.#showNow();
-    }
-    session.gate |= GATE.hold;
-    return true;
+  /** Why the last command that could not wait could not. */
+  get whyNot(): NoWait {
+    return this.#held.whyNot;
   }
 
-  #leave(session: Session): void {
-    if (!this.#held.delete(session)) return;
-    session.holdSince = 0;
-    this.#heldBytes -= this.#bytesOf.get(session) ?? 0;
-    this.#bytesOf.delete(session);
+  /**
+   * The session's next command needs a shard that cannot serve it. True: it waits. False: it must be
+   * answered with an error now, because it or the shard has had its time, or too much waits already.
+   */
+  hold(session: Session, slot: number, bytes: number): boolean {
+    const waits = this.#held.hold(session, slot, bytes);
     this.#showNow();
+    return waits;
   }
 
   #showNow(): void {
     this.#host.metrics.set(SCALAR.heldNow, this.heldNow);
   }
 
-  /** The client has left: what it waited for is given up. */
-  forget(session: Session): void {
-    if (!this.#held.has(session)) return;
-    this.#leave(session);
-    this.#host.metrics.increment(SCALAR.heldEvicted);
+  /** The node of this lane has turned the request away because it is not ready. */
+  onRefused(request: Request, lane: Lane<Request>): void {
+    if (this.#host.servesSlot(lane, request.slot)) {
+      this.#holds.onRefused(request.slot, this.#host.now());
+    }
   }
 
-  /** Keeps a request that was not executed; `delayMs` paces a node that keeps refusing. */
+  /** Replicas may serve now what they could not before. */
+  onReads(): void {
+    this.#held.onReads();
+    if (this.#held.size > 0) this.#host.later();
+  }
+
+  /** The client has left: what it waited for is given up. */
+  forget(session: Session): void {
+    this.#held.forget(session);
+    this.#showNow();
+  }
+
+  /**
+   * Keeps a request that was not executed; `delayMs` paces a node that keeps refusing. `cause` is the
+   * error line that it gets in the end, '' where its shard is out of reach.
+   */
   park(request: Request, cause: string, delayMs: number): void {
     const now = this.#host.now();
     const metrics = this.#host.metrics;
@@ -132,8 +149,9 @@ export class Retries {
       request.parkedAt = now;
       metrics.increment(SCALAR.requestsHeld);
       this.#unsettled++;
-      if (this.isIdle) metrics.increment(SCALAR.holdsStarted);
     }
+    request.hold = this.#holds.of(request.slot);
+    request.hold.count(1, now);
     const session = sessionOf(request);
     if (session !== null) {
       session.parkedCount++;
@@ -143,41 +161,50 @@ export class Retries {
     this.#showNow();
   }
 
-  /** Tries everything that waits; called on news (snapshot, lane ready, reply) and by the tick. */
+  /** Tries what waits, as far as one turn allows; called at its end on news and by the tick. */
   run(): void {
-    if (this.#running || this.isIdle) return;
+    if (this.#running) return;
+    this.#holds.review(this.#host.now());
+    if (this.isIdle) return;
     this.#running = true;
-    this.#runParked();
-    this.#runHeld();
+    let left = this.#runParked(RELEASES_PER_TURN);
+    if (left > 0) left = this.#held.run(left);
     this.#running = false;
     this.#showNow();
+    if (left <= 0) this.#host.later();
   }
 
-  #runParked(): void {
+  /** Returns how many commands may still go in this turn. */
+  #runParked(most: number): number {
     const waiting = this.#parked;
-    if (waiting.length === 0) return;
+    if (waiting.length === 0) return most;
     this.#parked = [];
     const now = this.#host.now();
     const kept: Request[] = [];
+    let left = most;
     for (const request of waiting) {
       const session = sessionOf(request);
       if (session === null || topOf(request).answered) {
         this.#unpark(request);
         this.settle(request, SCALAR.heldEvicted);
         this.#host.recycle(request);
-      } else if (!this.#try(request, session, now)) {
+      } else if (left > 0 && this.#try(request, session, now)) {
+        left--;
+      } else {
         kept.push(request);
       }
     }
     // Requests parked meanwhile were in flight and so come after those that were kept.
     this.#parked = kept.concat(this.#parked);
+    return left;
   }
 
   /** True when the request is settled: on its way again or answered. */
   #try(request: Request, session: Session, now: number): boolean {
-    if (now >= request.retryAt) {
+    if (now >= request.retryAt && !this.#isAway(request)) {
       const lane = this.#host.laneFor(request);
-      const mayGo = lane !== null && !mustWait(request, session, lane);
+      const isFree = lane !== null && !mustWait(request, session, lane);
+      const mayGo = isFree && (!isInDoubt(lane, request) || this.#takeProbe());
       // Told so only when its turn has come: what is before it may still be under way.
       if (mayGo && request.overtaken) return this.#giveUp(request, OVERTAKEN);
       if (mayGo) {
@@ -187,9 +214,27 @@ export class Retries {
         return true;
       }
     }
-    const away = this.#host.awaySince(request.slot) || request.parkedAt;
-    const since = Math.min(request.parkedAt, away);
-    return now - since >= this.#settings.timeoutMs && this.#giveUp(request, request.cause);
+    const isNew = !request.isAsked;
+    request.isAsked = true;
+    const verdict = this.#holds.verdict(request.slot, request.parkedAt, now, isNew);
+    if (verdict === '') return false;
+    const { cause } = request;
+    return this.#giveUp(request, cause || this.#host.awayText(request.slot, verdict));
+  }
+
+  /** Thousands that wait do not all ask a node again and again that is loading its data. */
+  #takeProbe(): boolean {
+    const now = this.#host.now();
+    if (now - this.#probesSince >= PROBES_MS) {
+      this.#probesSince = now;
+      this.#probes = 0;
+    }
+    return this.#probes++ < PROBES;
+  }
+
+  /** True where nobody needs to look for a lane: reads may go to replicas, and ASK elsewhere. */
+  #isAway({ isRead, askNode, slot }: Request): boolean {
+    return !isRead && askNode < 0 && this.#host.awaySince(slot) !== 0;
   }
 
   /** Ends the waiting of a parked request with an error line. */
@@ -232,6 +277,8 @@ export class Retries {
 
   #unpark(request: Request): void {
     request.parked = false;
+    request.hold?.count(-1, this.#host.now());
+    request.hold = null;
     const session = sessionOf(request);
     if (session === null) return;
     if (--session.parkedCount === 0) session.open(GATE.parked);
@@ -247,22 +294,6 @@ export class Retries {
     this.#unsettled--;
     this.#host.metrics.increment(outcome);
     this.#showNow();
-  }
-
-  #runHeld(): void {
-    for (const session of [...this.#held]) {
-      session.gate &= ~GATE.hold;
-      if (session.closed) {
-        this.#leave(session);
-        continue;
-      }
-      this.#expired = false;
-      session.runBacklog();
-      if ((session.gate & GATE.hold) !== 0 || session.holdSince === 0) continue;
-      if (session.parkedCount > 0) continue; // It did not get a chance to go on.
-      this.#leave(session);
-      if (!this.#expired) this.#host.metrics.increment(SCALAR.heldDrained);
-    }
   }
 }
 

@@ -1,6 +1,7 @@
 /** What the data path must know of the configuration; main derives it from the whole. */
 
 import type { FrameLimits } from '../resp/request-framer.ts';
+import type { ReadRules } from '../route/read-choice.ts';
 import type { LaneSettings } from './lane-set.ts';
 import type { LocalSettings } from './local/context.ts';
 
@@ -8,6 +9,20 @@ export interface HoldSettings {
   readonly timeoutMs: number;
   readonly maxRequests: number;
   readonly maxBytes: number;
+  /** Commands for a shard that has been away for longer fail at once. */
+  readonly maxFailoverMs: number;
+  /** Least time between two holds of one shard. */
+  readonly minGapMs: number;
+  /** Nothing is held; what would have been is counted and logged. */
+  readonly dryRun: boolean;
+}
+
+export interface ReadSettings extends ReadRules {
+  /** May replicas serve at all? */
+  readonly replicas: boolean;
+  readonly consistency: 'eventual' | 'session' | 'primary';
+  /** How often control asks how far the replicas have got. */
+  readonly pollMs: number;
 }
 
 export interface CrossSlotSettings {
@@ -20,6 +35,7 @@ export interface CrossSlotSettings {
 export interface ProxySettings {
   readonly lanes: LaneSettings;
   readonly hold: HoldSettings;
+  readonly reads: ReadSettings;
   readonly crossSlot: CrossSlotSettings;
   readonly local: LocalSettings;
   readonly request: FrameLimits;

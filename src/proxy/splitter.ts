@@ -60,7 +60,7 @@ export class Splitter {
     if (parts === 1 || proxy.routing.snapshot?.crossSlotFree === true) {
       return proxy.dispatch.send(session, id, this.#slots[0] as number, keys > 1, buf, start, end);
     }
-    if (!this.#mayGo(session, parts, end - start)) return false;
+    if (!this.#mayGo(session, id, parts, end - start)) return false;
     if (this.#lanes.length < parts) return true; // Answered with an error.
     this.#send(session, id, buf, keys, step, parts);
     return true;
@@ -114,16 +114,25 @@ export class Splitter {
    * All shards must be able to take their part before any part is sent. Fills `#lanes`; it stays
    * short when the command was answered with an error instead.
    */
-  #mayGo(session: Session, parts: number, bytes: number): boolean {
+  #mayGo(session: Session, id: number, parts: number, bytes: number): boolean {
     const proxy = this.#proxy;
+    const isRead = proxy.reads.isFor(id);
     this.#lanes.length = 0;
     for (let part = 0; part < parts; part++) {
       const slot = this.#slots[part] as number;
-      if (!proxy.dispatch.mayUseSlot(session, slot, (this.#keyCount[part] as number) > 1))
-        return false;
+      const multiKey = (this.#keyCount[part] as number) > 1;
+      if (!proxy.dispatch.mayUseSlot(session, slot, multiKey, isRead)) return false;
     }
     const { wait, answered } = READY;
-    const state = lanesFor(proxy, session, this.#slots, parts, bytes, this.#lanes);
+    const state = lanesFor(
+      proxy,
+      session,
+      this.#slots,
+      parts,
+      bytes,
+      this.#lanes,
+      isRead && proxy.reads.isOn,
+    );
     if (state === answered) this.#lanes.length = 0;
     return state !== wait;
   }

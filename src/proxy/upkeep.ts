@@ -62,7 +62,8 @@ export class Upkeep {
       proxy.blocking.onRoutingChange();
     }
     proxy.pubsub.tick(proxy.time);
-    proxy.retries.run();
+    proxy.nodeHolds.tick(proxy.time);
+    proxy.turn.later(proxy.retries);
   }
 
   #checkLane(lane: Lane<Request>, upstream: Upstream): void {
@@ -88,6 +89,7 @@ export class Upkeep {
       if (at.special?.isPatient) continue;
       if (at === lane.heartbeat || top.session === null || top.answered || at.done) continue;
       proxy.metrics.increment(SCALAR.commandTimeouts);
+      proxy.link.hint({ reason: 'timeout', node: address });
       if (!at.isRead) proxy.metrics.increment(SCALAR.uncertainWrites);
       // A part cannot leave its lane early, so the whole command is answered.
       proxy.answers.answerError(top, timedOut(address, at.isRead));

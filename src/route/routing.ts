@@ -20,6 +20,8 @@ export interface RouteNode {
   readonly port: number;
   /** In the newest snapshot; others are kept for what is still in flight. */
   present: boolean;
+  /** The cluster agreed that it has failed. */
+  failed: boolean;
 }
 
 interface Moved {
@@ -84,18 +86,23 @@ export class Routing {
   }
 
   #applyNodes(snapshot: Snapshot): void {
-    for (const node of this.nodes) node.present = false;
+    for (const node of this.nodes) {
+      node.present = false;
+      node.failed = false;
+    }
     this.#aliases.clear();
     for (const node of snapshot.nodes) {
       const address = nodeAddress(node);
       let known = this.#byAddress.get(address);
       if (known === undefined) {
         const { id, host, port } = node;
-        known = { index: this.nodes.length, id, address, host, port, present: true };
+        const index = this.nodes.length;
+        known = { index, id, address, host, port, present: true, failed: false };
         this.nodes.push(known);
         this.#byAddress.set(address, known);
       }
       known.present = true;
+      known.failed = node.failed;
       // What redirects may call it: its address before NAT, its announced host name.
       for (const alias of node.aliases ?? []) this.#aliases.set(alias, known);
     }

@@ -15,6 +15,8 @@ export interface ReadNode {
    * ms). 0 where nothing is known. Of a primary: 0.
    */
   readonly watermark: number;
+  /** When it answered control last, monotonic ms; 0: never. */
+  readonly answeredAt: number;
   /**
    * It answers, is not loading and not in a full sync, and follows its primary, or followed it
    * until that died. How old its data may be is for the reader to judge, by the watermark.

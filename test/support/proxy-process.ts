@@ -132,9 +132,13 @@ export class ProxyProcess {
 
 /**
  * Starts `slotgate serve -c FILE` on ports of the kernel's choice with one worker, unless the
- * configuration says otherwise, and waits until it listens; not until it is ready.
+ * configuration says otherwise, and waits until it listens; not until it is ready. `program`: in
+ * place of the sources, a compiled cli/slotgate.js, whose memory cannot be asked for.
  */
-export async function startProxyProcess(config: ConfigInput): Promise<ProxyProcess> {
+export async function startProxyProcess(
+  config: ConfigInput,
+  program?: string,
+): Promise<ProxyProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'slotgate-proxy-'));
   const configFile = join(folder, 'slotgate.yaml');
   const whole = {
@@ -146,24 +150,12 @@ export async function startProxyProcess(config: ConfigInput): Promise<ProxyProce
     log: { format: 'json', level: 'debug', ...config.log },
   };
   writeFileSync(configFile, stringify(whole), { mode: 0o600 });
-  const child = spawn(
-    process.execPath,
-    [
-      '--expose-gc',
-      '--import',
-      'tsx',
-      '--import',
-      MEMORY_PROBE,
-      SLOTGATE,
-      'serve',
-      '-c',
-      configFile,
-    ],
-    {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env: { ...process.env, SLOTGATE_TEST_PID: String(process.pid) },
-    },
-  );
+  const sources = ['--expose-gc', '--import', 'tsx', '--import', MEMORY_PROBE, SLOTGATE];
+  const start = program === undefined ? sources : [program];
+  const child = spawn(process.execPath, [...start, 'serve', '-c', configFile], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    env: { ...process.env, SLOTGATE_TEST_PID: String(process.pid) },
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (text) => (output += String(text)));

@@ -19,7 +19,7 @@ export async function startRedis(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<PlainRedis> {
   const server = ensureRedisServer(() => undefined);
-  const [port = 0] = await freePorts(1);
+  const port = Number(settings.port ?? (await freePorts(1))[0]);
   const own: Readonly<Record<string, string>> = {
     bind: LOOPBACK,
     port: String(port),

@@ -124,9 +124,8 @@ export class BlockedCommand implements Special {
   }
 
   laneFor(node: RouteNode, kind: number): Lane<Request> | null {
-    const upstream = this.#proxy.lanes.upstreams[node.index];
     // A node that is out of reach: the shared lane knows when it is back.
-    if (upstream !== undefined && upstream.downSince !== 0) return null;
+    if (this.#proxy.lanes.isAway(node)) return null;
     this.#sentInMotion = this.#proxy.routing.motion[this.slot] !== 0;
     const reserved = this.lane === null ? undefined : this.#proxy.lanes.owners.get(this.lane);
     if (reserved?.node !== node) {

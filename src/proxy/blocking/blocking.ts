@@ -76,10 +76,10 @@ export class Blocking {
     start: number,
     end: number,
   ): number {
-    const { routing, lanes, retries, dispatch } = this.#proxy;
+    const { routing, lanes, reads, retries, dispatch } = this.#proxy;
     const owner = routing.owner[slot] as number;
     const node = owner === NO_NODE ? undefined : routing.nodes[owner];
-    if (node === undefined || lanes.upstream(node).downSince !== 0) {
+    if (node === undefined || lanes.isAway(node)) {
       if (retries.hold(session, slot, end - start)) return BLOCKING.wait;
       dispatch.failNow(session, id, slot);
       return BLOCKING.taken;
@@ -93,6 +93,7 @@ export class Blocking {
     const request = dispatch.newRequest(session, id, slot);
     request.multiKey = true;
     if (!request.isRead) session.written |= 1 << owner;
+    if (!request.isRead && reads.isOn) reads.onWrite(request, slot);
     const over = (): void => {
       this.#blocked.delete(session);
       this.#show();

@@ -118,7 +118,9 @@ export class Pins {
       lane.destroy('EIDLE'); // Not sent yet, or a node that cannot name its clients.
       return;
     }
-    const shared = proxy.lanes.lane(upstream.node, lane.options.kind, proxy.time);
+    const { kind } = lane.options;
+    const open = proxy.lanes.lane(upstream.node, kind, proxy.time);
+    const shared = open ?? proxy.lanes.readyLane(upstream);
     if (shared === null) {
       lane.destroy('EIDLE');
       return;

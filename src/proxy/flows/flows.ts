@@ -8,7 +8,7 @@ import { FLAG } from '../../commands/table.ts';
 import { GATE, type Session } from '../../downstream/session.ts';
 import type { Slab } from '../../lib/slab.ts';
 import { ANY_SLOT } from '../../route/slot-of-keys.ts';
-import type { ProxyCore } from '../core.ts';
+import { ANY_KEY, type ProxyCore } from '../core.ts';
 import { asLine } from '../error-replies.ts';
 import type { Request, Special } from '../request.ts';
 import { type InnerClient, InnerClientClosed } from './inner-client.ts';
@@ -98,9 +98,10 @@ export class Flows {
   }
 
   /** Its steps may write to any shard. */
-  #noteWrites(session: Session): void {
-    const { firstSlots, routing } = this.#proxy;
+  #noteWrites(session: Session, request: Request): void {
+    const { firstSlots, reads, routing } = this.#proxy;
     for (const slot of firstSlots) session.written |= 1 << (routing.owner[slot] as number);
+    if (reads.isOn) reads.onWrite(request, ANY_KEY);
   }
 
   /** False when the session must first get the replies that are under way. */
@@ -111,8 +112,9 @@ export class Flows {
       return false;
     }
     const flow = new Flow(proxy, session, id);
-    flow.begin(proxy.dispatch.newRequest(session, id, ANY_SLOT));
-    if (((proxy.table.flags[id] as number) & FLAG.write) !== 0) this.#noteWrites(session);
+    const request = proxy.dispatch.newRequest(session, id, ANY_SLOT);
+    flow.begin(request);
+    if (((proxy.table.flags[id] as number) & FLAG.write) !== 0) this.#noteWrites(session, request);
     // Not in this call stack: the frame at hand is still being dispatched.
     Promise.resolve(flow)
       .then(steps)

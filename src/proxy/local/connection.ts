@@ -1,7 +1,7 @@
 /** Commands about the client's own connection: who it is, which protocol it speaks, its end. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { GATE, type Session } from '../../downstream/session.ts';
+import { GATE, READS, type Session } from '../../downstream/session.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import {
@@ -71,6 +71,7 @@ function reset({ session, services }: LocalCall, reply: ReplyWriter): void {
   session.protocol = 2;
   session.name = '';
   session.readonlyMode = false;
+  session.reads = READS.configured;
   session.noEvict = false;
   session.noTouch = false;
   session.user = DEFAULT_USER;
@@ -84,14 +85,16 @@ function reset({ session, services }: LocalCall, reply: ReplyWriter): void {
   reply.simple('RESET');
 }
 
-/** READONLY: this session's reads may go to replicas. */
+/** READONLY: this session is content with what replicas know. */
 function readonly({ session }: LocalCall, reply: ReplyWriter): void {
   session.readonlyMode = true;
+  session.reads = READS.eventual;
   reply.simple('OK');
 }
 
 function readwrite({ session }: LocalCall, reply: ReplyWriter): void {
   session.readonlyMode = false;
+  session.reads = READS.configured;
   reply.simple('OK');
 }
 

@@ -1,5 +1,6 @@
 /** PROXY …: what is slotgate's own. NODES lists the nodes that other commands can name. */
 
+import { READS } from '../../downstream/session.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import { nodeAddress, type Snapshot } from '../../topology/snapshot.ts';
 import { word } from './arguments.ts';
@@ -17,6 +18,10 @@ const HELP = [
   '    A line per node: its id, address, shard, role, state and slots. INFO, PING, KEYS, SCAN,',
   '    DBSIZE, FLUSHDB, SLOWLOG, LATENCY and MEMORY take an id, @host:port or @shard as their last',
   '    argument and are then answered by that node alone, e.g. SLOWLOG GET 10 @0.',
+  'READS [SESSION|EVENTUAL|PRIMARY|DEFAULT]',
+  '    Where the reads of this connection may go. SESSION: to replicas that have its own writes.',
+  '    EVENTUAL: to any replica within reads.maxStalenessMs (as READONLY). PRIMARY: to primaries.',
+  '    DEFAULT: as configured (as READWRITE). Without an argument: what is in force.',
   'HELP',
   '    Print this help.',
 ];
@@ -53,6 +58,30 @@ function nodeLines(snapshot: Snapshot): string {
   return lines;
 }
 
+const MODES: ReadonlyMap<string, number> = new Map([
+  ['session', READS.session],
+  ['eventual', READS.eventual],
+  ['primary', READS.primary],
+  ['default', READS.configured],
+]);
+
+function reads({ args, session, services }: LocalCall, reply: ReplyWriter): void {
+  if (args.length === 2) {
+    const own = [...MODES].find(([, mode]) => mode === session.reads)?.[0] ?? 'default';
+    const configured = services.settings.visible.get('reads.consistency') ?? 'session';
+    reply.bulk(own === 'default' ? configured : own);
+    return;
+  }
+  const mode = MODES.get(word(args, 2));
+  if (args.length > 3 || mode === undefined) {
+    reply.error('ERR PROXY READS takes one of SESSION, EVENTUAL, PRIMARY and DEFAULT');
+    return;
+  }
+  session.reads = mode;
+  session.readonlyMode = mode === READS.eventual;
+  reply.simple('OK');
+}
+
 function config({ args, services }: LocalCall, reply: ReplyWriter): void {
   if (word(args, 2) !== 'get' || args.length < 4) {
     reply.error('ERR PROXY CONFIG takes GET and at least one pattern; CONFIG SET changes settings');
@@ -65,5 +94,6 @@ export const PROXY_HANDLERS: Readonly<Record<string, LocalHandler>> = {
   'proxy|info': info,
   'proxy|config': config,
   'proxy|nodes': nodes,
+  'proxy|reads': reads,
   'proxy|help': help,
 };

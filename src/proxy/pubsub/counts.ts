@@ -138,6 +138,11 @@ export class Counts {
     counts.take(entries);
   }
 
+  /** That worker has ended. */
+  forget(worker: number): void {
+    this.#others.delete(worker);
+  }
+
   // ------------------------------------------------------------------ sums
 
   /** True when no client of this instance is subscribed to anything. */

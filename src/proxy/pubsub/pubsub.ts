@@ -383,5 +383,8 @@ export class PubSub {
 
 /** What control asks of this worker for others. */
 export function pubsubCalls({ counts }: PubSub): [string, (argument: unknown) => unknown][] {
-  return [['pubsub.counts.local', (message) => counts.onMessage(message as CountMessage)]];
+  return [
+    ['pubsub.counts.local', (message) => counts.onMessage(message as CountMessage)],
+    ['pubsub.forget.local', (worker) => counts.forget(Number(worker))],
+  ];
 }

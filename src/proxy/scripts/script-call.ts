@@ -5,6 +5,7 @@
  */
 
 import type { Slab } from '../../lib/slab.ts';
+import { LANE_KIND } from '../../route/lane-kind.ts';
 import type { RouteNode } from '../../route/routing.ts';
 import { LANE, type Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
@@ -28,11 +29,13 @@ export class ScriptCall implements Special {
     this.#onServed = onServed;
   }
 
-  /** A session that watches stays on its connection. */
+  /** A session that watches stays on its connection, a read-only script on its replica. */
   laneFor(node: RouteNode, kind: number): Lane<Request> | null {
     const { lanes, time } = this.#proxy;
     const { lane } = this;
     const isPinned = lane.options.pinned && lane.state === LANE.ready;
+    const isReplica = (lane.options.kind & LANE_KIND.readonly) !== 0;
+    if (isReplica && lane.state === LANE.ready && !lane.detached && this.isMissing) return lane;
     if (isPinned && lanes.owners.get(lane)?.node === node) return lane;
     return lanes.lane(node, kind, time);
   }

@@ -48,24 +48,22 @@ export class Scripts implements ScriptKeeping {
 
   /** EVAL, EVALSHA and their _RO forms, arity and keys checked. False when it must wait. */
   send(session: Session, id: number, slot: number, buf: Slab, start: number, end: number): boolean {
-    const { dispatch, routing, table, time } = this.#proxy;
+    const { dispatch, reads, table } = this.#proxy;
     if (BY_BODY.has(table.names[id] as string)) {
       this.onBody(buf, 1);
       return dispatch.send(session, id, slot, true, buf, start, end);
     }
     const mark = this.#markInFrame(buf);
-    const lane = dispatch.laneFor(session, slot);
-    if (lane === null || mark < 0 || this.#served.get(lane)?.has(mark) === true) {
-      return dispatch.send(session, id, slot, true, buf, start, end);
-    }
-    if (!dispatch.mayUseSlot(session, slot, true)) return false;
+    const isRead = reads.isFor(id);
+    if (!dispatch.mayUseSlot(session, slot, true, isRead)) return false;
+    const lane = dispatch.laneFor(session, slot, isRead && reads.isOn);
+    if (lane === null) return dispatch.send(session, id, slot, true, buf, start, end);
     const request = dispatch.newRequest(session, id, slot);
     request.multiKey = true;
-    request.special = this.#callOn(lane, mark);
-    request.lane = lane;
-    lane.enqueue(request, buf, start, end, false, time);
-    if (!request.isRead) session.written |= 1 << (routing.owner[slot] as number);
-    session.gate |= GATE.barrier;
+    const isServed = mark < 0 || this.#served.get(lane)?.has(mark) === true;
+    if (!isServed) request.special = this.#callOn(lane, mark);
+    dispatch.enqueue(request, lane, buf, start, end);
+    if (!isServed) session.gate |= GATE.barrier;
     return true;
   }
 

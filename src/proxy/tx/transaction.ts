@@ -23,6 +23,9 @@ export class Transaction {
   aborted = false;
   /** All commands queued for the node only read. */
   isRead = true;
+  /** And replicas may serve each of them. */
+  isForReplicas = true;
+  hasScript = false;
   readonly locals: LocalStep[] = [];
   /** SHA1 digests that EVALSHA commands of this block name. */
   readonly digests: string[] = [];

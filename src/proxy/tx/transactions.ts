@@ -12,9 +12,10 @@ import { GATE, type Session } from '../../downstream/session.ts';
 import { asciiSlab, type Slab } from '../../lib/slab.ts';
 import { RESULT, SCALAR } from '../../metrics/definitions.ts';
 import { splitArray } from '../../resp/array-parts.ts';
+import { LANE_KIND } from '../../route/lane-kind.ts';
 import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../../route/slot-of-keys.ts';
 import type { Pins } from '../blocking/pins.ts';
-import type { ProxyCore } from '../core.ts';
+import { ANY_KEY, type ProxyCore } from '../core.ts';
 import { CROSSSLOT, wrongArity } from '../error-replies.ts';
 import { argumentsOf } from '../frame-arguments.ts';
 import type { LocalCommands } from '../local-commands.ts';
@@ -112,6 +113,8 @@ export class Transactions {
       transaction.append(buf, start, end);
       if (kind === KIND.script) this.#noteScript(transaction, id, buf);
       if (((table.flags[id] as number) & FLAG.readonly) === 0) transaction.isRead = false;
+      if (!this.#proxy.reads.isFor(id)) transaction.isForReplicas = false;
+      if (kind === KIND.script) transaction.hasScript = true;
     }
     this.#answer(session, id, QUEUED);
   }
@@ -192,7 +195,7 @@ export class Transactions {
   }
 
   #send(session: Session, id: number, transaction: Transaction): boolean {
-    const { dispatch, answers, routing, retries, scripts, time } = this.#proxy;
+    const { dispatch, answers, lanes, reads, routing, retries, scripts, time } = this.#proxy;
     const watch = this.watches.of(session);
     const slot = transaction.slot >= 0 ? transaction.slot : (watch?.slot ?? dispatch.anySlot());
     if (transaction.locals.length > 0 && session.pending > 0) {
@@ -200,8 +203,11 @@ export class Transactions {
       return false;
     }
     if (!scripts.areKnown(session, transaction.digests)) return false;
-    if (!dispatch.mayUseSlot(session, slot, true)) return false;
-    const lane = watch?.lane ?? dispatch.laneFor(session, slot);
+    const isRead = transaction.isRead && watch === undefined;
+    if (!dispatch.mayUseSlot(session, slot, true, isRead)) return false;
+    const onReplica = isRead && reads.isOn && transaction.isForReplicas;
+    const lane =
+      watch === undefined ? dispatch.laneFor(session, slot, onReplica) : lanes.usable(watch.lane);
     if (lane === null) {
       if (retries.hold(session, slot, transaction.size)) return false;
       this.#close(session, false);
@@ -221,10 +227,14 @@ export class Transactions {
     });
     request.swallow = swallows;
     request.multiKey = true;
-    request.isRead = transaction.isRead && watch === undefined;
+    request.isRead = isRead;
     request.lane = lane;
     lane.enqueue(request, block, 0, block.length, false, time);
     if (!transaction.isRead) session.written |= 1 << (routing.owner[slot] as number);
+    const top = request.parent ?? request;
+    if (!isRead) {
+      if (reads.isOn) reads.onWrite(top, this.#isAnyKey(transaction) ? ANY_KEY : slot);
+    } else if ((lane.options.kind & LANE_KIND.readonly) !== 0) reads.onRead(top, slot);
     const travelsAlone = routing.motionCount !== 0 && routing.motion[slot] !== 0;
     // What is watched ends with the block; a command behind it uses the shared lane again.
     if (watch !== undefined || travelsAlone || answers.mayBeRefused(lane, request)) {
@@ -232,6 +242,11 @@ export class Transactions {
     }
     this.#runLocals(session, request.parent?.gathering ?? null, transaction);
     return true;
+  }
+
+  /** A script may write to keys that it was not given; without cluster mode keys are of any slot. */
+  #isAnyKey(transaction: Transaction): boolean {
+    return transaction.hasScript || this.#isCrossSlotFree();
   }
 
   /** The request for the block: the session's own, or a part where the proxy's answers are spliced in. */

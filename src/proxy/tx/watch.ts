@@ -64,7 +64,7 @@ export class Watches {
     }
     const owner = routing.owner[slot] as number;
     const node = owner === NO_NODE ? undefined : routing.nodes[owner];
-    if (node === undefined || lanes.upstream(node).downSince !== 0) {
+    if (node === undefined || lanes.isAway(node)) {
       if (retries.hold(session, slot, end - start)) return false;
       dispatch.failNow(session, id, slot);
       return true;
@@ -128,7 +128,7 @@ export class Watches {
   laneFor(session: Session, node: RouteNode): Lane<Request> | null {
     const watch = this.#watches.get(session);
     if (watch === undefined || watch.broken || !this.#isAt(watch, node)) return null;
-    return watch.lane.state === LANE.closed ? null : watch.lane;
+    return watch.lane.state === LANE.closed ? null : this.#proxy.lanes.usable(watch.lane);
   }
 
   /** HELLO while watching: the connection must stay, so it changes its protocol with the session. */

@@ -41,7 +41,8 @@ export class SimCluster {
   readonly #host: NodeHost;
   /** Per replica: what it has not applied yet. */
   readonly #lagging = new Map<SimNode, Replicated[]>();
-  #moving = new Set<number>();
+  /** Slots that are moved, and from where. */
+  readonly #moving = new Map<number, SimNode>();
 
   constructor(shape: ClusterShape, host: NodeHost, network: FakeNetwork) {
     this.#shape = shape;
@@ -96,6 +97,8 @@ export class SimCluster {
   // ------------------------------------------------------------------ moving slots
 
   isMoving(node: SimNode): boolean {
+    // Its source is marked only some time after the destination.
+    if ([...this.#moving.values()].includes(node)) return true;
     return node.migrating.size > 0 || node.importing.size > 0;
   }
 
@@ -106,7 +109,7 @@ export class SimCluster {
       done();
       return;
     }
-    this.#moving.add(slot);
+    this.#moving.set(slot, from);
     const { clock, random } = this.#host;
     this.#host.trace(() => `slot ${slot} starts to move from ${from.name} to ${to.name}`);
     to.importing.set(slot, from);

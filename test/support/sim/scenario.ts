@@ -222,6 +222,7 @@ function commandTimeoutOf(profile: Profile, random: Prng): number {
 function settingsOf(profile: Profile, random: Prng, password: string): ProxySettings {
   const slow = isSlow(profile);
   // A full lane is served again by the next tick only, which these profiles would take for a fault.
+  const holdMs = profile === 'outage' ? random.range(100, 500) : 20_000;
   const isTimed = profile === 'hang' || profile === 'outage';
   const replyHighWater = slow ? random.pick([2000, 16_000]) : random.pick([16_000, 1 << 20]);
   return {
@@ -233,9 +234,19 @@ function settingsOf(profile: Profile, random: Prng, password: string): ProxySett
       laneMaxBytes: isTimed ? 1 << 20 : random.pick([2000, 1 << 20]),
     },
     hold: {
-      timeoutMs: profile === 'outage' ? random.range(100, 500) : 20_000,
+      timeoutMs: holdMs,
       maxRequests: 100_000,
       maxBytes: 1 << 26,
+      maxFailoverMs: holdMs * 2,
+      minGapMs: 0,
+      dryRun: false,
+    },
+    reads: {
+      replicas: true,
+      consistency: 'session',
+      maxStalenessMs: 1000,
+      whenPrimaryDown: 'bounded',
+      pollMs: 50,
     },
     crossSlot: { emulate: false, maxBytes: 1 << 26 },
     local: {

@@ -53,6 +53,8 @@ describe('refused before anything starts, with what is allowed', () => {
     [['--replicas', 'many'], 'allowed: 0 to 5'],
     [['--node-port', '56000'], '--node-port 56000 is not allowed; allowed: 1 to 55530'],
     [['--node-port', '0'], '--node-port "0" is not allowed'],
+    [['--witnesses'], '--witnesses with --shards 3 is not allowed; allowed: 1 or 2'],
+    [['--shards', '1', '--replicas', '0', '--witnesses'], '--witnesses with --replicas 0'],
     [['--shard-memory', '12'], '--shard-memory 12 is not allowed; allowed: a size of at least 1mb'],
     [['--shard-memory', 'lots'], '--shard-memory lots is not allowed'],
     [['--workers', 'x'], '--workers'],
@@ -96,9 +98,12 @@ describe('words', () => {
   });
 
   test('sizes', () => {
-    expect(sizeText(1, 0)).toBe('1 shard without replicas');
-    expect(sizeText(3, 1)).toBe('3 shards with 1 replica each');
-    expect(sizeText(1, 2)).toBe('1 shard with 2 replicas');
+    expect(sizeText({ shards: 1, replicas: 0 })).toBe('1 shard without replicas');
+    expect(sizeText({ shards: 3, replicas: 1 })).toBe('3 shards with 1 replica each');
+    expect(sizeText({ shards: 1, replicas: 2 })).toBe('1 shard with 2 replicas');
+    expect(sizeText({ shards: 1, replicas: 1, witnesses: true })).toBe(
+      '1 shard with 1 replica and 2 witnesses',
+    );
   });
 
   test('the banner has five lines', () => {

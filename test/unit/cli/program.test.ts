@@ -65,7 +65,7 @@ describe('slotgate', () => {
     [
       'help nope',
       'slotgate: unknown command',
-      'allowed: serve, local, config, commands, healthcheck',
+      'allowed: serve, local, failover, restart-nodes, config, commands, healthcheck',
     ],
     ['--bogus', 'slotgate: unknown option', 'allowed: --version, --help'],
     ['config', 'slotgate config: a subcommand is missing', 'allowed: check, print-default, schema'],

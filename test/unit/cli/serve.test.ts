@@ -134,4 +134,48 @@ describe('a server', () => {
     expect(await runServer(defaultConfig(), options)).toBe(0);
     expect(given).toEqual([defaultConfig(), { log, configFile: 'slotgate.yaml' }]);
   });
+
+  it('takes a new configuration over on SIGHUP, and keeps the old one where that is wrong', async () => {
+    const { running, done, drained } = fakeServer();
+    const taken: Config[] = [];
+    const steered = { ...running, reload: (config: Config) => taken.push(config), roll: () => {} };
+    const given: (() => LoadedConfig)[] = [
+      () => ({ config: { ...defaultConfig(), timeout: 9 }, origins: new Map(), warnings: ['odd'] }),
+      () => {
+        throw new ConfigError([{ from: 'file', where: 'x.yaml:3:7', message: 'no' }]);
+      },
+    ];
+    const { log, entries } = recordedLog();
+    const signals = new EventEmitter();
+    const load = (): LoadedConfig => (given.shift() as () => LoadedConfig)();
+    const result = runServer(defaultConfig(), { log, signals, load, start: async () => steered });
+    // During the start it waits for its end.
+    signals.emit('SIGHUP', 'SIGHUP');
+    await turn();
+    expect(taken.map(({ timeout }) => timeout)).toEqual([9]);
+    signals.emit('SIGHUP', 'SIGHUP');
+    expect(taken).toHaveLength(1);
+    expect(entries.filter(({ level }) => level !== 'info')).toMatchObject([
+      { level: 'warn', message: 'odd' },
+      { level: 'error', fields: { where: 'x.yaml:3:7' }, message: expect.stringMatching(/: no$/) },
+    ]);
+    drained.resolve();
+    done.resolve();
+    await result;
+    expect(signals.eventNames()).toEqual([]);
+  });
+
+  it('replaces its processes on SIGUSR2', async () => {
+    const { running, done, drained, steps } = fakeServer();
+    const steered = { ...running, reload: () => {}, roll: () => void steps.push('roll') };
+    const { signals, result } = setUp(async () => steered);
+    signals.emit('SIGUSR2', 'SIGUSR2');
+    expect(steps).toEqual([]);
+    await turn();
+    signals.emit('SIGUSR2', 'SIGUSR2');
+    expect(steps).toEqual(['roll', 'roll']);
+    drained.resolve();
+    done.resolve();
+    await result;
+  });
 });

@@ -70,6 +70,7 @@ describe('defaults', () => {
         takeover: false,
         maxReplicaLagBytes: 16 * 1024 ** 2,
         replace: true,
+        replaceAfterMs: 30_000,
       },
       spares: [],
       health: { pingIntervalMs: 500, pingTimeoutMs: 1000, downAfter: 3, upAfter: 2 },

@@ -308,7 +308,7 @@ describe('a server without cluster mode', () => {
     );
     const { published } = discover([replica.port]);
     await until(() => expect(published.length).toBeGreaterThan(0));
-    expect(published[0]?.nodes.map(({ port }) => port)).toEqual([primary.port]);
+    expect(published[0]?.nodes.map(({ port }) => port)).toEqual([primary.port, replica.port]);
   });
 
   it('that is replaced by its replica is followed', async () => {

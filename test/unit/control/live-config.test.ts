@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { CONFIG_FIELDS, defaultConfig } from '../../../src/config/schema.ts';
-import { changedConfig, LIVE_SETTINGS } from '../../../src/control/live-config.ts';
+import { CONFIG_FIELDS, configSchema, defaultConfig } from '../../../src/config/schema.ts';
+import { changedConfig, LIVE_SETTINGS, reloadedConfig } from '../../../src/control/live-config.ts';
 
 const change = (name: string, value: string) => changedConfig(defaultConfig(), [{ name, value }]);
 
@@ -16,8 +16,26 @@ describe('settings that change while slotgate runs', () => {
     ['retry.sentWrites', 'yes', { retry: { sentWrites: true } }],
     ['commands.deny', 'flushall  CONFIG|set', { commands: { deny: ['flushall', 'config|set'] } }],
     ['commands.deny', '', { commands: { deny: [] } }],
+    ['reads.replicas', 'off', { reads: { replicas: false } }],
+    ['reads.weights.replica', '50', { reads: { weights: { primary: 100, replica: 50 } } }],
+    [
+      'reads.nodeWeights',
+      'a:1=0,[::1]:2=5',
+      { reads: { nodeWeights: { 'a:1': 0, '[::1]:2': 5 } } },
+    ],
+    ['reads.zoneWeights', 'east=7', { reads: { zoneWeights: { east: 7 } } }],
+    ['reads.nodeZones', 'a:1=east', { reads: { nodeZones: { 'a:1': 'east' } } }],
+    ['reads.pollMs', '50ms', { reads: { pollMs: 50 } }],
+    ['health.downAfter', '5', { health: { downAfter: 5 } }],
   ])('%s = %j', (name, value, expected) => {
     expect(change(name, value)).toMatchObject(expected);
+  });
+
+  it('empties a map', () => {
+    const config = { ...defaultConfig() };
+    config.reads = { ...config.reads, nodeWeights: { 'a:1': 3 } };
+    const changes = [{ name: 'reads.nodeWeights', value: '' }];
+    expect(changedConfig(config, changes)).toMatchObject({ reads: { nodeWeights: {} } });
   });
 
   it('leaves the rest, and the configuration it began with, as they are', () => {
@@ -33,9 +51,44 @@ describe('settings that change while slotgate runs', () => {
     ['requirepass', 'x', /restart/],
     ['commands.deny', 'no/such', /allowed: a list of command names/],
     ['hold.maxRequests', '0', /nothing could be held/],
+    ['reads.weights.replica', '101', /from 0 to 100/],
+    ['reads.nodeWeights', 'a:1=much', /weights from 0 to 100/],
+    ['reads.pollMs', '600ms', /at least 1250/],
+    ['reads.maxStalenessMs', '440ms', /at least 450/],
   ])('%s = %j is refused', (name, value, why) => {
     const refused = change(name, value);
     expect(refused).toMatchObject({ name });
     expect('why' in refused ? refused.why : '').toMatch(why);
+  });
+});
+
+describe('a configuration read again', () => {
+  const read = (input: unknown) => configSchema.parse(input);
+
+  it('gives what may change, and names what may not', () => {
+    const running = read({ timeout: 5, cluster: { seeds: ['a:1'] } });
+    const next = read({ cluster: { seeds: ['b:1'] }, hold: { timeoutMs: '3s' }, port: 7 });
+    const outcome = reloadedConfig(running, next);
+    expect(outcome).toEqual({
+      config: read({ cluster: { seeds: ['a:1'] }, hold: { timeoutMs: '3s' } }),
+      changed: expect.arrayContaining(['timeout', 'hold.timeoutMs']),
+      fixed: ['port', 'cluster.seeds'],
+    });
+  });
+
+  it('that says the same changes nothing', () => {
+    const running = read({ timeout: 5 });
+    const outcome = reloadedConfig(running, read({ timeout: 5 }));
+    expect(outcome).toEqual({ config: running, changed: [], fixed: [] });
+  });
+
+  it('is refused as a whole where the new does not go with what stays', () => {
+    const running = read({ hold: { maxRequests: 0, timeoutMs: 0 } });
+    const outcome = reloadedConfig(
+      running,
+      // Live and right by themselves, but not what a later start would make of the sum.
+      { ...read({ timeout: 9 }), hold: { ...running.hold, timeoutMs: 100 } },
+    );
+    expect(outcome).toMatchObject({ name: 'hold.timeoutMs', why: expect.stringMatching(/0/) });
   });
 });

@@ -147,3 +147,28 @@ test('what totals() returned does not change afterwards', () => {
   expect(before.commands.get('get')?.results[RESULT.ok]).toBe(5);
   expect(before.scalars[SCALAR.connectionsNow]).toBe(4);
 });
+
+test('a successor goes on with the counters of workers that have ended', () => {
+  const first = new MetricsMerge();
+  first.update(1, busyWorker({ gets: 5 }).report());
+  first.update(2, busyWorker({ gets: 7 }).report());
+  first.retire(1);
+  const second = new MetricsMerge(structuredClone(first.memory()));
+  second.update(2, busyWorker({ gets: 8 }).report());
+  second.retire(2);
+  const { commands, scalars, workerExits } = second.totals();
+  expect(commands.get('get')?.results[RESULT.ok]).toBe(13);
+  expect(scalars[SCALAR.connectionsOpened]).toBe(20);
+  expect(workerExits).toBe(2);
+  expect(first.totals().commands.get('get')?.results[RESULT.ok]).toBe(12);
+});
+
+test('what another build remembered is not added up, but how many workers ended is known', () => {
+  const first = new MetricsMerge();
+  first.update(1, busyWorker({ gets: 5 }).report());
+  first.retire(1);
+  const memory = first.memory();
+  const second = new MetricsMerge({ ...memory, layoutVersion: memory.layoutVersion + 1 });
+  expect(second.totals().commands.size).toBe(0);
+  expect(second.totals().workerExits).toBe(1);
+});

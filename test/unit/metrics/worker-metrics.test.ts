@@ -35,6 +35,7 @@ describe('layout', () => {
       metrics.commands,
       metrics.commandDurations,
       metrics.shardDurations,
+      metrics.holds,
       metrics.nodes,
     ];
     let end = 0;

@@ -1,11 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 
 import { parseInfo } from '../../../src/topology/server-info.ts';
-import {
-  buildStandalone,
-  choosePrimary,
-  readReplication,
-} from '../../../src/topology/standalone.ts';
+import { NO_SHARD } from '../../../src/topology/snapshot.ts';
+import { buildStandalone, dialled, readReplication } from '../../../src/topology/standalone.ts';
 
 const PRIMARY = `# Replication\r
 role:master\r
@@ -29,34 +26,40 @@ it('INFO replication names the replicas that are online, and the primary of a re
   expect(replica).toMatchObject({ role: 'replica', primary: asked(7000), replicas: [] });
 });
 
-it('a snapshot without cluster mode is one shard with every slot', () => {
-  const snapshot = buildStandalone(primary, {
-    ...{ upstreamId: 0, epoch: 1, polledAt: 1, serverVersion: '6.2.0' },
-    natMap: new Map([['127.0.0.1:7001', { host: 'replica.example', port: 1 }]]),
-    idOf: (address) => `id of ${address}`,
+it('histories and the process are read too; zeros are no history', () => {
+  const text = `role:master\r\nmaster_replid:abc\r\nmaster_replid2:${'0'.repeat(40)}\r\n`;
+  expect(readReplication(parseInfo(text), asked(7000), 'run')).toMatchObject({
+    runId: 'run',
+    replid: 'abc',
+    formerReplid: '',
   });
+});
+
+it('an announced address is dialled where the NAT map says', () => {
+  const natMap = new Map([['127.0.0.1:7001', { host: 'replica.example', port: 1 }]]);
+  expect(dialled(asked(7001), natMap)).toEqual({ host: 'replica.example', port: 1 });
+  expect(dialled(asked(7002), natMap)).toEqual(asked(7002));
+});
+
+const options = {
+  ...{ upstreamId: 0, epoch: 1, polledAt: 1, serverVersion: '6.2.0' },
+  idOf: (address: string) => `id of ${address}`,
+};
+
+it('a snapshot without cluster mode is one shard with every slot, replicas in a lasting order', () => {
+  const nodes = { primary: asked(7000), replicas: [asked(7002), asked(7001)], isWithheld: false };
+  const snapshot = buildStandalone(nodes, options);
   expect(snapshot).toMatchObject({ mode: 'standalone', crossSlotFree: true });
-  expect(snapshot.shards).toEqual([{ primary: 0, replicas: [1], configEpoch: 0 }]);
+  expect(snapshot.shards).toEqual([{ primary: 0, replicas: [1, 2], configEpoch: 0 }]);
   expect(new Set(snapshot.slots)).toEqual(new Set([0]));
   expect(snapshot.nodes.map(({ id, role }) => [id, role])).toEqual([
     ['id of 127.0.0.1:7000', 'primary'],
-    ['id of replica.example:1', 'replica'],
+    ['id of 127.0.0.1:7001', 'replica'],
+    ['id of 127.0.0.1:7002', 'replica'],
   ]);
 });
 
-describe('the upstream among several answers', () => {
-  const second = readReplication(parseInfo('role:master\n'), asked(7002));
-  const order = ['127.0.0.1:7000', '127.0.0.1:7001', '127.0.0.1:7002'];
-
-  it('is the first seed that is a primary', () => {
-    expect(choosePrimary([second, replica, primary], order, '')?.asked.port).toBe(7000);
-  });
-
-  it('stays what it is while that one says so', () => {
-    expect(choosePrimary([primary, second], order, '127.0.0.1:7002')?.asked.port).toBe(7002);
-  });
-
-  it('is none when only replicas answer', () => {
-    expect(choosePrimary([replica], order, '127.0.0.1:7000')).toBeNull();
-  });
+it('nobody owns a slot while the primary is replaced by one that is not sure yet', () => {
+  const nodes = { primary: asked(7000), replicas: [], isWithheld: true };
+  expect(new Set(buildStandalone(nodes, options).slots)).toEqual(new Set([NO_SHARD]));
 });

@@ -1,0 +1,174 @@
+/** One life of a cluster with a slotgate before it; each shard loses its primary once in a life. */
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import type { ConfigInput } from '../../src/config/schema.ts';
+import { readView, type ViewedNode } from '../../src/local/cluster-view.ts';
+import { type LocalCluster, startLocalCluster } from '../../src/local/local-cluster.ts';
+import type { LocalNode } from '../../src/local/options.ts';
+import type { RunningPeer } from '../peers/peer.ts';
+import { startPeer } from '../peers/start.ts';
+import type { Ports } from '../ports.ts';
+import { temporaryFolder } from '../proc.ts';
+import { waitUntil } from '../wait.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../dist/cli/slotgate.js', import.meta.url));
+const SETTLED_MS = 20_000;
+const SLOTS = 16_384;
+
+export interface StageOptions {
+  readonly shards: number;
+  readonly replicas: number;
+  readonly nodeTimeoutMs: number;
+  readonly config: ConfigInput;
+  /** The first shard gets all slots but one each of the others, which only vote. */
+  readonly witnesses?: boolean;
+}
+
+export interface Stage {
+  readonly cluster: LocalCluster;
+  readonly port: number;
+  readonly httpUrl: string;
+  close(): Promise<void>;
+}
+
+export async function openStage(ports: Ports, options: StageOptions): Promise<Stage> {
+  const { shards, replicas, nodeTimeoutMs, config, witnesses = false } = options;
+  const cluster = await startLocalCluster({ shards, replicas, nodeTimeoutMs });
+  try {
+    if (witnesses) await giveToFirst(cluster, shards);
+    const [port, httpPort] = [await ports.take(), await ports.take()];
+    const slotgate = await startSlotgate(cluster, port, httpPort, config);
+    const httpUrl = `http://127.0.0.1:${httpPort}`;
+    return {
+      cluster,
+      port,
+      httpUrl,
+      close: async () => {
+        await slotgate.stop();
+        await cluster.stop();
+      },
+    };
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+function startSlotgate(
+  cluster: LocalCluster,
+  port: number,
+  httpPort: number,
+  config: ConfigInput,
+): Promise<RunningPeer> {
+  const folder = temporaryFolder('slotgate');
+  const file = join(folder, 'slotgate.yaml');
+  const whole: ConfigInput = {
+    bind: '127.0.0.1',
+    workers: 1,
+    hold: { timeoutMs: '30s', maxFailoverMs: '60s' },
+    log: { level: 'info', format: 'json' },
+    ...config,
+    port,
+    http: { bind: '127.0.0.1', port: httpPort },
+    cluster: { seeds: cluster.seeds },
+  };
+  writeFileSync(file, stringify(whole));
+  const args = [PROGRAM, 'serve', '-c', file];
+  return startPeer({ name: 'slotgate', command: process.execPath, args, cwd: folder }, port);
+}
+
+export interface SlotRange {
+  readonly firstSlot: number;
+  readonly lastSlot: number;
+}
+
+/** First and last slot of a shard as the cluster is formed. */
+export function evenSlots(shard: number, shards: number): SlotRange {
+  return {
+    firstSlot: Math.floor((shard * SLOTS) / shards),
+    lastSlot: Math.floor(((shard + 1) * SLOTS) / shards) - 1,
+  };
+}
+
+export interface Cast {
+  readonly primary: LocalNode;
+  readonly replicas: readonly LocalNode[];
+}
+
+/** Who leads and who follows now, by the slot's owner, once all running followers are in step. */
+export async function castOf(cluster: LocalCluster, slot: number): Promise<Cast> {
+  let cast: Cast | undefined;
+  await waitUntil('the shard is whole', SETTLED_MS, async () => {
+    cast = await currentCast(cluster, slot);
+    return cast !== undefined && cast.replicas.length > 0;
+  });
+  return cast as Cast;
+}
+
+async function currentCast(cluster: LocalCluster, slot: number): Promise<Cast | undefined> {
+  const asked = cluster.nodes.find(({ pid }) => pid !== 0) as LocalNode;
+  const client = await cluster.connect(asked);
+  try {
+    const view = await readView(client);
+    const owner = await client.call('CLUSTER', 'SLOTS');
+    const port = portOf(owner, slot);
+    const byPort = (wanted: number) => cluster.nodes.find((node) => node.port === wanted);
+    const primary = byPort(port);
+    if (primary === undefined || primary.pid === 0) return undefined;
+    const replicas = view
+      .filter((node) => node.primaryId === primary.id && isUp(node))
+      .flatMap((node) => byPort(node.port) ?? []);
+    return { primary, replicas };
+  } finally {
+    client.close();
+  }
+}
+
+function isUp({ flags, connected }: ViewedNode): boolean {
+  return connected && !flags.some((flag) => flag.startsWith('fail'));
+}
+
+function portOf(slots: unknown, slot: number): number {
+  for (const [first, last, [, port]] of slots as [number, number, [string, number]][]) {
+    if (slot >= first && slot <= last) return port;
+  }
+  return 0;
+}
+
+/**
+ * The first shard takes all slots of the others but one each; a primary without any would no longer
+ * vote. Empty slots need no migration: the nodes only have to agree on who owns them.
+ */
+async function giveToFirst(cluster: LocalCluster, shards: number): Promise<void> {
+  const primaries = cluster.nodes.slice(0, shards);
+  const clients = await Promise.all(primaries.map((node) => cluster.connect(node)));
+  const first = primaries[0] as LocalNode;
+  // Else the others' earlier claims, of higher epochs, would win again here and there.
+  await clients[0]?.call('CLUSTER', 'BUMPEPOCH');
+  for (let shard = 1; shard < shards; shard++) {
+    const { firstSlot: kept, lastSlot } = evenSlots(shard, shards);
+    for (const client of clients) {
+      const calls: Promise<unknown>[] = [];
+      for (let slot = kept + 1; slot <= lastSlot; slot++) {
+        calls.push(client.call('CLUSTER', 'SETSLOT', slot, 'NODE', first.id));
+      }
+      await Promise.all(calls);
+    }
+  }
+  for (const client of clients) client.close();
+  await waitUntil('every node knows who owns the slots', SETTLED_MS, async () => {
+    for (const node of cluster.nodes) {
+      const client = await cluster.connect(node);
+      try {
+        const slots = await client.call('CLUSTER', 'SLOTS');
+        if (portOf(slots, SLOTS - 1) !== first.port) return false;
+      } finally {
+        client.close();
+      }
+    }
+    return cluster.isFormed();
+  });
+}

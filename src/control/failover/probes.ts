@@ -1,0 +1,115 @@
+/** The questions that an attempt asks of nodes, over real connections; each within a deadline. */
+
+import { connect } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { readFacts } from '../health/replication-facts.ts';
+import { NodeCallError } from '../node-client.ts';
+import type { NodeAccess } from './node-questions.ts';
+import type { NodeRef, PromotionIo, ReplicaAnswer } from './promotion.ts';
+import type { ConnectOutcome, ConnectTry } from './proof.ts';
+
+/** A refusal takes one round trip: what takes longer than this is none. */
+const CONNECT_TIMEOUT_MS = 300;
+/** Of a replica or primary that lives; a silent one must not delay the others for long. */
+const ANSWER_TIMEOUT_MS = 250;
+/** CLUSTER FAILOVER is answered at once, before the election. */
+const ORDER_TIMEOUT_MS = 1000;
+
+export function promotionIo(nodes: NodeAccess, now: () => number): PromotionIo {
+  return {
+    now,
+    pause: pauseUntilAborted,
+    connect: (node) => connectOnce(node, now),
+    askReplica: (node) => askReplica(nodes, node, now),
+    askVoter: async (node) => {
+      const answer = await within(nodes.callNode(node, ['CLUSTER', 'INFO']), ANSWER_TIMEOUT_MS);
+      return answer.failure === '';
+    },
+    order: async (node, how) => {
+      const call = nodes.callNode(node, ['CLUSTER', 'FAILOVER', how]);
+      return (await within(call, ORDER_TIMEOUT_MS)).failure;
+    },
+  };
+}
+
+async function pauseUntilAborted(ms: number, signal?: AbortSignal): Promise<void> {
+  try {
+    await pause(ms, undefined, signal === undefined ? {} : { signal });
+  } catch (error) {
+    if (signal?.aborted !== true) throw error;
+  }
+}
+
+/** A fresh connection to the node's own port, closed as soon as it is known whether it comes about. */
+export function connectOnce(
+  { host, port }: { readonly host: string; readonly port: number },
+  now: () => number,
+  timeoutMs = CONNECT_TIMEOUT_MS,
+): Promise<ConnectTry> {
+  return new Promise((resolve) => {
+    const startedAt = now();
+    const socket = connect({ host, port });
+    const end = (outcome: ConnectOutcome, code: string): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve({ startedAt, endedAt: now(), outcome, code });
+    };
+    const timer = setTimeout(() => end('timeout', 'ETIMEDOUT'), timeoutMs);
+    socket.once('connect', () => end('accepted', ''));
+    // Stays attached: an error after the end has nobody else to tell.
+    socket.on('error', (error) => {
+      const codes = codesOf(error);
+      const isRefused = codes.every((code) => code === 'ECONNREFUSED');
+      end(isRefused ? 'refused' : 'failed', codes.join(' '));
+    });
+  });
+}
+
+/** A host name with several addresses fails with one error for each: all of them must refuse. */
+function codesOf(error: Error & { readonly code?: string }): string[] {
+  const errors = error instanceof AggregateError ? error.errors : [error];
+  return errors.map(({ code }: { readonly code?: string }) => code ?? 'unknown');
+}
+
+async function askReplica(
+  nodes: NodeAccess,
+  node: NodeRef,
+  now: () => number,
+): Promise<ReplicaAnswer> {
+  const askedAt = now();
+  const [info, ping] = await Promise.all([
+    within(nodes.callNode(node, ['INFO', 'replication']), ANSWER_TIMEOUT_MS),
+    // INFO answers while a node loads its data, and this section does not say so.
+    within(nodes.callNode(node, ['PING']), ANSWER_TIMEOUT_MS),
+  ]);
+  if (info.failure !== '') return { facts: null, failure: info.failure };
+  const times = { askedAt, answeredAt: now() };
+  const facts = readFacts(String(info.value), times, ping.failure === 'loading');
+  return { facts, failure: facts === null ? 'not understood' : '' };
+}
+
+interface Answer {
+  readonly value: unknown;
+  /** '' or the reason: refused, timeout, loading …, or the words of the node. */
+  readonly failure: string;
+}
+
+/** The call goes on when its time is over; its answer is dropped then. */
+async function within(call: Promise<unknown>, timeoutMs: number): Promise<Answer> {
+  const expiry = new AbortController();
+  const late: Answer = { value: null, failure: 'timeout' };
+  const expired = pause(timeoutMs, late, { signal: expiry.signal }).catch(() => late);
+  const answered = call.then(
+    (value): Answer => ({ value, failure: '' }),
+    (error: unknown): Answer => {
+      if (!(error instanceof NodeCallError)) throw error;
+      const { code, message } = error.failure;
+      return { value: null, failure: code === 'reply' ? message : code };
+    },
+  );
+  try {
+    return await Promise.race([answered, expired]);
+  } finally {
+    expiry.abort();
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * One attempt to replace a primary whose port refuses, a straight sequence over injected questions:
+ *
+ *     confirm ── proof ── decision ── jitter ── proof again ── CLUSTER FAILOVER, once
+ *
+ * Whatever speaks for the primary's life ends it at any step. Whether the order led to an election
+ * is for the caller to watch.
+ */
+
+import type { ReplicationFacts } from '../health/health-view.ts';
+import type { Candidate, Choice, LostPrimary } from './candidate.ts';
+import { type Decision, decide, type Refusal } from './decision.ts';
+import { type ConnectTry, judge, PROOF_SPAN_MS, type ReplicaWord } from './proof.ts';
+
+export interface NodeRef {
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+  /** "host:port". */
+  readonly address: string;
+}
+
+export interface ReplicaAnswer {
+  readonly facts: ReplicationFacts | null;
+  /** '' or why there are no facts. */
+  readonly failure: string;
+}
+
+export interface PromotionIo {
+  /** Monotonic ms. */
+  now(): number;
+  /** Ends early, and does not reject, when the signal is aborted. */
+  pause(ms: number, signal?: AbortSignal): Promise<void>;
+  /** One fresh connect, closed at once; never rejects. */
+  connect(node: NodeRef): Promise<ConnectTry>;
+  /** INFO replication, within a short deadline; never rejects. */
+  askReplica(node: NodeRef): Promise<ReplicaAnswer>;
+  /** Does this primary answer, within a short deadline? Never rejects. */
+  askVoter(node: NodeRef): Promise<boolean>;
+  /** CLUSTER FAILOVER; resolves with '' or with why it was not accepted. */
+  order(node: NodeRef, how: Order): Promise<string>;
+}
+
+export type Order = 'FORCE' | 'TAKEOVER';
+
+export interface ReplicaRef extends NodeRef {
+  readonly wasUp: boolean;
+  readonly isListed: boolean;
+  readonly isRecent: boolean;
+}
+
+/** What the attempt goes by besides what it asks; read anew where it says so. */
+export interface Target {
+  readonly primary: NodeRef;
+  readonly replicas: readonly ReplicaRef[];
+  /** The other primaries that own slots. */
+  readonly voters: readonly NodeRef[];
+  readonly lost: LostPrimary | null;
+  readonly wasDeposed: boolean;
+  readonly wasTried: boolean;
+  readonly maxLagBytes: number;
+  readonly takeoverAllowed: boolean;
+  /** Until when (monotonic ms) the primary may come back. */
+  readonly confirmUntil: number;
+  readonly jitterMs: number;
+  /** The newest snapshot still shows the primary as owner of its slots. */
+  readonly isStillOwner: () => boolean;
+  /** Called when the order is about to be sent: it counts whatever becomes of it. */
+  readonly onOrder: (candidate: ReplicaRef, order: Order) => void;
+}
+
+export interface Evidence {
+  readonly connects: readonly ConnectTry[];
+  readonly words: readonly ReplicaWord[];
+  readonly reachableVoters: number;
+}
+
+export type FoundReplica = ReplicaRef & ReplicaAnswer & Candidate;
+
+export type AttemptResult =
+  /** The port does not refuse any more: nothing was done. */
+  | { readonly kind: 'not-dead'; readonly last: ConnectTry }
+  | {
+      readonly kind: 'refused';
+      readonly refusal: Refusal | 'superseded';
+      readonly evidence: Evidence;
+      readonly choice: Choice<FoundReplica> | null;
+    }
+  | {
+      readonly kind: 'ordered' | 'order-failed';
+      readonly order: Order;
+      readonly candidate: FoundReplica;
+      readonly evidence: Evidence;
+      readonly choice: Choice<FoundReplica>;
+      readonly orderedAt: number;
+      /** '' or what the candidate answered. */
+      readonly failure: string;
+    };
+
+const CONFIRM_STEP_MS = 50;
+/** When the connects of a proof start; the last one a little later than it must. */
+const CONNECT_AT_MS = [0, 50, PROOF_SPAN_MS + 5] as const;
+
+export async function attempt(target: Target, io: PromotionIo): Promise<AttemptResult> {
+  const returned = await confirm(target, io);
+  if (returned !== null) return returned;
+  const evidence = await gather(target, io);
+  const denied = firstNotRefused(evidence);
+  if (denied !== null) return { kind: 'not-dead', last: denied };
+  const decision = decideBy(target, evidence);
+  if (decision.action === 'none') return refused(decision, evidence);
+  await io.pause(target.jitterMs);
+  const again = await gatherAgain(target, io, evidence);
+  const deniedAgain = firstNotRefused(again);
+  if (deniedAgain !== null) return { kind: 'not-dead', last: deniedAgain };
+  // The other instances wait for another time: one of them may have acted by now.
+  if (!target.isStillOwner()) {
+    return { kind: 'refused', refusal: 'superseded', evidence: again, choice: null };
+  }
+  const last = decideBy(target, again);
+  if (last.action === 'none') return refused(last, again);
+  return send(target, io, last, again);
+}
+
+async function send(
+  target: Target,
+  io: PromotionIo,
+  decision: Exclude<Decision<FoundReplica>, { action: 'none' }>,
+  evidence: Evidence,
+): Promise<AttemptResult> {
+  const { candidate, choice } = decision;
+  const order: Order = decision.action === 'force' ? 'FORCE' : 'TAKEOVER';
+  const orderedAt = io.now();
+  target.onOrder(candidate, order);
+  const failure = await io.order(candidate, order);
+  const kind = failure === '' ? 'ordered' : 'order-failed';
+  return { kind, order, candidate, choice, evidence, orderedAt, failure };
+}
+
+/**
+ * Connects until the time to confirm is over, less what the proof itself takes. Null: it was
+ * refused every time.
+ */
+async function confirm(target: Target, io: PromotionIo): Promise<AttemptResult | null> {
+  const until = target.confirmUntil - PROOF_SPAN_MS;
+  for (let left = until - io.now(); left > 0; left = until - io.now()) {
+    await io.pause(Math.min(CONFIRM_STEP_MS, left));
+    const last = await io.connect(target.primary);
+    if (last.outcome !== 'refused') return { kind: 'not-dead', last };
+  }
+  return null;
+}
+
+async function gather(target: Target, io: PromotionIo): Promise<Evidence> {
+  const connects: ConnectTry[] = [];
+  let words: Promise<ReplicaWord[]> = Promise.resolve([]);
+  let voters: Promise<number> = Promise.resolve(0);
+  for (const atMs of CONNECT_AT_MS) {
+    const first = connects[0];
+    if (first !== undefined) await pauseUntil(io, first.startedAt + atMs);
+    const next = await io.connect(target.primary);
+    connects.push(next);
+    if (next.outcome !== 'refused') break;
+    if (first !== undefined) continue;
+    words = askReplicas(target, io);
+    voters = countVoters(target, io);
+  }
+  return { connects, words: await words, reachableVoters: await voters };
+}
+
+/** One more connect and the replicas' newest words, beside the connects that were. */
+async function gatherAgain(target: Target, io: PromotionIo, before: Evidence): Promise<Evidence> {
+  const [connect, words] = await Promise.all([io.connect(target.primary), askReplicas(target, io)]);
+  return { ...before, connects: [...before.connects, connect], words };
+}
+
+async function pauseUntil(io: PromotionIo, time: number): Promise<void> {
+  // A timer may fire a little early.
+  for (let left = time - io.now(); left > 0; left = time - io.now()) await io.pause(left);
+}
+
+function askReplicas(target: Target, io: PromotionIo): Promise<ReplicaWord[]> {
+  return Promise.all(
+    target.replicas.map(async (replica) => {
+      const { facts, failure } = await io.askReplica(replica);
+      const { id, address, wasUp } = replica;
+      return { id, address, wasUp, facts, failure };
+    }),
+  );
+}
+
+async function countVoters(target: Target, io: PromotionIo): Promise<number> {
+  const answers = await Promise.all(target.voters.map((voter) => io.askVoter(voter)));
+  return answers.filter((answered) => answered).length;
+}
+
+function decideBy(target: Target, evidence: Evidence): Decision<FoundReplica> {
+  const words = new Map(evidence.words.map((word) => [word.id, word]));
+  const candidates = target.replicas.map((replica) => {
+    const { facts = null, failure = 'not asked' } = words.get(replica.id) ?? {};
+    return { ...replica, facts, failure };
+  });
+  return decide({
+    verdict: judge(evidence.connects, evidence.words),
+    primary: target.lost,
+    candidates,
+    voters: { total: target.voters.length + 1, reachable: evidence.reachableVoters },
+    maxLagBytes: target.maxLagBytes,
+    takeoverAllowed: target.takeoverAllowed,
+    wasDeposed: target.wasDeposed,
+    wasTried: target.wasTried,
+  });
+}
+
+function refused(
+  { refusal, choice }: Extract<Decision<FoundReplica>, { action: 'none' }>,
+  evidence: Evidence,
+): AttemptResult {
+  return { kind: 'refused', refusal, evidence, choice };
+}
+
+function firstNotRefused({ connects }: Evidence): ConnectTry | null {
+  return connects.find(({ outcome }) => outcome !== 'refused') ?? null;
+}

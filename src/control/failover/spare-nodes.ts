@@ -1,0 +1,185 @@
+/**
+ * The spares: empty nodes in cluster mode that the configuration names. What each is right now, and
+ * the commands that make a replica of one, and a spare of a replica again.
+ *
+ * CLUSTER RESET empties the node that it is sent to. It goes only to a node that says of itself, right
+ * before, that it is a replica without slots and without followers, of the primary that we mean.
+ */
+
+import type { NodeEndpoint } from '../../topology/build.ts';
+import { type ClusterNodeLine, parseClusterNodes } from '../../topology/cluster-nodes.ts';
+import { nodeAddress, type Snapshot, type SnapshotNode } from '../../topology/snapshot.ts';
+import { NodeCallError } from '../node-client.ts';
+import { askReplication, askView, type Dialled, type NodeAccess } from './node-questions.ts';
+
+/** A node that could be taken, and whether the cluster knows it already. */
+export interface FreeSpare {
+  readonly endpoint: NodeEndpoint;
+  readonly id: string;
+  readonly isMember: boolean;
+}
+
+/** Why a spare cannot be taken, in words. */
+export interface TakenSpare {
+  readonly endpoint: NodeEndpoint;
+  /** '' when it did not answer. */
+  readonly id: string;
+  readonly why: string;
+}
+
+export type Spare = FreeSpare | TakenSpare;
+
+/** A step that did not come about; the next round tries again. */
+export class ReplaceFailed extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? {} : { cause });
+    this.name = 'ReplaceFailed';
+  }
+}
+
+export interface SpareNodesOptions {
+  /** Connections to the spares; members of the cluster or not. */
+  readonly spares: NodeAccess;
+  /** Connections to the members. */
+  readonly members: NodeAccess;
+  readonly now: () => number;
+  readonly pause: (ms: number) => Promise<unknown>;
+}
+
+const POLL_MS = 100;
+/** A meeting that takes longer is asked for again, by the next round. */
+const MEET_MS = 15_000;
+/** For copying the whole data of a shard. */
+const SYNC_MS = 30 * 60_000;
+
+export class SpareNodes {
+  readonly #options: SpareNodesOptions;
+
+  constructor(options: SpareNodesOptions) {
+    this.#options = options;
+  }
+
+  async look(endpoint: NodeEndpoint, snapshot: Snapshot): Promise<Spare> {
+    try {
+      const { self, lines } = await askView(this.#options.spares, endpoint);
+      const why = await this.#unfitness(endpoint, self, lines, snapshot);
+      if (why !== '') return { endpoint, id: self.id, why };
+      return { endpoint, id: self.id, isMember: lines.length > 1 };
+    } catch (error) {
+      return { endpoint, id: '', why: messageOf(error) };
+    }
+  }
+
+  /** Makes it a replica of `primary`; resolves when it has all of its data. */
+  async enlist(spare: FreeSpare, primary: SnapshotNode): Promise<void> {
+    const { spares } = this.#options;
+    const { endpoint, id } = spare;
+    if (!spare.isMember) await this.#meet(endpoint, primary);
+    await this.#until(MEET_MS, 'the nodes did not come to know each other', async () => {
+      const own = await askView(spares, endpoint);
+      const theirs = await askView(this.#options.members, primary);
+      return knows(own.lines, primary.id) && knows(theirs.lines, id);
+    });
+    // Somebody else may have taken it in the meantime.
+    const { self } = await askView(spares, endpoint);
+    if (self.role === 'replica' && self.primaryId === primary.id) return;
+    if (self.role !== 'primary' || self.slots.length > 0) {
+      throw new ReplaceFailed(`${nodeAddress(endpoint)} has been taken for something else`);
+    }
+    await this.#call(spares, endpoint, ['CLUSTER', 'REPLICATE', primary.id]);
+    await this.#until(SYNC_MS, 'it did not finish copying the data', async () => {
+      const { role, linkUp, isSyncing } = await askReplication(spares, endpoint);
+      return role === 'replica' && linkUp && !isSyncing;
+    });
+  }
+
+  /** Takes a surplus replica out of the cluster and empties it. */
+  async dismiss(replica: SnapshotNode, primary: SnapshotNode, snapshot: Snapshot): Promise<void> {
+    const { members } = this.#options;
+    await this.#requireDismissible(replica, primary);
+    const others = snapshot.nodes.filter(({ id }) => id !== replica.id);
+    // One that keeps it in mind would bring it back to all: then nothing is reset.
+    await Promise.all(others.map((node) => this.#forget(node, replica.id)));
+    await this.#requireDismissible(replica, primary);
+    // HARD: with a new id it can join again at once; the old one is refused for a minute.
+    await this.#call(members, replica, ['CLUSTER', 'RESET', 'HARD']);
+  }
+
+  async #unfitness(
+    endpoint: NodeEndpoint,
+    self: ClusterNodeLine,
+    lines: readonly ClusterNodeLine[],
+    snapshot: Snapshot,
+  ): Promise<string> {
+    if (self.role !== 'primary') return 'is a replica';
+    if (self.slots.length > 0 || self.importing.length > 0) return 'has slots';
+    if (lines.some(({ primaryId }) => primaryId === self.id)) return 'has replicas';
+    const isOurs = snapshot.nodes.some(({ id }) => id === self.id);
+    if (lines.length > 1 && !isOurs) return 'belongs to another cluster';
+    const size = await this.#call(this.#options.spares, endpoint, ['DBSIZE']);
+    return size === 0 ? '' : 'is not empty';
+  }
+
+  /** The spare goes to the primary, by the address that the nodes use among themselves. */
+  async #meet(endpoint: NodeEndpoint, primary: SnapshotNode): Promise<void> {
+    const { members, spares } = this.#options;
+    const text = String(await this.#call(members, primary, ['CLUSTER', 'NODES']));
+    const self = parseClusterNodes(text).lines.find(({ myself }) => myself);
+    const bus = /\S+ \S*:\d+@(\d+)\S* \S*myself/.exec(text)?.[1];
+    const host = self?.host || primary.host;
+    const port = self?.port || primary.port;
+    const words = bus === undefined ? [] : [bus];
+    await this.#call(spares, endpoint, ['CLUSTER', 'MEET', host, String(port), ...words]);
+  }
+
+  async #forget(node: Dialled, id: string): Promise<void> {
+    try {
+      await this.#options.members.callNode(node, ['CLUSTER', 'FORGET', id]);
+    } catch (error) {
+      // Another slotgate was quicker.
+      if (error instanceof NodeCallError && /unknown node/i.test(error.message)) return;
+      throw new ReplaceFailed(`${nodeAddress(node)} would not forget it: ${messageOf(error)}`);
+    }
+  }
+
+  /** @throws ReplaceFailed unless the node itself says that emptying it loses nothing */
+  async #requireDismissible(replica: SnapshotNode, primary: SnapshotNode): Promise<void> {
+    const { members } = this.#options;
+    const { self, lines } = await askView(members, replica);
+    const { role, linkUp, isSyncing } = await askReplication(members, replica);
+    const follows = self.role === 'replica' && role === 'replica' && self.primaryId === primary.id;
+    const isAlone = !lines.some(({ primaryId }) => primaryId === replica.id);
+    if (follows && isAlone && self.slots.length === 0 && linkUp && !isSyncing) return;
+    throw new ReplaceFailed(`${nodeAddress(replica)} is more than a surplus replica by now`);
+  }
+
+  async #until(ms: number, failure: string, question: () => Promise<boolean>): Promise<void> {
+    const { now, pause } = this.#options;
+    const giveUpAt = now() + ms;
+    while (!(await question())) {
+      if (now() > giveUpAt) throw new ReplaceFailed(`${failure} within ${ms / 1000} s`);
+      await pause(POLL_MS);
+    }
+  }
+
+  async #call(
+    nodes: NodeAccess,
+    node: Dialled,
+    command: readonly [string, ...string[]],
+  ): Promise<unknown> {
+    try {
+      return await nodes.callNode(node, command);
+    } catch (error) {
+      const words = command.slice(0, 2).join(' ');
+      throw new ReplaceFailed(`${nodeAddress(node)} refused ${words}: ${messageOf(error)}`, error);
+    }
+  }
+}
+
+function knows(lines: readonly ClusterNodeLine[], id: string): boolean {
+  return lines.some((line) => line.id === id && !line.handshake && line.linked);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,128 @@
+/** Control as a process of its own: the workers reach it, and it them, through the supervisor. */
+
+import type { Logger } from '../lib/log.ts';
+import { Control } from './control-role.ts';
+import {
+  CallChannel,
+  type CallMessage,
+  type ChildToSupervisor,
+  type ControlStart,
+  type ControlToWorker,
+  type SupervisorToChild,
+  type WorkerName,
+  type WorkerToControl,
+} from './messages.ts';
+import { type ChildRole, REPORT_CALL } from './worker-child.ts';
+
+/** How long a successor waits for what it needs to go on as its predecessor did, milliseconds. */
+const TAKE_OVER_MS = 500;
+/** How long it may finish the answers that it owes when it is told to stop. */
+const FINISH_MS = 500;
+const FORGET_MS = 1000;
+
+export function controlChild(
+  { config, workers, memory, living }: ControlStart,
+  log: Logger,
+  tell: (message: ChildToSupervisor) => void,
+): ChildRole {
+  const channels = new Map<number, CallChannel>();
+  /** Calls that came before the cluster was known, from workers that a control before had told. */
+  let early: (() => void)[] | null = living.length > 0 ? [] : null;
+  const takeEarly = (): void => {
+    const calls = early ?? [];
+    early = null;
+    for (const take of calls) take();
+  };
+  /** Calls of workers that are not answered yet. */
+  let owed = 0;
+  let onPaid = (): void => {};
+  const control = new Control({
+    config,
+    log,
+    workers,
+    memory: memory ?? undefined,
+    onConfig: (next) => tell({ kind: 'config', config: next }),
+    onMemory: (next) => tell({ kind: 'memory', memory: next }),
+    onKnown: takeEarly,
+  });
+
+  const toWorker = (worker: number, body: ControlToWorker): void =>
+    tell({ kind: 'relay', worker, body });
+  const add = ({ worker: id }: WorkerName): CallChannel => {
+    const known = channels.get(id);
+    if (known !== undefined) return known;
+    const channel = new CallChannel(
+      (message) => toWorker(id, message),
+      (method, argument, deadlineMs) => control.calls.call(method, argument, deadlineMs),
+    );
+    channels.set(id, channel);
+    control.addWorker({
+      id,
+      send: (message) => toWorker(id, message),
+      call: (method, argument, deadlineMs) => channel.call(method, argument, deadlineMs),
+    });
+    return channel;
+  };
+  const answer = async (channel: CallChannel, call: CallMessage): Promise<void> => {
+    owed++;
+    await channel.onCall(call);
+    if (--owed === 0) onPaid();
+  };
+  const onWorker = (id: number, body: WorkerToControl): void => {
+    const channel = channels.get(id);
+    if (channel === undefined) return; // It died meanwhile.
+    if (body.kind === 'hint') control.onHint(body.hint);
+    else if (body.kind === 'report') {
+      control.onReport(id, body.report, body.connections, body.notReady);
+    } else if (body.kind === 'answer') channel.onAnswer(body);
+    else if (early === null) void answer(channel, body);
+    else early.push(() => void answer(channel, body));
+  };
+  const remove = ({ worker: id, number }: WorkerName): void => {
+    channels.get(id)?.abandon('the worker has died');
+    channels.delete(id);
+    control.removeWorker(id);
+    // What its clients were subscribed to; one that does not hear it has ended itself.
+    void control.calls.broadcast('pubsub.forget.local', number, FORGET_MS);
+  };
+  const stop = async (): Promise<void> => {
+    takeEarly();
+    if (owed > 0) {
+      await inTime(
+        FINISH_MS,
+        new Promise<void>((resolve) => {
+          onPaid = resolve;
+        }),
+      );
+    }
+    await control.stop();
+    process.disconnect();
+    process.exit(0);
+  };
+  return {
+    onMessage: (message: SupervisorToChild) => {
+      if (message.kind === 'relay') onWorker(message.worker, message.body as WorkerToControl);
+      else if (message.kind === 'hello') add(message);
+      else if (message.kind === 'gone') remove(message);
+      else if (message.kind === 'reload') void control.reload(message.config);
+      else if (message.kind === 'drain') control.startDraining();
+      else if (message.kind === 'stop') void stop();
+    },
+    start: async () => {
+      // Without them the first sums of the counters would be too small.
+      const reports = living.map((name) => add(name).call(REPORT_CALL, null, TAKE_OVER_MS));
+      await Promise.allSettled(reports);
+      tell({ kind: 'http', url: await control.start() });
+      setTimeout(takeEarly, TAKE_OVER_MS).unref();
+    },
+  };
+}
+
+async function inTime(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,34 @@
+/** What can be asked of a slotgate that runs: a configuration read anew, new processes. */
+
+import type { Config } from '../config/schema.ts';
+import { type Refused, type Reloaded, reloadedConfig } from '../control/live-config.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Running } from '../lib/running.ts';
+
+export interface Steering {
+  /** Takes over what may change while it runs, and tells in the log what may not. */
+  reload(config: Config): void;
+  /** Replaces all processes but the first by new ones, of the program that is on disk now. */
+  roll(): void;
+}
+
+/** Servers that a test puts in its place need not be steered. */
+export type SteeredRunning = Running & Partial<Steering>;
+
+/** The configuration that holds from now on, told in the log; `running` itself when it must stay. */
+export function reloadAndTell(running: Config, next: Config, log: Logger): Config {
+  const outcome: Reloaded | Refused = reloadedConfig(running, next);
+  if ('why' in outcome) {
+    log.error(
+      { setting: outcome.name, reason: outcome.why },
+      'the configuration was not taken over; the old one stays in force',
+    );
+    return running;
+  }
+  const { config, changed, fixed } = outcome;
+  if (changed.length > 0) log.info({ changed }, 'the configuration was read again');
+  else log.info('the configuration was read again: nothing that can change now has changed');
+  if (fixed.length > 0)
+    log.warn({ settings: fixed }, 'changed in the configuration: needs a restart');
+  return changed.length > 0 ? config : running;
+}

@@ -1,0 +1,81 @@
+/** A worker as a process of its own: what the supervisor and control say to it, and what it says. */
+
+import type { Logger } from '../lib/log.ts';
+import type { ControlLink } from '../lib/planes.ts';
+import type { Snapshot } from '../topology/snapshot.ts';
+import {
+  CallChannel,
+  type ChildToSupervisor,
+  type ControlToWorker,
+  type SupervisorToChild,
+  type WorkerStart,
+  type WorkerToControl,
+} from './messages.ts';
+import { Worker } from './worker-role.ts';
+
+const REPORT_MS = 1000;
+/** Control that has just started asks for a report at once. */
+export const REPORT_CALL = 'worker.report';
+
+export interface ChildRole {
+  onMessage(message: SupervisorToChild): void;
+  /** Resolves once it serves. */
+  start(): Promise<void>;
+}
+
+export function workerChild(
+  start: WorkerStart,
+  log: Logger,
+  tell: (message: ChildToSupervisor) => void,
+): ChildRole {
+  const { config, isSuccessor } = start;
+  const toControl = (body: WorkerToControl): void => tell({ kind: 'relay', worker: 0, body });
+  const channel = new CallChannel(toControl, (method, argument) =>
+    method === REPORT_CALL ? report() : worker.handle(method, argument),
+  );
+  const listeners: ((snapshot: Snapshot) => void)[] = [];
+  const link: ControlLink<Snapshot> = {
+    hint: (hint) => toControl({ kind: 'hint', hint }),
+    onSnapshot: (listener) => void listeners.push(listener),
+    call: (method, argument, deadlineMs) => channel.call(method, argument, deadlineMs),
+  };
+  const worker = new Worker({ ...start, workerId: start.number, link, log });
+  const known = new Promise<void>((resolve) => link.onSnapshot(() => resolve()));
+  let isRetiring = false;
+  const report = (): void => {
+    const { proxy } = worker;
+    toControl({
+      kind: 'report',
+      report: worker.report(),
+      connections: proxy.sessions.length,
+      // Its successor serves: that this one ends says nothing about the whole.
+      notReady: isRetiring ? '' : proxy.notReadyReason(),
+    });
+  };
+  const end = async (patienceMs: number): Promise<void> => {
+    isRetiring = patienceMs > 0;
+    await worker.drain(config.drainTimeoutMs, patienceMs);
+    report();
+    process.disconnect();
+    process.exit(0);
+  };
+  const onControl = (body: ControlToWorker): void => {
+    if (body.kind === 'snapshot') for (const listener of listeners) listener(body.snapshot);
+    else if (body.kind === 'call') void channel.onCall(body);
+    else if (body.kind === 'answer') channel.onAnswer(body);
+    else worker.onMessage(body);
+  };
+  return {
+    onMessage: (message) => {
+      if (message.kind === 'relay') onControl(message.body as ControlToWorker);
+      else if (message.kind === 'retire') void end(config.drainTimeoutMs);
+      else if (message.kind === 'stop') void end(0);
+    },
+    start: async () => {
+      if (isSuccessor) await known;
+      tell({ kind: 'listening', address: await worker.listen() });
+      report();
+      setInterval(report, REPORT_MS).unref();
+    },
+  };
+}

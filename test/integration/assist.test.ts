@@ -1,0 +1,266 @@
+/**
+ * Primaries that die are replaced at once, and only those that are dead: a node time-out of 15 s
+ * keeps the cluster's own votes out of it.
+ */
+import { readFileSync } from 'node:fs';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ConfigInput } from '../../src/config/schema.ts';
+import type { Logger } from '../../src/lib/log.ts';
+import { readFields } from '../../src/local/cluster-view.ts';
+import type { LocalCluster } from '../../src/local/local-cluster.ts';
+import type { LocalNode } from '../../src/local/options.ts';
+import {
+  onNode,
+  ownerOf,
+  replicasCaughtUp,
+  replicasOf,
+  startTestCluster,
+  until,
+} from '../support/cluster.ts';
+import { tagOfSlot } from '../support/load/slots.ts';
+import { startProxy, type TestProxy } from '../support/proxy.ts';
+import { Writers } from '../support/writers.ts';
+
+const NODE_TIMEOUT_MS = 15_000;
+/** Seen by a client; what is aimed at is a third of it, but test machines are busy. */
+const GAP_MAX_MS = 1500;
+
+interface LoggedLine {
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+/** A slotgate whose log lines are kept. */
+class Watched {
+  readonly lines: LoggedLine[] = [];
+  readonly log: Logger = pino(
+    { level: 'info' },
+    { write: (line: string) => void this.lines.push(JSON.parse(line) as LoggedLine) },
+  );
+  proxy!: TestProxy;
+
+  static async start(cluster: LocalCluster, config: ConfigInput = {}): Promise<Watched> {
+    const watched = new Watched();
+    const hold = { timeoutMs: '60s', maxFailoverMs: '60s' };
+    watched.proxy = await startProxy({ cluster, log: watched.log, config: { hold, ...config } });
+    return watched;
+  }
+
+  get port(): number {
+    return this.proxy.port;
+  }
+
+  /** The values of a metric, by its labels as written. */
+  async metric(name: string): Promise<Map<string, number>> {
+    const response = await fetch(new URL('/metrics', this.proxy.httpUrl));
+    const lines = (await response.text()).split('\n').filter((line) => line.startsWith(name));
+    return new Map(
+      lines.map((line) => {
+        const at = line.lastIndexOf(' ');
+        return [line.slice(name.length, at), Number(line.slice(at + 1))];
+      }),
+    );
+  }
+
+  async refused(reason: string): Promise<number> {
+    const refused = await this.metric('slotgate_failover_refused_total');
+    return refused.get(`{reason="${reason}"}`) ?? 0;
+  }
+
+  /** Waits until every primary's offset is known here, and whether it persists. */
+  async settled(cluster: LocalCluster): Promise<void> {
+    const asked = async (node: LocalNode, command: string): Promise<number> =>
+      (await calls(cluster, node)).get(command) ?? 0;
+    const alive = cluster.nodes.filter(({ pid }) => pid !== 0);
+    const before = await Promise.all(alive.map((node) => asked(node, 'info')));
+    await until('all nodes were asked', async () => {
+      const now = await Promise.all(alive.map((node) => asked(node, 'info')));
+      return now.every((count, at) => count >= (before[at] ?? 0) + 4);
+    });
+  }
+
+  close(): Promise<void> {
+    return this.proxy.close();
+  }
+}
+
+/** How often each command was called on a node. */
+async function calls(cluster: LocalCluster, node: LocalNode): Promise<Map<string, number>> {
+  const fields = await onNode(cluster, node, (client) =>
+    readFields(client, 'INFO', 'commandstats'),
+  );
+  return new Map(
+    [...fields].map(([name, value]) => [
+      name.replace('cmdstat_', ''),
+      Number(/calls=(\d+)/.exec(value)?.[1] ?? 0),
+    ]),
+  );
+}
+
+/** CLUSTER FAILOVER of whatever kind, received by all nodes that live. */
+async function failoverOrders(cluster: LocalCluster): Promise<number> {
+  let total = 0;
+  for (const node of cluster.nodes) {
+    if (node.pid === 0) continue;
+    total += (await calls(cluster, node)).get('cluster|failover') ?? 0;
+  }
+  return total;
+}
+
+function electionsWon(cluster: LocalCluster): number {
+  return cluster.nodes.reduce((sum, { logFile }) => {
+    return sum + (readFileSync(logFile, 'utf8').match(/Failover election won/g)?.length ?? 0);
+  }, 0);
+}
+
+function slotOf(shard: number): number {
+  return Math.floor(16_384 / 3) * shard + 5;
+}
+
+async function primaryOf(cluster: LocalCluster, shard: number): Promise<LocalNode> {
+  const owner = await ownerOf(cluster, slotOf(shard));
+  if (owner === undefined) throw new Error(`nobody owns the slots of shard ${shard}`);
+  return owner;
+}
+
+async function becomes(cluster: LocalCluster, node: LocalNode, role: string): Promise<void> {
+  await until(`node ${node.port} is ${role}`, async () => {
+    return onNode(cluster, node, async (client) => {
+      const answer = await client.call('ROLE');
+      return Array.isArray(answer) && answer[0] === role;
+    });
+  });
+}
+
+/** The replicas of a primary in trouble are asked for their role every few milliseconds. */
+async function watchedFor(cluster: LocalCluster, replica: LocalNode): Promise<void> {
+  const asked = async (): Promise<number> => (await calls(cluster, replica)).get('role') ?? 0;
+  const before = await asked();
+  await until('slotgate watches the replicas', async () => (await asked()) > before + 150);
+}
+
+function writersOn(watched: Watched, shard: number): Promise<Writers> {
+  return Writers.start({ port: watched.port, tag: tagOfSlot(slotOf(shard)) });
+}
+
+describe('three shards with two replicas each', () => {
+  let cluster: LocalCluster;
+  const gates: Watched[] = [];
+  let gate: Watched;
+
+  beforeAll(async () => {
+    cluster = await startTestCluster({ shards: 3, replicas: 2, nodeTimeoutMs: NODE_TIMEOUT_MS });
+    for (let count = 0; count < 3; count++) gates.push(await Watched.start(cluster));
+    gate = gates[0] as Watched;
+    await gate.settled(cluster);
+  });
+
+  afterAll(async () => {
+    await Promise.all(gates.map((one) => one.close()));
+    await cluster?.stop();
+  });
+
+  it('a stopped primary is not replaced', async () => {
+    const primary = await primaryOf(cluster, 1);
+    const [replica] = (await replicasOf(cluster, primary)) as [LocalNode, LocalNode];
+    const writers = await writersOn(gate, 1);
+    await cluster.kill(primary, 'SIGSTOP');
+    await until('it counts as down', () =>
+      gates.every(({ lines }) => lines.some((line) => line.evidence === 'silent')),
+    );
+    await watchedFor(cluster, replica);
+    await cluster.kill(primary, 'SIGCONT');
+    await writers.progress(50);
+    await writers.stop();
+    expect(await failoverOrders(cluster)).toBe(0);
+    expect(writers.errors).toEqual(new Map());
+  });
+
+  it('a primary that accepts and closes, at maxclients, is not replaced', async () => {
+    const primary = await primaryOf(cluster, 0);
+    const [replica] = (await replicasOf(cluster, primary)) as [LocalNode, LocalNode];
+    await onNode(cluster, primary, async (client) => {
+      const [, before] = (await client.call('CONFIG', 'GET', 'maxclients')) as [string, string];
+      await client.call('CONFIG', 'SET', 'maxclients', 1);
+      try {
+        await client.call('CLIENT', 'KILL', 'TYPE', 'normal');
+        await until('it counts as down', () =>
+          gates.every(({ lines }) => lines.some((line) => line.evidence === 'reset')),
+        );
+        await watchedFor(cluster, replica);
+      } finally {
+        await client.call('CONFIG', 'SET', 'maxclients', before);
+      }
+    });
+    const writers = await writersOn(gate, 0);
+    await writers.stop();
+    expect(await failoverOrders(cluster)).toBe(0);
+  });
+
+  it('a killed one is, once, whoever of three instances is first', async () => {
+    const primary = await primaryOf(cluster, 0);
+    await replicasCaughtUp(cluster, primary);
+    const replicas = await replicasOf(cluster, primary);
+    const writers = await writersOn(gate, 0);
+    writers.restartGap();
+    await cluster.kill(primary, 'SIGKILL');
+    await writers.progress(50);
+    await writers.stop();
+    expect(writers.errors).toEqual(new Map());
+    expect(writers.uncertain).toBeLessThanOrEqual(4);
+    expect(writers.longestGapMs).toBeLessThan(GAP_MAX_MS);
+    const told = (line: LoggedLine): boolean => line.msg === 'a shard has a new primary';
+    await until('all know it', () => gates.every(({ lines }) => lines.some(told)));
+    for (const { lines } of gates) expect(lines.filter(told)).toHaveLength(1);
+    const all = gates.flatMap(({ lines }) => lines.filter(told));
+    expect(new Set(all.map(({ to }) => to)).size).toBe(1);
+    expect(all.some(({ kind }) => kind === 'assist')).toBe(true);
+    expect(electionsWon(cluster)).toBe(1);
+    const owner = await primaryOf(cluster, 0);
+    expect(replicas.map(({ port }) => port)).toContain(owner.port);
+    const [order] = gates.flatMap(({ lines }) => lines.filter((line) => line.order === 'FORCE'));
+    expect(order).toMatchObject({
+      primary: `127.0.0.1:${primary.port}`,
+      candidate: `127.0.0.1:${owner.port}`,
+      votersReachable: 2,
+      lagBytes: 0,
+    });
+    const refusal = expect.objectContaining({ code: 'ECONNREFUSED' });
+    expect(order?.connects).toEqual([refusal, refusal, refusal, refusal]);
+    await cluster.restart(primary);
+    await becomes(cluster, primary, 'slave');
+  });
+
+  it('one that was elected a moment ago is passed over, and then nobody is promoted', async () => {
+    const first = await primaryOf(cluster, 2);
+    await replicasCaughtUp(cluster, first);
+    const [second, third] = (await replicasOf(cluster, first)) as [LocalNode, LocalNode];
+    const known = (node: LocalNode): Promise<void> =>
+      until(`slotgate knows ${node.port}`, () =>
+        gates.every(({ lines }) => lines.some((line) => line.to === `127.0.0.1:${node.port}`)),
+      );
+    for (const next of [second, third]) {
+      await onNode(cluster, next, (client) => client.call('CLUSTER', 'FAILOVER'));
+      await becomes(cluster, next, 'master');
+      await known(next);
+      await replicasCaughtUp(cluster, next);
+      await until('it lists both', async () => (await replicasOf(cluster, next)).length === 2);
+    }
+    await gate.settled(cluster);
+    await cluster.kill(third, 'SIGKILL');
+    await becomes(cluster, first, 'master');
+    await known(first);
+    const orders = await failoverOrders(cluster);
+    await until('it is listed', async () => (await replicasOf(cluster, first)).length > 0);
+    await replicasCaughtUp(cluster, first);
+    await cluster.kill(first, 'SIGKILL');
+    const reasons = ['recently-elected', 'recently-deposed'];
+    await until('it is refused', () =>
+      gates.every(({ lines }) => lines.some(({ reason }) => reasons.includes(String(reason)))),
+    );
+    expect(await failoverOrders(cluster)).toBe(orders);
+    await cluster.restart(first);
+    await cluster.restart(third);
+  });
+});

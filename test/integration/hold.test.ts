@@ -1,0 +1,339 @@
+/** A shard goes away: which commands wait, for how long, and what the others notice of it. */
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { ConfigInput } from '../../src/config/schema.ts';
+import { createLogger, type Logger } from '../../src/lib/log.ts';
+import { connectResp, type RespClient, type RespReply } from '../../src/lib/resp-client.ts';
+import type { LocalCluster } from '../../src/local/local-cluster.ts';
+import type { LocalNode } from '../../src/local/options.ts';
+import { Worker } from '../../src/process/worker-role.ts';
+import { onNode, ownerOf, startTestCluster, until } from '../support/cluster.ts';
+import { Metrics } from '../support/load/metrics.ts';
+import { tagsOfShard } from '../support/load/slots.ts';
+import { startProxy, type TestProxy } from '../support/proxy.ts';
+import { RawClient } from '../support/raw-client.ts';
+
+const SHARDS = 3;
+const HIT = tagsOfShard(0, SHARDS, 1)[0] as string;
+const OTHER = tagsOfShard(1, SHARDS, 1)[0] as string;
+/** What a command that does not wait may take on a busy machine. */
+const AT_ONCE_MS = 400;
+/** Clients of other shards: nothing but the machine's own slowness may hold them up. */
+const OTHERS_GAP_MS = 2000;
+
+let cluster: LocalCluster;
+let node: LocalNode;
+let proxy: TestProxy | undefined;
+const clients: RespClient[] = [];
+
+beforeAll(async () => {
+  // Nothing is promoted, and the cluster never agrees that the node has failed.
+  cluster = await startTestCluster({ shards: SHARDS, replicas: 0, nodeTimeoutMs: 60_000 });
+  node = (await ownerOf(cluster, 1)) as LocalNode;
+});
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await proxy?.close();
+  proxy = undefined;
+  if (node.pid === 0) await cluster.restart(node);
+});
+
+afterAll(() => cluster?.stop());
+
+async function start(hold: ConfigInput['hold'], log?: Logger): Promise<TestProxy> {
+  proxy = await startProxy({
+    cluster,
+    config: { hold, reads: { replicas: false } },
+    ...(log === undefined ? {} : { log }),
+  });
+  return proxy;
+}
+
+async function connect(): Promise<RespClient> {
+  const { host, port } = proxy as TestProxy;
+  const client = await connectResp({ host, port, timeoutMs: 30_000 });
+  clients.push(client);
+  return client;
+}
+
+interface Outcome {
+  /** The reply, or the error's text. */
+  readonly said: string;
+  readonly ms: number;
+}
+
+async function timed(call: Promise<RespReply>): Promise<Outcome> {
+  const from = performance.now();
+  const said = await call.then(String, String);
+  return { said, ms: performance.now() - from };
+}
+
+/** Kills the node and waits until the proxy has seen it. */
+async function killNode(probe: RespClient): Promise<void> {
+  await cluster.kill(node, 'SIGKILL');
+  await until('the proxy has lost the node', async () => {
+    return (await sum('slotgate_upstream_up', node.port)) === 0;
+  });
+  expect(await probe.call('SET', `{${OTHER}}alive`, 1)).toBe('OK');
+}
+
+async function sum(family: string, label: string | number = ''): Promise<number> {
+  return (await Metrics.read((proxy as TestProxy).httpUrl)).sum(family, String(label));
+}
+
+describe('how long a command waits', () => {
+  it('hold.timeoutMs from when it came, and not at all after hold.maxFailoverMs', async () => {
+    await start({ timeoutMs: 600, maxFailoverMs: 2000 });
+    const client = await connect();
+    await client.call('SET', `{${HIT}}k`, 1);
+    await cluster.kill(node, 'SIGKILL');
+    const killedAt = performance.now();
+    const first = await timed(client.call('GET', `{${HIT}}k`));
+    expect(first.said).toMatch(/CLUSTERDOWN .* is out of reach .*hold\.timeoutMs/);
+    expect(first.ms).toBeGreaterThan(500);
+    // It comes when the shard has been away for longer than the first waited.
+    const second = await timed(client.call('SET', `{${HIT}}k`, 2));
+    expect(second.said).toMatch(/hold\.timeoutMs/);
+    expect(second.ms).toBeGreaterThan(500);
+    await until('the longest failover is over', () => performance.now() - killedAt > 2200);
+    const third = await timed(client.call('SET', `{${HIT}}k`, 3));
+    expect(third.said).toMatch(/CLUSTERDOWN .* for more than 2 s \(hold\.maxFailoverMs\)/);
+    expect(third.ms).toBeLessThan(AT_ONCE_MS);
+    await until('it shows', async () => {
+      return (await sum('slotgate_hold_skipped_requests_total', 'maxFailoverMs')) === 1;
+    });
+    expect(await sum('slotgate_hold_state')).toBe(0);
+  });
+
+  it('a pipeline is answered as one: what came with the first does not wait anew', async () => {
+    await start({ timeoutMs: 1000, maxFailoverMs: '60s' });
+    const client = await connect();
+    const probe = await connect();
+    await client.call('SET', `{${HIT}}k`, 1);
+    await killNode(probe);
+    const from = performance.now();
+    const early = Array.from({ length: 20 }, () => timed(client.call('INCR', `{${HIT}}k`)));
+    await until('half of the time has passed', () => performance.now() - from > 500);
+    const late = timed(client.call('INCR', `{${HIT}}k`));
+    for (const { said, ms } of await Promise.all(early)) {
+      expect(said).toMatch(/hold\.timeoutMs/);
+      expect(ms).toBeGreaterThan(950);
+      expect(ms).toBeLessThan(1000 + AT_ONCE_MS);
+    }
+    const { ms } = await late;
+    expect(ms).toBeGreaterThan(950);
+    expect(ms).toBeLessThan(1100 + AT_ONCE_MS);
+  });
+
+  it('hold.dryRun: no command waits, what would have is counted and logged', async () => {
+    const lines: string[] = [];
+    const destination = { write: (line: string) => void lines.push(line) };
+    await start({ dryRun: true }, createLogger({ level: 'info', format: 'json', destination }));
+    const client = await connect();
+    await client.call('SET', `{${HIT}}k`, 1);
+    await killNode(await connect());
+    for (let i = 0; i < 3; i++) {
+      const { said, ms } = await timed(client.call('SET', `{${HIT}}k`, 2));
+      expect(said).toMatch(/CLUSTERDOWN .*hold\.dryRun/);
+      expect(ms).toBeLessThan(AT_ONCE_MS);
+    }
+    await until('the log tells', () => lines.some((line) => line.includes('would be held')));
+    await cluster.restart(node);
+    await until('the log tells the end', () => lines.some((line) => line.includes('serves again')));
+    expect(await client.call('CONFIG', 'SET', 'hold.dryRun', 'no')).toBe('OK');
+    // The node refuses for a while yet: that is waited for now.
+    expect(await client.call('SET', `{${HIT}}k`, 3)).toBe('OK');
+    await until('it is counted', async () => {
+      return (await sum('slotgate_hold_skipped_requests_total', 'dryRun')) >= 3;
+    });
+    expect(await sum('slotgate_hold_seconds_total')).toBeGreaterThan(0);
+  });
+
+  it('hold.minGapMs: a shard that comes and goes is not held each time', async () => {
+    await start({ timeoutMs: '20s', minGapMs: '60s' });
+    const client = await connect();
+    const probe = await connect();
+    await client.call('SET', `{${HIT}}k`, 1);
+    await killNode(probe);
+    const held = timed(client.call('SET', `{${HIT}}k`, 2));
+    await until('it is held', async () => (await sum('slotgate_hold_state', 'holding')) === 1);
+    await cluster.restart(node);
+    expect((await held).said).toBe('OK');
+    await until('the hold is over', async () => (await sum('slotgate_hold_state')) === 0);
+    await killNode(probe);
+    const refused = await timed(client.call('SET', `{${HIT}}k`, 3));
+    expect(refused.said).toMatch(/CLUSTERDOWN .*hold\.minGapMs/);
+    expect(refused.ms).toBeLessThan(AT_ONCE_MS);
+  });
+
+  it('hold.maxRequests: more than that do not wait', async () => {
+    await start({ timeoutMs: '20s', maxRequests: 5 });
+    const all = await Promise.all(Array.from({ length: 8 }, connect));
+    await (all[0] as RespClient).call('SET', `{${HIT}}k`, 1);
+    await killNode(all[0] as RespClient);
+    const outcomes = all.map((client) => timed(client.call('INCR', `{${HIT}}k`)));
+    await until('five wait', async () => (await sum('slotgate_holding_requests')) === 5);
+    await cluster.restart(node);
+    const said = (await Promise.all(outcomes)).map((outcome) => outcome.said);
+    expect(said.filter((text) => /hold\.maxRequests/.test(text)).length).toBe(3);
+    expect(said.filter((text) => /^\d+$/.test(text)).length).toBe(5);
+  });
+});
+
+describe('the end of a hold', () => {
+  const CLIENTS = 2000;
+  const DEPTH = 5;
+
+  it('is paced: clients of other shards go on, each held one keeps its order', async () => {
+    await start({ timeoutMs: '30s' });
+    const probe = await connect();
+    await probe.call('SET', `{${HIT}}k`, 1);
+    const port = (proxy as TestProxy).port;
+    const held: RawClient[] = [];
+    for (let i = 0; i < CLIENTS; i++) held.push(await RawClient.open({ port }));
+    await killNode(probe);
+    held.forEach((client, i) => {
+      const pushes = Array.from({ length: DEPTH }, (_, n) => `RPUSH {${HIT}}list${i} ${n}\r\n`);
+      client.send(`${pushes.join('')}LRANGE {${HIT}}list${i} 0 -1\r\n`);
+    });
+    await until('all wait', async () => (await sum('slotgate_holding_requests')) === CLIENTS);
+    const before = await longestOf(probe, 300);
+    const restarted = cluster.restart(node);
+    const during = longestOf(probe, 0, () => held.every(({ received }) => received > 0));
+    await restarted;
+    const longest = await during;
+    const expected = `${Array.from({ length: DEPTH }, (_, n) => `:${n + 1}\r\n`).join('')}*${DEPTH}\r\n`;
+    for (const client of held) {
+      await client.hasReceived(expected.length + DEPTH * 7);
+      const elements = Array.from({ length: DEPTH }, (_, n) => `$1\r\n${n}\r\n`).join('');
+      expect(client.text).toBe(expected + elements);
+      client.destroy();
+    }
+    process.stdout.write(`longest wait of others: ${before} ms held, ${longest} ms released\n`);
+    expect(longest).toBeLessThan(OTHERS_GAP_MS);
+    await until('nothing drains', async () => (await sum('slotgate_hold_state')) === 0);
+  });
+
+  /** Longest time of a command for another shard, in `count` of them or until `isOver`. */
+  async function longestOf(probe: RespClient, count: number, isOver = () => true): Promise<number> {
+    let longest = 0;
+    for (let i = 0; i < count || !isOver(); i++) {
+      longest = Math.max(longest, (await timed(probe.call('GET', `{${OTHER}}k`))).ms);
+    }
+    return Math.round(longest);
+  }
+});
+
+describe('hold.start and hold.end', () => {
+  async function startWorker(): Promise<Worker> {
+    const listen = vi.spyOn(Worker.prototype, 'listen');
+    try {
+      await start({});
+      return listen.mock.contexts[0] as Worker;
+    } finally {
+      listen.mockRestore();
+    }
+  }
+
+  function hold(worker: Worker, drainMs: number): Promise<{ drained: boolean }> {
+    const addresses = [`${node.host}:${node.port}`];
+    return worker.handle('hold.start', { addresses, drainMs }) as Promise<{ drained: boolean }>;
+  }
+
+  function release(worker: Worker): void {
+    worker.handle('hold.end', { addresses: [`${node.host}:${node.port}`] });
+  }
+
+  it('commands of all kinds wait, others do not, and all go on afterwards', async () => {
+    const worker = await startWorker();
+    const watching = await connect();
+    const blocked = await connect();
+    const probe = await connect();
+    const key = `{${HIT}}held`;
+    await probe.call('MSET', key, 1, `{${OTHER}}held`, 1);
+    await watching.call('WATCH', key);
+    const popped = timed(blocked.call('BLPOP', `{${HIT}}pop`, 20));
+    await until('it blocks', async () => (await sum('slotgate_downstream_blocked_clients')) === 1);
+    expect(await hold(worker, 2000)).toEqual({ drained: true });
+
+    const queue = async (client: RespClient, ...commands: string[][]): Promise<RespReply> => {
+      for (const [name = '', ...rest] of commands.slice(0, -1)) await client.call(name, ...rest);
+      const [name = '', ...rest] = commands.at(-1) as string[];
+      return client.call(name, ...rest);
+    };
+    const waiting: Promise<Outcome>[] = [
+      timed(queue(watching, ['MULTI'], ['INCR', key], ['EXEC'])),
+      timed(queue(await connect(), ['MULTI'], ['INCR', key], ['EXEC'])),
+      timed(queue(await connect(), ['GET', key])),
+      timed(queue(await connect(), ['MSET', key, '7', `{${OTHER}}held`, '7'])),
+      timed(queue(await connect(), ['EVAL', 'return redis.call("INCR", KEYS[1])', '1', key])),
+      timed(queue(await connect(), ['DBSIZE'])),
+      timed(queue(await connect(), ['PUBLISH', HIT, 'm'])),
+      timed(queue(await connect(), ['BLPOP', `{${HIT}}other`, '0.1'])),
+      timed(queue(await connect(), ['WATCH', key])),
+    ];
+    let answered = 0;
+    for (const each of waiting) each.then(() => answered++);
+    await until('all wait', async () => {
+      return (await sum('slotgate_holding_requests')) === waiting.length;
+    });
+    for (let i = 0; i < 50; i++) await probe.call('SET', `{${OTHER}}k`, i);
+    expect(answered).toBe(0);
+    expect(await probe.call('GET', `{${OTHER}}held`)).toBe('1');
+    expect(await sum('slotgate_hold_state', 'holding')).toBe(1);
+
+    release(worker);
+    for (const { said } of await Promise.all(waiting)) expect(said).not.toMatch(/Error|ERR/);
+    expect(await probe.call('RPUSH', `{${HIT}}pop`, 'x')).toBe(1);
+    expect((await popped).said).toBe(`{${HIT}}pop,x`);
+  });
+
+  it('what is in flight is waited for, as long as it may take', async () => {
+    const worker = await startWorker();
+    const client = await connect();
+    await client.call('SET', `{${HIT}}k`, 1);
+    await cluster.kill(node, 'SIGSTOP');
+    try {
+      const pending = timed(client.call('SET', `{${HIT}}k`, 2));
+      await until('it is in flight', async () => {
+        return (await sum('slotgate_upstream_inflight_requests', node.port)) > 0;
+      });
+      expect(await hold(worker, 100)).toEqual({ drained: false });
+      const second = hold(worker, 10_000);
+      await cluster.kill(node, 'SIGCONT');
+      expect(await second).toEqual({ drained: true });
+      expect((await pending).said).toBe('OK');
+    } finally {
+      await cluster.kill(node, 'SIGCONT');
+      release(worker);
+    }
+  });
+
+  it('ends by itself when control says nothing more', async () => {
+    const worker = await startWorker();
+    const client = await connect();
+    expect(await hold(worker, 0)).toEqual({ drained: true });
+    const { said, ms } = await timed(client.call('SET', `{${HIT}}k`, 1));
+    expect(said).toBe('OK');
+    expect(ms).toBeGreaterThan(4500);
+    expect(ms).toBeLessThan(5000 + 2 * AT_ONCE_MS);
+  });
+
+  it('a client that leaves while its node is held is taken off it', async () => {
+    const worker = await startWorker();
+    const blocked = await connect();
+    const pop = timed(blocked.call('BLPOP', `{${HIT}}pop`, 20));
+    await until('it blocks', async () => (await sum('slotgate_downstream_blocked_clients')) === 1);
+    expect(await hold(worker, 1000)).toEqual({ drained: true });
+    blocked.close();
+    await pop;
+    await until('the node has let go of it', async () => {
+      const info = await onNode(cluster, node, (client) => client.call('INFO', 'clients'));
+      return String(info).includes('blocked_clients:0');
+    });
+    release(worker);
+    const probe = await connect();
+    expect(await probe.call('RPUSH', `{${HIT}}pop`, 'y')).toBe(1);
+    expect(await probe.call('LPOP', `{${HIT}}pop`)).toBe('y');
+  });
+});

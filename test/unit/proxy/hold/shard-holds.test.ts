@@ -1,0 +1,170 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { HOLD_FIELD, HOLD_STRIDE, SCALAR } from '../../../../src/metrics/definitions.ts';
+import { WorkerMetrics } from '../../../../src/metrics/worker-metrics.ts';
+import { HOLD } from '../../../../src/proxy/hold/shard-hold.ts';
+import { type HoldNews, ShardHolds } from '../../../../src/proxy/hold/shard-holds.ts';
+import { NO_SHARD } from '../../../../src/topology/snapshot.ts';
+
+let metrics: WorkerMetrics;
+let settings: {
+  timeoutMs: number;
+  maxRequests: number;
+  maxBytes: number;
+  maxFailoverMs: number;
+  minGapMs: number;
+  dryRun: boolean;
+};
+/** By slot. */
+let away: Map<number, number>;
+let planned: boolean;
+let news: HoldNews[];
+let shardOf: (slot: number) => number;
+let holds: ShardHolds;
+
+beforeEach(() => {
+  metrics = new WorkerMetrics(['other']);
+  settings = {
+    timeoutMs: 1000,
+    maxRequests: 10,
+    maxBytes: 1000,
+    maxFailoverMs: 5000,
+    minGapMs: 0,
+    dryRun: false,
+  };
+  away = new Map();
+  planned = false;
+  news = [];
+  shardOf = (slot) => slot >> 8;
+  holds = new ShardHolds({
+    metrics,
+    settings,
+    awaySince: (slot) => away.get(slot) ?? 0,
+    isPlanned: () => planned,
+    shardOf: (slot) => shardOf(slot),
+    addressOf: () => 'n:1',
+    onHold: (one) => news.push(one),
+  });
+});
+
+function shown(shard: number): [number, number] {
+  const row = shard * HOLD_STRIDE;
+  const { holding, draining } = HOLD_FIELD;
+  return [metrics.holds[row + holding] as number, metrics.holds[row + draining] as number];
+}
+
+function scalar(index: number): number {
+  return metrics.scalars[index] as number;
+}
+
+describe('the time of a command', () => {
+  it('counts from when it came, not from when the shard went away', () => {
+    away.set(1, 1000);
+    expect(holds.verdict(1, 4000, 4999, true)).toBe('');
+    expect(holds.verdict(1, 4000, 5000, false)).toBe('timeout');
+    expect(holds.verdict(1, 5500, 6000, true)).toBe('max-failover');
+    expect(scalar(SCALAR.holdSkippedTooLong)).toBe(1);
+  });
+
+  it('is also that of one that waits for room on its lane', () => {
+    expect(holds.verdict(1, 4000, 4999, true)).toBe('');
+    expect(holds.verdict(1, 4000, 5000, false)).toBe('timeout');
+    expect(scalar(SCALAR.holdsStarted)).toBe(0);
+  });
+});
+
+describe('dry run', () => {
+  it('nothing waits, and what would have is counted and logged', () => {
+    settings.dryRun = true;
+    away.set(1, 1000);
+    for (let i = 0; i < 5; i++) expect(holds.verdict(1, 1010, 1010, true)).toBe('dry-run');
+    holds.review(1200);
+    away.clear();
+    holds.review(2010);
+    expect(scalar(SCALAR.holdSkippedDryRun)).toBe(5);
+    expect(scalar(SCALAR.holdsStarted)).toBe(1);
+    expect(scalar(SCALAR.holdSeconds)).toBe(1);
+    expect(news).toMatchObject([
+      { event: 'started', shard: 0, node: 'n:1', dryRun: true, commands: 5 },
+      { event: 'ended', ms: 1000, commands: 5, serves: true },
+    ]);
+  });
+
+  it('a full lane is no failover: commands wait for it', () => {
+    settings.dryRun = true;
+    expect(holds.verdict(1, 1000, 1000, true)).toBe('');
+  });
+});
+
+describe('what the operators see', () => {
+  it('the state of each shard', () => {
+    away.set(1, 1000).set(256, 1000);
+    holds.verdict(1, 1010, 1010, true);
+    holds.verdict(256, 1010, 1010, true);
+    holds.of(256).count(1, 1010);
+    expect([shown(0), shown(1), shown(2)]).toEqual([
+      [1, 0],
+      [1, 0],
+      [0, 0],
+    ]);
+    away.clear();
+    holds.review(1500);
+    expect([shown(0), shown(1)]).toEqual([
+      [0, 0],
+      [0, 1],
+    ]);
+    holds.of(256).count(-1, 1501);
+    expect(shown(1)).toEqual([0, 0]);
+  });
+
+  it('a connection that is back at once is not logged', () => {
+    away.set(1, 1000);
+    holds.verdict(1, 1000, 1000, true);
+    holds.review(1050);
+    away.clear();
+    holds.review(1075);
+    expect(news).toEqual([]);
+    expect(scalar(SCALAR.holdsStarted)).toBe(1);
+  });
+});
+
+describe('a node that refuses', () => {
+  it('is away until it has not refused for a while', () => {
+    holds.onRefused(1, 1000);
+    expect(holds.verdict(1, 1000, 1000, true)).toBe('');
+    expect(holds.of(1).state).toBe(HOLD.holding);
+    for (let now = 1100; now < 6000; now += 100) holds.onRefused(1, now);
+    expect(holds.verdict(1, 5900, 6000, true)).toBe('max-failover');
+    holds.onRefused(1, 9000);
+    expect(holds.verdict(1, 9000, 9001, true)).toBe('');
+    holds.review(9700);
+    expect(holds.of(1).state).toBe(HOLD.idle);
+  });
+});
+
+it('a planned switch waits whatever the failover rules say', () => {
+  settings.maxFailoverMs = 0;
+  settings.minGapMs = 100_000;
+  planned = true;
+  away.set(1, 1000);
+  expect(holds.verdict(1, 1010, 1010, true)).toBe('');
+  expect(holds.of(1).isPlanned).toBe(true);
+});
+
+it('slots without an owner are held as one shard', () => {
+  shardOf = () => NO_SHARD;
+  away.set(1, 1000).set(9000, 1000);
+  holds.verdict(1, 1010, 1010, true);
+  holds.verdict(9000, 1010, 1010, true);
+  expect(scalar(SCALAR.holdsStarted)).toBe(1);
+});
+
+it('a reshard gives the shards other indexes: a hold keeps its shard', () => {
+  away.set(256, 1000);
+  holds.verdict(256, 1010, 1010, true);
+  const hold = holds.of(256);
+  shardOf = (slot) => (slot >> 8) + 3;
+  holds.onRouting();
+  expect(holds.of(256)).toBe(hold);
+  expect(shown(4)).toEqual([1, 0]);
+  expect(shown(1)).toEqual([0, 0]);
+});
