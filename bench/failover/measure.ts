@@ -20,7 +20,7 @@ export interface Round {
   /** Milliseconds between the last success before and the first one after. */
   readonly writeGapMs: number;
   readonly readGapMs: number;
-  /** From the signal until a node itself took a write again; NaN for a planned switch. */
+  /** From the signal until a node itself took a write again; of a planned switch, its own pause. */
   readonly ownMs: number;
   /** First word of the error → how often a client of the shard saw it. */
   readonly errors: Readonly<Record<string, number>>;
@@ -97,7 +97,7 @@ async function othersOf(
   return ShardClients.start({ port: stage.port, ...slots, writers: WRITERS, readers: READERS });
 }
 
-/** Milliseconds from the event until a node itself takes a write again. */
+/** Milliseconds from the event until a node itself takes a write again, or the pause reported. */
 async function disturb(
   stage: Stage,
   { event }: Scenario,
@@ -108,8 +108,7 @@ async function disturb(
   if (event === 'planned') {
     const [heir] = replicas;
     if (heir === undefined) throw new Error('a planned switch needs a replica');
-    await switchShard(stage, primary, heir);
-    return Number.NaN;
+    return switchShard(stage, primary, heir);
   }
   const first = firstWrite();
   await stage.cluster.kill(primary, event === 'kill' ? 'SIGKILL' : 'SIGSTOP');

@@ -24,6 +24,8 @@ Examples:
   slotgate local restart-nodes --http-port 9379      where slotgate local was given that port`;
 
 export function registerLocalRestart(local: Command, context: CliContext): void {
+  // Else its --http-port would be taken for the one of `slotgate local` itself.
+  local.enablePositionalOptions();
   const command = local
     .command('restart-nodes')
     .summary('restart the nodes of a running slotgate local, without an error')

@@ -177,10 +177,6 @@ export function findDoubts(config: Config): string[] {
       'replicas have a weight, but reads.consistency: primary lets them serve reads only where a connection asks for it',
     ],
     [
-      servesFromReplicas(config) && !reads.replicas,
-      'replicas have a weight, but reads.replicas is off: they serve no reads',
-    ],
-    [
       reads.zone === '' && Object.keys(reads.nodeZones).length > 0,
       'reads.nodeZones is set, but reads.zone is not: no node is preferred',
     ],

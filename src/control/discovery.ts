@@ -112,6 +112,7 @@ export class Discovery implements NodeCaller {
   /** The node ids for which zones were last asked. */
   #zonesFor = '';
   readonly #waiters = new PictureWaiters();
+  readonly #askedToo: NodeEndpoint[] = [];
   readonly #sentinels: Sentinels | null;
 
   constructor(options: DiscoveryOptions) {
@@ -204,12 +205,14 @@ export class Discovery implements NodeCaller {
 
   /**
    * The first picture of a poll that began after `time` (monotonic milliseconds), asked for at
-   * once; null when there is none within `timeoutMs`.
+   * once; null when there is none within `timeoutMs`. The poll asks the node `also` too, which may
+   * know what those that it asks anyway have not heard yet.
    */
-  pictureAfter(time: number, timeoutMs: number): Promise<Snapshot | null> {
+  pictureAfter(time: number, timeoutMs: number, also?: NodeEndpoint): Promise<Snapshot | null> {
     const known = this.snapshot();
     if (known !== null && known.polledAt > time) return Promise.resolve(known);
     if (!this.#running) return Promise.resolve(null);
+    if (also !== undefined) this.#askedToo.push({ host: also.host, port: also.port });
     const waiting = this.#waiters.wait(time, timeoutMs);
     this.#schedule.onDemand();
     this.#arm();
@@ -262,7 +265,7 @@ export class Discovery implements NodeCaller {
     const neighbours = new Neighbours(this.#keeper.picture, this.#natMap);
     const outcome = await runPoll({
       clients: this.#clients,
-      targets: [...this.#targets(neighbours), ...word.nodes],
+      targets: [...this.#targets(neighbours), ...word.nodes, ...this.#askedToo.splice(0)],
       followStandalone: (view) => this.#followStandalone(view),
       followView: (view) => neighbours.onView(view),
       followSilence: (client) => neighbours.onSilence(client.address),

@@ -16,6 +16,7 @@ import {
 import type { BroadcastResult, CallServer } from './calls.ts';
 import { type MergedInfo, mergeInfo } from './info-merge.ts';
 import { readKeyspaceEvents, writeKeyspaceEvents } from './keyspace-events.ts';
+import { NodeCallError } from './node-client.ts';
 
 type NodeCommand = readonly [string, ...string[]];
 
@@ -61,6 +62,7 @@ export function registerInstanceCalls(calls: CallServer, options: InstanceCallsO
   const infos = new NodeInfos(options);
   const docs = new SharedAnswer(now, DOCS_FRESH_MS, () => nodes.callAny(['COMMAND', 'DOCS']));
   const modules = new SharedAnswer(now, DOCS_FRESH_MS, () => nodes.callAny(['MODULE', 'LIST']));
+  const databases = new SharedAnswer(now, INFO_FRESH_MS, () => readDatabases(nodes));
   const broadcast = (method: string, argument: unknown, deadlineMs: number) =>
     calls.broadcast(method, argument, Math.max(1, deadlineMs - RETURN_MS));
 
@@ -93,6 +95,7 @@ export function registerInstanceCalls(calls: CallServer, options: InstanceCallsO
   calls.register('workers.info', async (_, ms) =>
     mergeFacts(await broadcast('info.local', null, ms)),
   );
+  calls.register('nodes.databases', () => databases.get());
   calls.register('nodes.info', () => infos.get());
   calls.register('nodes.docs', () => docs.get());
   calls.register('nodes.modules', () => modules.get());
@@ -102,6 +105,24 @@ export function registerInstanceCalls(calls: CallServer, options: InstanceCallsO
     infos.forget();
     return { error: missing.length > 0 ? 'a worker did not answer in time' : error };
   });
+}
+
+/** How many databases the primary has; null where the account may not know. */
+async function readDatabases(nodes: InstanceNodes): Promise<number | null> {
+  const [primary] = primariesOf(nodes.snapshot());
+  if (primary === undefined) throw new Error('no primary is known yet');
+  try {
+    const reply = await nodes.callNode(primary, ['CONFIG', 'GET', 'databases']);
+    const count = Array.isArray(reply) ? Number(reply[1]) : Number.NaN;
+    return Number.isInteger(count) ? count : null;
+  } catch (error) {
+    if (error instanceof NodeCallError && isRefusal(error)) return null;
+    throw error;
+  }
+}
+
+function isRefusal({ failure }: NodeCallError): boolean {
+  return failure.code === 'reply' || failure.code === 'auth';
 }
 
 /** One answer for all who ask while it is under way or fresh. A failure is not kept. */

@@ -24,6 +24,8 @@ export const LIVE_SETTINGS: ReadonlySet<string> = new Set([
   'hold.maxFailoverMs',
   'hold.minGapMs',
   'hold.dryRun',
+  'writes.wait.replicas',
+  'writes.wait.timeoutMs',
   'retry.sentWrites',
   'limits.pinnedConnections',
   'limits.slowReaderSeconds',

@@ -48,6 +48,10 @@ export function registerScriptCalls(calls: CallServer, options: ScriptCallsOptio
     const { answers } = await calls.broadcast('scripts.find.local', digest, ms);
     return answers.find(({ value }) => typeof value === 'string')?.value ?? null;
   });
+  calls.register('scripts.all', async (_, ms) => {
+    const { answers } = await calls.broadcast('scripts.all.local', null, ms - RETURN_MS);
+    return [...new Set(answers.flatMap(({ value }) => (Array.isArray(value) ? value : [])))];
+  });
   calls.register('scripts.forget', async (_, ms) => {
     const { missing } = await calls.broadcast('scripts.forget.local', null, ms - RETURN_MS);
     // A worker that has gone remembers nothing.

@@ -5,6 +5,7 @@
 
 import type { ControlLog } from './control-log.ts';
 import type { NodeCaller } from './discovery.ts';
+import { canVote } from './failover/decision.ts';
 import { NodeCallError } from './node-client.ts';
 
 export interface NodeSettings {
@@ -14,8 +15,18 @@ export interface NodeSettings {
   readonly requireFullCoverage: boolean | null;
 }
 
+/** What of our own settings and of the cluster's shape decides about a warning. */
+export interface StartUpSituation {
+  /** How long requests of a shard without a primary are held. */
+  readonly holdMs: number;
+  readonly mode: 'observe' | 'assist';
+  readonly takeover: boolean;
+  /** Primaries that own slots. */
+  readonly voters: number;
+}
+
 export interface StartUpWarning {
-  readonly code: 'hold-shorter-than-failover' | 'full-coverage-required';
+  readonly code: 'hold-shorter-than-failover' | 'full-coverage-required' | 'no-majority-possible';
   readonly message: string;
 }
 
@@ -27,19 +38,16 @@ export function failoverTimeMs(nodeTimeoutMs: number): number {
   return Math.round(1.4 * nodeTimeoutMs) + 1000;
 }
 
-/** `holdMs`: how long requests of a shard without a primary are held. */
-export function startUpWarnings(settings: NodeSettings, holdMs: number): StartUpWarning[] {
+export function startUpWarnings(
+  settings: NodeSettings,
+  situation: StartUpSituation,
+): StartUpWarning[] {
   const warnings: StartUpWarning[] = [];
   const { nodeTimeoutMs, requireFullCoverage } = settings;
+  const { holdMs, mode, takeover, voters } = situation;
   if (nodeTimeoutMs !== null && holdMs < failoverTimeMs(nodeTimeoutMs)) {
-    const need = failoverTimeMs(nodeTimeoutMs);
-    warnings.push({
-      code: 'hold-shorter-than-failover',
-      message:
-        `requests are held for ${holdMs} ms, but with cluster-node-timeout ${nodeTimeoutMs} the ` +
-        `cluster needs about ${need} ms to promote a replica: clients will see errors. Set ` +
-        `hold.timeoutMs to at least ${need}, or lower cluster-node-timeout on the nodes (1000 to 2000)`,
-    });
+    const message = holdAdvice(nodeTimeoutMs, holdMs, mode);
+    warnings.push({ code: 'hold-shorter-than-failover', message });
   }
   if (requireFullCoverage === true) {
     warnings.push({
@@ -49,13 +57,32 @@ export function startUpWarnings(settings: NodeSettings, holdMs: number): StartUp
         'commands. Set it to no on all nodes: CONFIG SET cluster-require-full-coverage no',
     });
   }
+  if (!canVote(voters) && !(mode === 'assist' && takeover)) {
+    warnings.push({
+      code: 'no-majority-possible',
+      message:
+        `with ${voters} ${voters === 1 ? 'primary' : 'primaries'} the cluster can elect no ` +
+        'successor of a dead one. Set failover.takeover to true (with failover.mode assist) to ' +
+        'have slotgate promote a replica on proof of death, or give two more primaries a slot each',
+    });
+  }
   return warnings;
+}
+
+function holdAdvice(nodeTimeoutMs: number, holdMs: number, mode: 'observe' | 'assist'): string {
+  const need = failoverTimeMs(nodeTimeoutMs);
+  const whom = mode === 'observe' ? 'a primary' : 'a primary that hangs or is cut off';
+  return (
+    `requests are held for ${holdMs} ms, but with cluster-node-timeout ${nodeTimeoutMs} the ` +
+    `cluster needs about ${need} ms to replace ${whom}: clients will see errors. Set ` +
+    `hold.timeoutMs to at least ${need}, or lower cluster-node-timeout on the nodes (1000 to 2000)`
+  );
 }
 
 /** Asks one node and logs each warning. Returns what was said. */
 export async function warnAtStartUp(
   caller: NodeCaller,
-  holdMs: number,
+  situation: StartUpSituation,
   log: ControlLog,
 ): Promise<StartUpWarning[]> {
   const [timeout, coverage] = await Promise.all([
@@ -67,7 +94,7 @@ export async function warnAtStartUp(
       nodeTimeoutMs: timeout === null || !/^\d+$/.test(timeout) ? null : Number(timeout),
       requireFullCoverage: coverage === null ? null : coverage === 'yes',
     },
-    holdMs,
+    situation,
   );
   for (const { code, message } of warnings) log.warn({ code }, message);
   return warnings;

@@ -71,6 +71,11 @@ export class ReplyStore {
     const chunk = slot.stored;
     if (chunk === null) return;
     slot.stored = null;
+    this.releaseChunk(chunk);
+  }
+
+  /** For a reply that was taken out of its slot. */
+  releaseChunk(chunk: SharedChunk): void {
     if (--chunk.holders > 0) return;
     if (chunk.sealed) this.#pool.give(chunk.slab);
     else chunk.length = 0;

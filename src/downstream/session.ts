@@ -141,6 +141,8 @@ export class Session implements StreamHandler {
   /** Its writes, once replicas serve reads. */
   writeMarks: WriteMarks | null = null;
   readonly readMarks = new ReadMarks();
+  /** Its commands under way are on lanes of writes that wait for replicas. */
+  onDurable = false;
   noEvict = false;
   noTouch = false;
   /** 0 on, 1 off, 2 skip the next reply, 3 skipping this one. */

@@ -116,6 +116,9 @@ export const SCALAR = {
   replicaReads: 53,
   /** Reads that a replica turned away or lost, sent elsewhere. */
   replicaReadsMoved: 54,
+  /** Writes that enough replicas acknowledged in time (writes.wait), and those that too few did. */
+  writesConfirmed: 55,
+  writesUnconfirmed: 56,
 } as const;
 export type ScalarName = keyof typeof SCALAR;
 export type Scalar = (typeof SCALAR)[ScalarName];

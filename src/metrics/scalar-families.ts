@@ -148,6 +148,15 @@ export const SCALAR_FAMILIES: readonly ScalarFamily[] = [
     of: 'uncertainWrites',
   },
   {
+    name: 'slotgate_awaited_writes_total',
+    type: 'counter',
+    help: 'Writes that waited for replicas (writes.wait), by whether enough of them acknowledged in time.',
+    of: {
+      label: 'result',
+      values: { confirmed: 'writesConfirmed', unconfirmed: 'writesUnconfirmed' },
+    },
+  },
+  {
     name: 'slotgate_retries_total',
     type: 'counter',
     help: 'Requests sent again after a lost connection.',

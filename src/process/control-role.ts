@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { CallServer, type WorkerLink } from '../control/calls.ts';
 import { type ConfigCalls, registerConfigCalls } from '../control/config-calls.ts';
 import { Discovery, type SentinelSettings } from '../control/discovery.ts';
-import { ElectionHistory } from '../control/failover/elections.ts';
+import { ElectionHistory, owningShards } from '../control/failover/elections.ts';
 import { Failover } from '../control/failover/failover.ts';
 import type { Health } from '../control/health/health.ts';
 import { registerInstanceCalls } from '../control/instance-calls.ts';
@@ -109,7 +109,6 @@ export class Control {
       health: this.health,
       history: this.#elections,
       settings: options.config.failover,
-      pollMs: options.config.reads.pollMs,
       instanceId: randomUUID(),
       log: options.log,
       now: monotonicNow,
@@ -141,8 +140,10 @@ export class Control {
   }
 
   /** Opens HTTP and begins to look for the cluster. Resolves with the base address. */
-  async start(): Promise<string> {
+  async start(ready?: Promise<unknown>): Promise<string> {
     const { config, log } = this.#options;
+    if (ready !== undefined) this.#discovery.start();
+    await ready;
     const exposition = createExposition({
       totals: () => this.#merge.totals(),
       cluster: () => this.#clusterStatus(),
@@ -170,7 +171,7 @@ export class Control {
         log,
       }),
     });
-    this.#discovery.start();
+    if (ready === undefined) this.#discovery.start();
     return this.#admin.url;
   }
 
@@ -195,7 +196,10 @@ export class Control {
       'the cluster is known',
     );
     if (snapshot.mode !== 'cluster') return;
-    warnAtStartUp(this.#discovery, config.hold.timeoutMs, log).catch((error: unknown) =>
+    const { mode, takeover } = config.failover;
+    const voters = owningShards(snapshot).size;
+    const situation = { holdMs: config.hold.timeoutMs, mode, takeover, voters };
+    warnAtStartUp(this.#discovery, situation, log).catch((error: unknown) =>
       log.warn({ err: error }, 'the nodes would not tell their settings'),
     );
   }

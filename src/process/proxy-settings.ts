@@ -28,6 +28,7 @@ export function proxySettings(input: SettingsInput): ProxySettings {
     },
     hold,
     reads: config.reads,
+    writesWait: config.writes.wait,
     // A value that is brought over is one argument of a RESTORE.
     crossSlot: {
       emulate: config.crossSlot.emulate,

@@ -14,6 +14,8 @@ import {
 import { Worker } from './worker-role.ts';
 
 const REPORT_MS = 1000;
+/** How long a successor waits to be told what the others know. */
+const ADOPT_MS = 1000;
 /** Control that has just started asks for a report at once. */
 export const REPORT_CALL = 'worker.report';
 
@@ -59,6 +61,18 @@ export function workerChild(
     process.disconnect();
     process.exit(0);
   };
+  /** What EVALSHA needs after a failover: those who know it may all be replaced. */
+  const adoptScripts = async (): Promise<void> => {
+    try {
+      const bodies = (await channel.call('scripts.all', null, ADOPT_MS)) as readonly string[];
+      for (const text of bodies) {
+        const body = Buffer.from(text, 'latin1');
+        worker.proxy.scripts.memory.remember(body, 0, body.length);
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'scripts of the other workers are not known here');
+    }
+  };
   const onControl = (body: ControlToWorker): void => {
     if (body.kind === 'snapshot') for (const listener of listeners) listener(body.snapshot);
     else if (body.kind === 'call') void channel.onCall(body);
@@ -72,7 +86,10 @@ export function workerChild(
       else if (message.kind === 'stop') void end(0);
     },
     start: async () => {
-      if (isSuccessor) await known;
+      if (isSuccessor) {
+        await known;
+        await adoptScripts();
+      }
       tell({ kind: 'listening', address: await worker.listen() });
       report();
       setInterval(report, REPORT_MS).unref();

@@ -35,6 +35,7 @@ export interface ProxyCore {
   readonly lanes: LaneSet;
   readonly retries: Retries;
   readonly nodeHolds: { tick(now: number): void };
+  readonly durable: DurableKeeping;
   readonly reads: ReadKeeping;
   readonly scripts: ScriptKeeping;
   readonly pubsub: { tick(now: number): void };
@@ -47,17 +48,24 @@ export interface ProxyCore {
   readonly blocking: { onRoutingChange(): void };
   readonly watches: {
     onProtocol(session: Session): void;
+    onDatabase(session: Session): void;
     onTrouble(session: Session | null, lane: Lane<Request>): void;
   };
   readonly pins: {
     readonly lent: number;
     readonly refusal: string;
     take(node: RouteNode, kind: number): Lane<Request> | null;
-    give(lane: Lane<Request>): void;
+    give(lane: Lane<Request>, mayLendAgain?: boolean): void;
     trim(now: number): void;
   };
   /** A client inside the worker, for commands of several steps. */
-  innerClient(protocol: 2 | 3): InnerClient;
+  innerClient(protocol: 2 | 3, database?: number): InnerClient;
+  readonly databases: {
+    readonly isOn: boolean;
+    select(session: Session, id: number, args: readonly Buffer[]): boolean;
+    enter(session: Session, index: number): void;
+    trim(now: number): void;
+  };
   readonly sessions: readonly Session[];
   readonly keys: KeyPositions;
   /** Lowest slot of each shard: what stands for the shard where a command has no key. */
@@ -108,6 +116,27 @@ export interface ReadKeeping {
 /** In place of a slot. */
 export const ANY_KEY = -1;
 
+/** Writes that wait for replicas; see proxy/durable/. */
+export interface DurableKeeping {
+  readonly isOn: boolean;
+  /** How long a durable lane may rightly be silent. */
+  readonly silenceMs: number;
+  /** The kind of lane for the command that the session is at. */
+  kindFor(session: Session): number;
+  /** False: it has to wait for the session's commands under way, which use another lane. */
+  mayJoin(session: Session): boolean;
+  /** A reply that is no error; still on its lane. True when it is kept until replicas have the write. */
+  keep(request: Request, lane: Lane<Request>, buf: Slab, start: number, end: number): boolean;
+  /** The same for one that comes in parts. */
+  keepPart(
+    request: Request,
+    lane: Lane<Request>,
+    part: { readonly buf: Slab; readonly start: number; readonly end: number },
+    last: boolean,
+  ): boolean;
+  tick(now: number): void;
+}
+
 /** Where a command goes. */
 export interface Dispatch {
   send(
@@ -154,6 +183,8 @@ export interface Answers {
   deliver(request: Request, buf: Slab, start: number, end: number, isError: boolean): void;
   /** Answers a request with an error line; a part reports it to its parent. */
   answerError(request: Request, text: string): void;
+  /** A whole reply of a node, for whoever waits for it. */
+  settle(request: Request, buf: Slab, start: number, end: number, isError: boolean): void;
   /** The whole reply of a part; its parent is answered when all parts have theirs. */
   onPart(part: Request, buf: Slab, start: number, end: number): void;
 }

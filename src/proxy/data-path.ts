@@ -19,6 +19,7 @@ import { type Slab, SlabPool } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { RequestFrame } from '../resp/request-framer.ts';
+import { LANE_KIND, withDatabase, withProtocol } from '../route/lane-kind.ts';
 import { NO_NODE, Routing } from '../route/routing.ts';
 import type { ReadPlan } from '../topology/read-plan.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
@@ -27,7 +28,10 @@ import { DOUBT, type Lane, type LaneEvents } from '../upstream/lane.ts';
 import { Blocking } from './blocking/blocking.ts';
 import { Pins } from './blocking/pins.ts';
 import type { ProxyCore } from './core.ts';
+import { Databases } from './databases.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { confirmFlow } from './durable/confirm-flow.ts';
+import { DurableWrites } from './durable/durable-writes.ts';
 import { Flows } from './flows/flows.ts';
 import { InnerClient } from './flows/inner-client.ts';
 import { NodeHolds } from './hold/node-holds.ts';
@@ -87,6 +91,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly lanes: LaneSet;
   readonly retries: Retries;
   readonly nodeHolds: NodeHolds;
+  readonly durable: DurableWrites;
   readonly sessions: Session[] = [];
   readonly keys = new KeyPositions();
   readonly scripts: Scripts;
@@ -106,6 +111,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly reads: Reads;
   readonly pins: Pins;
   readonly flows: Flows;
+  readonly databases: Databases;
   readonly blocking: Blocking;
   readonly transactions: Transactions;
   readonly watches: Watches;
@@ -145,7 +151,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       replyHighWater: settings.replyHighWater,
       replyHardLimit: settings.replyHardLimit,
     };
-    this.turn = new Turn(deps.runtime);
+    this.turn = new Turn(deps.runtime, (lane) => this.durable.beforeFlush(lane));
     this.lanes = new LaneSet(settings.lanes, {
       transport: deps.transport,
       runtime: deps.runtime,
@@ -180,6 +186,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       upstreamAt: (address) => this.#upstreamAt(address),
       onEnd: () => this.turn.later(this.retries),
     });
+    this.durable = new DurableWrites(this);
     this.reads = new Reads(this);
     this.scripts = new Scripts(this);
     this.pubsub = new PubSub(this);
@@ -190,7 +197,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.#locals = new LocalCommands(this, this.#services());
     this.slowReaders = new SlowReaders(this);
     this.pins = new Pins(this);
-    this.flows = new Flows(this);
+    this.flows = new Flows(this, confirmFlow);
+    this.databases = new Databases(this, this.flows);
     this.blocking = new Blocking(this, this.pins, this.flows);
     this.transactions = new Transactions(this, this.pins, this.#locals);
     this.watches = this.transactions.watches;
@@ -230,7 +238,9 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   #isInDoubt(session: Session, slot: number, isRead: boolean): boolean {
     const upstream =
       slot < 0 ? undefined : this.lanes.upstreams[this.routing.owner[slot] as number];
-    const lane = upstream?.current[session.laneKind] ?? null;
+    const isDurable = this.durable.isOn && !isRead;
+    const kind = isDurable ? session.laneKind | LANE_KIND.durable : session.laneKind;
+    const lane = upstream?.current[kind] ?? null;
     return lane === null || (lane.doubt & (isRead ? DOUBT.reads : DOUBT.writes)) !== 0;
   }
 
@@ -259,11 +269,11 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     return session;
   }
 
-  innerClient(protocol: 2 | 3): InnerClient {
+  innerClient(protocol: 2 | 3, database = 0): InnerClient {
     return new InnerClient(this.runtime, (stream) => {
       const session = new Session(0, stream, this, this.time);
       session.isInner = true;
-      session.protocol = protocol;
+      session.laneKind = withDatabase(withProtocol(0, protocol), database);
       this.#innerClients++;
       return session;
     });
@@ -394,6 +404,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       this.pins.onLaneClosed(lane);
       this.watches.onLaneClosed(lane);
     }
+    this.durable.onLaneClosed(lane, address, code);
     this.#losses.onLaneClosed(lane, address, code);
     if (upstream !== undefined) this.slowReaders.onLaneClosed(lane);
     this.lanes.redial(this.time);
@@ -446,7 +457,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       request.special?.onAbandoned?.(request);
       request.session = null;
       request.inSession = false;
-      this.store.release(request);
+      // What it has popped may have to go back.
+      if (!request.kept) this.store.release(request);
       this.requests.give(request);
     }
     this.slowReaders.onDrained(session);
@@ -509,12 +521,14 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     });
     this.dispatch.onTable();
     this.reads.onSettings();
+    this.durable.onSettings();
   }
 
   /** The servers' own table: commands of modules, and flags as these servers see them. */
   learnCommands(infos: readonly CommandInfo[]): void {
     this.table = CommandTable.fromInfos(infos);
     this.dispatch.onTable();
+    this.durable.onTable();
     for (const name of this.table.names) this.metrics.learnCommand(name);
   }
 

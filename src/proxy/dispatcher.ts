@@ -286,7 +286,7 @@ export class Dispatcher implements Dispatch {
 
   /** `onReplica`: a replica may serve it as well. */
   laneFor(session: Session, slot: number, onReplica = false): Lane<Request> | null {
-    const { routing, lanes, reads, time } = this.#proxy;
+    const { durable, routing, lanes, reads, time } = this.#proxy;
     if (onReplica) {
       const replica = reads.laneFor(session, slot);
       if (replica !== null) return replica;
@@ -298,17 +298,23 @@ export class Dispatcher implements Dispatch {
       const watching = this.#transactions.watches.laneFor(session, node);
       if (watching !== null) return watching;
     }
-    return lanes.lane(node, session.laneKind, time);
+    const isDurable = durable.isOn || session.onDurable;
+    return lanes.lane(node, isDurable ? durable.kindFor(session) : session.laneKind, time);
   }
 
   /** The barrier: false sets the stall bit, and the command waits until all before it are answered. */
   mayUseSlot(session: Session, slot: number, multiKey: boolean, isRead = false): boolean {
-    const { routing, reads } = this.#proxy;
+    const { durable, routing, reads } = this.#proxy;
     if (session.pending === 0) {
       session.routeEpoch = routing.epoch;
+      session.onDurable = false;
       return true;
     }
     if (!isRead && !reads.mayWrite(session, slot)) return false;
+    if (durable.isOn && !durable.mayJoin(session)) {
+      session.gate |= GATE.barrier;
+      return false;
+    }
     if (session.routeEpoch !== routing.epoch) {
       if ((routing.slotChangedAt[slot] as number) > session.routeEpoch) {
         session.gate |= GATE.barrier;

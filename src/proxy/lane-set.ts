@@ -187,6 +187,12 @@ export class LaneSet {
     else this.#metrics.nodeConnectFailed(upstream.metricsRow);
     if (code === 'EDESYNC') this.#metrics.increment(SCALAR.desyncAlarms);
     if (code === 'EIDLE' || !wasCurrent) return upstream;
+    if (code === 'EDATABASE') {
+      // The node is well, it only has fewer databases than the one before: not dialled in a loop.
+      upstream.lastError = code;
+      upstream.retryAt = now + RETRY_MAX_MS;
+      return upstream;
+    }
     upstream.failures++;
     upstream.lastError = code;
     upstream.failedKind = kind;

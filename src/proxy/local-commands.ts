@@ -53,6 +53,9 @@ export class LocalCommands {
       session.gate |= GATE.barrier;
       return false;
     }
+    if (name === 'select' && proxy.databases.isOn) {
+      return proxy.databases.select(session, id, argumentsOf(buf, frame));
+    }
     const handler = this.#handlers[id];
     if (handler === undefined) return this.refuse(session, id, table.kind[id] as number, buf);
     const args = argumentsOf(buf, frame);

@@ -169,6 +169,7 @@ export class Redirects {
     const asking = request.askNode >= 0;
     request.askNode = -1;
     request.formerLane = null;
+    request.awaits = false;
     request.lane = lane;
     const { special } = request;
     const other = special?.resendBytes?.() ?? null;

@@ -40,12 +40,14 @@ export class Replies implements Answers {
     const lane = request.lane as Lane<Request>;
     if (lane.doubt !== 0) this.#settleDoubt(lane, request);
     proxy.retries.onServed(request);
+    const { durable } = proxy;
+    const isKept = durable.isOn && !isError && durable.keep(request, lane, buf, start, end);
     this.#leave(request, lane);
     proxy.metrics.observeShard(
       proxy.routing.shardOf[request.slot] as number,
       (proxy.time - request.queuedAt) * 1000,
     );
-    this.#settle(request, buf, start, end, isError);
+    if (!isKept) this.settle(request, buf, start, end, isError);
   }
 
   /** True when the error reply has been dealt with. */
@@ -56,7 +58,7 @@ export class Replies implements Answers {
     const verdict = special.onError(line);
     if (typeof verdict !== 'string') {
       this.#leave(request, request.lane as Lane<Request>);
-      this.#settle(request, verdict, 0, verdict.length, false);
+      this.settle(request, verdict, 0, verdict.length, false);
       return true;
     }
     const acted = asLine(verdict);
@@ -65,7 +67,7 @@ export class Replies implements Answers {
 
   /** A reply instead of the one that will not come any more. */
   answerInstead(request: Request, reply: Slab): void {
-    this.#settle(request, reply, 0, reply.length, false);
+    this.settle(request, reply, 0, reply.length, false);
   }
 
   #leave(request: Request, lane: Lane<Request>): void {
@@ -75,7 +77,7 @@ export class Replies implements Answers {
     if (lane.options.pinned) this.#pins.onReply(lane);
   }
 
-  #settle(request: Request, buf: Slab, start: number, end: number, isError: boolean): void {
+  settle(request: Request, buf: Slab, start: number, end: number, isError: boolean): void {
     const proxy = this.#proxy;
     if (request.parkedAt !== 0) proxy.retries.settle(request, SCALAR.heldDrained);
     if (request.parent !== null) {
@@ -127,12 +129,15 @@ export class Replies implements Answers {
   ): void {
     const proxy = this.#proxy;
     const session = request.session;
+    const { durable } = proxy;
+    const isKept = durable.isOn && durable.keepPart(request, lane, { buf, start, end }, last);
     if (last) {
       if (lane.doubt !== 0) this.#settleDoubt(lane, request);
       proxy.retries.onServed(request);
       this.#leave(request, lane);
-      if (request.parkedAt !== 0) proxy.retries.settle(request, SCALAR.heldDrained);
+      if (!isKept && request.parkedAt !== 0) proxy.retries.settle(request, SCALAR.heldDrained);
     }
+    if (isKept) return;
     if (request.parent !== null) {
       proxy.store.extend(request, buf, start, end);
       if (last) this.partDone(request);

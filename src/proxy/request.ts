@@ -13,6 +13,7 @@ import type { Session } from '../downstream/session.ts';
 import type { SharedChunk, Slab } from '../lib/slab.ts';
 import type { RouteNode } from '../route/routing.ts';
 import type { Lane, LaneEntry } from '../upstream/lane.ts';
+import { saysApplied } from './durable/texts.ts';
 import { isUncertain } from './error-replies.ts';
 import type { ShardHold } from './hold/shard-hold.ts';
 
@@ -102,6 +103,11 @@ export class Request implements LaneEntry<Request>, ReplySlot {
   overtaken = false;
   attempts = 0;
   deaths = 0;
+  // Writes that wait for replicas.
+  /** A WAIT follows it on its lane. */
+  awaits = false;
+  /** Its reply is kept until replicas have the write; it is in no lane any more. */
+  kept = false;
   // Reads over replicas.
   /** It, or a part of it, was sent to a replica. */
   onReplica = false;
@@ -129,6 +135,8 @@ export class Request implements LaneEntry<Request>, ReplySlot {
     this.streamed = false;
     this.answered = false;
     this.formerLane = null;
+    this.awaits = false;
+    this.kept = false;
     this.parked = false;
     this.parkedAt = 0;
     this.hold = null;
@@ -166,6 +174,7 @@ export class RequestPool {
     if (request.inSession || request.lane !== null || request.parked || request.parent !== null) {
       return;
     }
+    if (request.kept) return;
     if (request.gathering !== null && request.gathering.outstanding > 0) return;
     // Given twice, it would serve two commands at once and mix up their replies.
     if (request.isFree) throw new Error('a request was recycled twice');
@@ -203,16 +212,21 @@ export class Gathering {
     this.judged = judged;
   }
 
-  /** A part that failed, or null; one that may have been applied comes before those that were not. */
+  /**
+   * A part that failed, or null; one that may have been applied comes before those that were not, and
+   * last of all those that are applied but too few replicas have.
+   */
   failed(): Request | null {
     let failed: Request | null = null;
+    let applied: Request | null = null;
     for (const [i, part] of this.parts.entries()) {
       const chunk = part.stored;
       if (i >= this.judged || chunk === null || chunk.slab[part.storedStart] !== 45) continue;
       if (isUncertain(chunk.slab, part.storedStart)) return part;
-      failed ??= part;
+      if (saysApplied(chunk.slab, part.storedStart)) applied ??= part;
+      else failed ??= part;
     }
-    return failed;
+    return failed ?? applied;
   }
 
   /** Error line without '-' and CRLF for a failed part. */
@@ -226,11 +240,16 @@ export class Gathering {
     if (this.placeOf !== null && parts.every((part) => saysTheSame(part, failed))) return text;
     let applied = 0;
     for (const part of parts) {
-      if (part.stored !== null && part.stored.slab[part.storedStart] !== 45) applied++;
+      if (isApplied(part)) applied++;
     }
     const where = this.placeOf === null ? '' : ` at ${this.placeOf(failed)}`;
     return `${text}${where} (${applied} of ${parts.length} parts were applied)`;
   }
+}
+
+function isApplied({ stored, storedStart }: Request): boolean {
+  if (stored === null) return false;
+  return stored.slab[storedStart] !== 45 || saysApplied(stored.slab, storedStart);
 }
 
 /** All refused with the same words: as on one server, and nothing was done. */

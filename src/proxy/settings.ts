@@ -25,6 +25,12 @@ export interface ReadSettings extends ReadRules {
   readonly pollMs: number;
 }
 
+export interface WaitSettings {
+  /** That must have a write before it is acknowledged; 0: none. */
+  readonly replicas: number;
+  readonly timeoutMs: number;
+}
+
 export interface CrossSlotSettings {
   /** Some commands over several slots run in steps; otherwise they are refused. */
   readonly emulate: boolean;
@@ -36,6 +42,7 @@ export interface ProxySettings {
   readonly lanes: LaneSettings;
   readonly hold: HoldSettings;
   readonly reads: ReadSettings;
+  readonly writesWait: WaitSettings;
   readonly crossSlot: CrossSlotSettings;
   readonly local: LocalSettings;
   readonly request: FrameLimits;

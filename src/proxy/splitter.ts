@@ -222,6 +222,7 @@ export class Splitter {
     for (let key = 0; key < keys; key++) {
       const end = this.#encodeKey(frame, chunk.slab, key, step);
       if (key === 0 && parent !== request) {
+        request.awaits = false;
         request.lane = lane;
         lane.enqueue(request, this.#scratch, 0, end, false, proxy.time);
         continue;

@@ -4,6 +4,7 @@
  */
 
 import type { Session } from '../downstream/session.ts';
+import { LANE_KIND } from '../route/lane-kind.ts';
 import type { Runtime } from '../transport/transport.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { Request } from './request.ts';
@@ -18,10 +19,13 @@ export class Turn {
   #spareSessions: Session[] = [];
   #retries: Retries | null = null;
   readonly #runtime: Runtime;
+  readonly #beforeFlush: (lane: Lane<Request>) => void;
   readonly #end = (): void => this.#onEnd();
 
-  constructor(runtime: Runtime) {
+  /** `beforeFlush`: a durable lane is about to be written. */
+  constructor(runtime: Runtime, beforeFlush: (lane: Lane<Request>) => void) {
     this.#runtime = runtime;
+    this.#beforeFlush = beforeFlush;
   }
 
   laneDirty(lane: Lane<Request>): void {
@@ -60,7 +64,10 @@ export class Turn {
     if (this.#runnable.length > 0) this.#runBacklogs();
     const lanes = this.#lanes;
     this.#lanes = this.#spareLanes;
-    for (const lane of lanes) lane.flush();
+    for (const lane of lanes) {
+      if ((lane.options.kind & LANE_KIND.durable) !== 0) this.#beforeFlush(lane);
+      lane.flush();
+    }
     lanes.length = 0;
     this.#spareLanes = lanes;
     const sessions = this.#sessions;

@@ -7,6 +7,7 @@ import { GATE, type Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import { encodeRequest } from '../resp/request-framer.ts';
+import { LANE_KIND } from '../route/lane-kind.ts';
 import type { ByteStream, ClientStreamHandler } from '../transport/transport.ts';
 import type { Credentials } from '../upstream/handshake.ts';
 import { LANE, type Lane } from '../upstream/lane.ts';
@@ -63,6 +64,7 @@ export class Upkeep {
     }
     proxy.pubsub.tick(proxy.time);
     proxy.nodeHolds.tick(proxy.time);
+    proxy.durable.tick(proxy.time);
     proxy.turn.later(proxy.retries);
   }
 
@@ -125,7 +127,7 @@ export class Upkeep {
    * fresh connection is answered at once, and the old one stays silent, is it given up.
    */
   #watch(lane: Lane<Request>, heartbeat: Request, upstream: Upstream): void {
-    const { time, settings } = this.#proxy;
+    const { durable, time, settings } = this.#proxy;
     const provenAt = this.#provenAt.get(lane) ?? 0;
     if (provenAt > lane.readAt) {
       if (time - provenAt >= GRACE_MS) lane.destroy('ESILENT');
@@ -135,7 +137,10 @@ export class Upkeep {
     const patience = lane.wasSent(heartbeat)
       ? settings.heartbeatMs * SILENT_HEARTBEATS
       : SILENT_WRITE_MS;
-    if (time - since > patience) this.#probe(lane, upstream);
+    // WAIT blocks its connection, and rightly.
+    const isDurable = (lane.options.kind & LANE_KIND.durable) !== 0;
+    const silence = isDurable ? durable.silenceMs : 0;
+    if (time - since > patience + silence) this.#probe(lane, upstream);
   }
 
   #probe(lane: Lane<Request>, upstream: Upstream): void {
@@ -177,6 +182,7 @@ export class Upkeep {
     proxy.slowReaders.check(now);
     proxy.splits.trim();
     proxy.pins.trim(now);
+    proxy.databases.trim(now);
     const idle = proxy.settings.idleTimeout * 1000;
     for (const session of [...proxy.sessions]) {
       const quiet = now - Math.max(session.lastActiveAt, session.lastDrainAt);

@@ -14,7 +14,11 @@ import { Prng } from '../support/sim/prng.ts';
 
 const SHARDS = 2;
 const CLIENTS = 30;
-const READS = extent(6000, 100_000);
+const READS = extent(5000, 60_000);
+/** Less than replicas lag at times. */
+const STALENESS_MAX_MS = 300;
+/** Between the choice of a replica and its execution of the read. */
+const SLACK_MS = 50;
 const WHOLE_MS = 5 * 60_000;
 /** Below this the replicas did not serve enough to tell anything. */
 const REPLICA_SHARE_MIN = 0.02;
@@ -38,7 +42,12 @@ async function play(
   isEnough: (report: OwnWritesReport) => boolean,
 ): Promise<Outcome> {
   const slotgate = await startProxyProcess({
-    reads: { weights: { primary: 0, replica: 100 }, consistency, pollMs: '50ms' },
+    reads: {
+      weights: { primary: 0, replica: 100 },
+      consistency,
+      pollMs: '50ms',
+      maxStalenessMs: STALENESS_MAX_MS,
+    },
     failover: { mode: 'observe' },
     cluster: { seeds: cluster.seeds },
   });
@@ -57,9 +66,9 @@ async function play(
     const all = served.reduce((sum, calls) => sum + calls, 0);
     const byReplicas = served.slice(SHARDS).reduce((sum, calls) => sum + calls, 0);
     say(
-      `${consistency}: ${report.reads} reads, ${report.writes} writes, ${report.misses} misses, ` +
+      `${consistency}: ${report.reads} reads, ${report.writes} writes, ${report.misses} misses (${report.early} early), ` +
         `${((byReplicas / all) * 100).toFixed(1)} % of the GETs by replicas; ` +
-        `${lag.pauses} pauses, ${lag.stops} stops of replicas`,
+        `the oldest write missed ${Math.round(report.stalestMs)} ms; ${lag.pauses} pauses, ${lag.stops} stops of replicas`,
     );
     return { report, replicaShare: byReplicas / all };
   } finally {
@@ -81,11 +90,14 @@ describe('a client reads its own keys back while replicas lag', () => {
   );
 
   it(
-    'eventual: some do, so the test can fail',
+    'eventual: some do, so the test can fail, but none beyond maxStalenessMs',
     async () => {
-      const { report } = await play('eventual', ({ misses }) => misses >= 20);
+      const { report } = await play('eventual', ({ misses, reads }) => {
+        return misses >= 20 && reads >= READS / 2;
+      });
       expect(Object.fromEntries(report.errors)).toEqual({});
       expect([...report.missesBy.keys()]).toContain('GET');
+      expect(report.stalestMs).toBeLessThan(STALENESS_MAX_MS + SLACK_MS);
     },
     WHOLE_MS,
   );

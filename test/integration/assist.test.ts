@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import type { Logger } from '../../src/lib/log.ts';
-import { readFields } from '../../src/local/cluster-view.ts';
+import { readFields, readView } from '../../src/local/cluster-view.ts';
 import type { LocalCluster } from '../../src/local/local-cluster.ts';
 import type { LocalNode } from '../../src/local/options.ts';
 import {
@@ -68,16 +68,18 @@ class Watched {
     return refused.get(`{reason="${reason}"}`) ?? 0;
   }
 
-  /** Waits until every primary's offset is known here, and whether it persists. */
+  /** Waits until the offsets that all nodes have now are known here. */
   async settled(cluster: LocalCluster): Promise<void> {
-    const asked = async (node: LocalNode, command: string): Promise<number> =>
-      (await calls(cluster, node)).get(command) ?? 0;
     const alive = cluster.nodes.filter(({ pid }) => pid !== 0);
-    const before = await Promise.all(alive.map((node) => asked(node, 'info')));
-    await until('all nodes were asked', async () => {
-      const now = await Promise.all(alive.map((node) => asked(node, 'info')));
-      return now.every((count, at) => count >= (before[at] ?? 0) + 4);
-    });
+    await Promise.all(alive.map((node) => this.settledOn(cluster, node)));
+  }
+
+  /** Some questions are our own, and several instances ask. */
+  async settledOn(cluster: LocalCluster, node: LocalNode): Promise<void> {
+    const asked = async (): Promise<number> => (await calls(cluster, node)).get('info') ?? 0;
+    const before = await asked();
+    let own = 0;
+    await until('the node was asked', async () => (await asked()) - before - ++own > 3);
   }
 
   close(): Promise<void> {
@@ -100,12 +102,13 @@ async function calls(cluster: LocalCluster, node: LocalNode): Promise<Map<string
 
 /** CLUSTER FAILOVER of whatever kind, received by all nodes that live. */
 async function failoverOrders(cluster: LocalCluster): Promise<number> {
-  let total = 0;
-  for (const node of cluster.nodes) {
-    if (node.pid === 0) continue;
-    total += (await calls(cluster, node)).get('cluster|failover') ?? 0;
-  }
-  return total;
+  const alive = cluster.nodes.filter(({ pid }) => pid !== 0);
+  const counts = await Promise.all(alive.map((node) => ordersOn(cluster, node)));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+async function ordersOn(cluster: LocalCluster, node: LocalNode): Promise<number> {
+  return (await calls(cluster, node)).get('cluster|failover') ?? 0;
 }
 
 function electionsWon(cluster: LocalCluster): number {
@@ -223,7 +226,7 @@ describe('three shards with two replicas each', () => {
     expect(order).toMatchObject({
       primary: `127.0.0.1:${primary.port}`,
       candidate: `127.0.0.1:${owner.port}`,
-      votersReachable: 2,
+      voters: { total: 3, reachable: 2, aware: 2 },
       lagBytes: 0,
     });
     const refusal = expect.objectContaining({ code: 'ECONNREFUSED' });
@@ -231,36 +234,183 @@ describe('three shards with two replicas each', () => {
     await cluster.restart(primary);
     await becomes(cluster, primary, 'slave');
   });
+});
 
-  it('one that was elected a moment ago is passed over, and then nobody is promoted', async () => {
+describe('elections in a row on one shard', () => {
+  let cluster: LocalCluster;
+  let gate: Watched;
+
+  beforeAll(async () => {
+    cluster = await startTestCluster({ shards: 3, replicas: 2, nodeTimeoutMs: 10_000 });
+    gate = await Watched.start(cluster);
+    await gate.settled(cluster);
+  });
+
+  afterAll(async () => {
+    await gate?.close();
+    await cluster?.stop();
+  });
+
+  /** All other primaries have heard whom it follows: else they would not vote for it. */
+  async function isKnown(replica: LocalNode, primary: LocalNode): Promise<void> {
+    const voters = [await primaryOf(cluster, 0), await primaryOf(cluster, 1)];
+    await until(`${replica.port} is known to follow ${primary.port}`, async () => {
+      const views = await Promise.all(voters.map((voter) => onNode(cluster, voter, readView)));
+      return views.every((view) => {
+        return view.find(({ id }) => id === replica.id)?.primaryId === primary.id;
+      });
+    });
+  }
+
+  async function isTold(node: LocalNode): Promise<LoggedLine> {
+    const told = ({ msg, to }: LoggedLine): boolean =>
+      msg === 'a shard has a new primary' && to === `127.0.0.1:${node.port}`;
+    await until(`slotgate tells of ${node.port}`, () => gate.lines.some(told));
+    return gate.lines.find(told) as LoggedLine;
+  }
+
+  it('pass over one that was elected a moment ago, and end when nobody else is left', async () => {
     const first = await primaryOf(cluster, 2);
-    await replicasCaughtUp(cluster, first);
     const [second, third] = (await replicasOf(cluster, first)) as [LocalNode, LocalNode];
-    const known = (node: LocalNode): Promise<void> =>
-      until(`slotgate knows ${node.port}`, () =>
-        gates.every(({ lines }) => lines.some((line) => line.to === `127.0.0.1:${node.port}`)),
-      );
+    let primary = first;
     for (const next of [second, third]) {
+      await replicasCaughtUp(cluster, primary);
+      await isKnown(next, primary);
       await onNode(cluster, next, (client) => client.call('CLUSTER', 'FAILOVER'));
       await becomes(cluster, next, 'master');
-      await known(next);
-      await replicasCaughtUp(cluster, next);
-      await until('it lists both', async () => (await replicasOf(cluster, next)).length === 2);
+      expect((await isTold(next)).kind).toBe('observed');
+      primary = next;
+      await until('it has both', async () => (await replicasOf(cluster, next)).length === 2);
     }
+    await replicasCaughtUp(cluster, third);
+    await isKnown(first, third);
     await gate.settled(cluster);
     await cluster.kill(third, 'SIGKILL');
-    await becomes(cluster, first, 'master');
-    await known(first);
-    const orders = await failoverOrders(cluster);
-    await until('it is listed', async () => (await replicasOf(cluster, first)).length > 0);
+    // Both have all its data, and the second was elected lately.
+    expect(await isTold(first)).toMatchObject({ kind: 'assist' });
+    await until('it has a replica', async () => (await replicasOf(cluster, first)).length > 0);
     await replicasCaughtUp(cluster, first);
+    const orders = await ordersOn(cluster, second);
+    await gate.settled(cluster);
     await cluster.kill(first, 'SIGKILL');
-    const reasons = ['recently-elected', 'recently-deposed'];
-    await until('it is refused', () =>
-      gates.every(({ lines }) => lines.some(({ reason }) => reasons.includes(String(reason)))),
-    );
+    // It was deposed a moment ago by the first switch: nobody would vote.
+    await until('it is refused', () => {
+      return gate.lines.some(({ reason }) => reason === 'recently-deposed');
+    });
+    expect(await ordersOn(cluster, second)).toBe(orders);
+    expect(await gate.refused('recently-deposed')).toBeGreaterThan(0);
+  });
+});
+
+describe('nodes that persist', () => {
+  let cluster: LocalCluster;
+  let gate: Watched;
+
+  beforeAll(async () => {
+    cluster = await startTestCluster({
+      shards: 3,
+      replicas: 1,
+      nodeTimeoutMs: NODE_TIMEOUT_MS,
+      extraConfig: { appendonly: 'yes' },
+    });
+    gate = await Watched.start(cluster, { failover: { maxReplicaLagBytes: '1mb' } });
+    await gate.settled(cluster);
+  });
+
+  afterAll(async () => {
+    await gate?.close();
+    await cluster?.stop();
+  });
+
+  it('a primary that is back within the time to confirm is left alone', async () => {
+    const primary = await primaryOf(cluster, 0);
+    const writers = await writersOn(gate, 0);
+    writers.restartGap();
+    await cluster.kill(primary, 'SIGKILL');
+    await until('slotgate looks', () => {
+      return gate.lines.some(({ evidence }) => evidence === 'refused');
+    });
+    await cluster.restart(primary);
+    await writers.progress(50);
+    await writers.stop();
+    expect(writers.errors).toEqual(new Map());
+    expect((await primaryOf(cluster, 0)).port).toBe(primary.port);
+    expect(await failoverOrders(cluster)).toBe(0);
+    const answered = await gate.metric('slotgate_failover_refused_total{reason="answers"}');
+    expect([...answered.values()]).toEqual([1]);
+  });
+
+  it('one that does not come back is replaced after that time', async () => {
+    const primary = await primaryOf(cluster, 1);
+    await replicasCaughtUp(cluster, primary);
+    const writers = await writersOn(gate, 1);
+    writers.restartGap();
+    await cluster.kill(primary, 'SIGKILL');
+    await writers.progress(50);
+    await writers.stop();
+    expect(writers.errors).toEqual(new Map());
+    expect(writers.longestGapMs).toBeGreaterThan(900);
+    expect(writers.longestGapMs).toBeLessThan(1000 + GAP_MAX_MS);
+    await cluster.restart(primary);
+  });
+
+  it('a replica that is too far behind is not promoted', async () => {
+    const primary = await primaryOf(cluster, 2);
+    const [replica] = (await replicasOf(cluster, primary)) as [LocalNode];
+    await replicasCaughtUp(cluster, primary);
+    await gate.settled(cluster);
+    const orders = await failoverOrders(cluster);
+    await cluster.kill(replica, 'SIGSTOP');
+    await onNode(cluster, primary, async (client) => {
+      const key = `{${tagOfSlot(slotOf(2))}}`;
+      const value = Buffer.alloc(1024 * 1024, 'x');
+      // More than the sockets in between take.
+      await Promise.all(Array.from({ length: 60 }, () => client.call('SET', key, value)));
+    });
+    await gate.settledOn(cluster, primary);
+    await cluster.kill(primary, 'SIGKILL');
+    await cluster.kill(replica, 'SIGCONT');
+    await until('it is refused', () => {
+      return gate.lines.some(({ reason }) => reason === 'too-far-behind');
+    });
     expect(await failoverOrders(cluster)).toBe(orders);
-    await cluster.restart(first);
-    await cluster.restart(third);
+    expect(await gate.refused('too-far-behind')).toBeGreaterThan(0);
+    const line = gate.lines.find(({ reason }) => reason === 'too-far-behind');
+    expect(line?.rejected).toEqual([
+      expect.objectContaining({ node: `127.0.0.1:${replica.port}`, unfit: 'too-far-behind' }),
+    ]);
+  });
+});
+
+describe('one shard', () => {
+  it.each([true, false])('with failover.takeover %s', async (takeover) => {
+    const options = { shards: 1, replicas: 1, nodeTimeoutMs: NODE_TIMEOUT_MS };
+    const cluster = await startTestCluster(options);
+    const gate = await Watched.start(cluster, { failover: { takeover } });
+    try {
+      await gate.settled(cluster);
+      const primary = await primaryOf(cluster, 0);
+      await replicasCaughtUp(cluster, primary);
+      const writers = await writersOn(gate, 0);
+      writers.restartGap();
+      await cluster.kill(primary, 'SIGKILL');
+      if (!takeover) {
+        const reason = 'takeover-not-allowed';
+        await until('it is refused', () => gate.lines.some((line) => line.reason === reason));
+        expect(await failoverOrders(cluster)).toBe(0);
+        await cluster.restart(primary);
+      }
+      await writers.progress(50);
+      await writers.stop();
+      expect(writers.errors).toEqual(new Map());
+      if (!takeover) return;
+      expect(writers.longestGapMs).toBeLessThan(GAP_MAX_MS);
+      const promoted = '{shard="0",kind="takeover",outcome="promoted"}';
+      const totals = await gate.metric('slotgate_failover_total');
+      expect(totals.get(promoted)).toBe(1);
+    } finally {
+      await gate.close();
+      await cluster.stop();
+    }
   });
 });

@@ -109,7 +109,11 @@ describe('a running cluster', () => {
   it('tells its commands and its settings', async () => {
     const commands = await fetchCommands(discovery);
     expect(commands?.length).toBeGreaterThan(150);
-    const warnings = await warnAtStartUp(discovery, 100, recordedLog().log);
+    const warnings = await warnAtStartUp(
+      discovery,
+      { holdMs: 100, mode: 'observe', takeover: false, voters: 3 },
+      recordedLog().log,
+    );
     expect(warnings.map(({ code }) => code)).toContain('hold-shorter-than-failover');
   });
 

@@ -1,4 +1,4 @@
-/** Nodes that fail in the ways that nodes fail: each is told apart, and replicas are placed in time. */
+/** Nodes that fail in the ways that nodes fail: each is told apart. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -7,19 +7,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ConfigInput } from '../../src/config/schema.ts';
-import { RAMP_STEPS } from '../../src/control/reads/ramp.ts';
-import type { RespClient } from '../../src/lib/resp-client.ts';
-import type { LocalCluster } from '../../src/local/local-cluster.ts';
-import type { LocalNode } from '../../src/local/options.ts';
+import { connectResp, type RespClient } from '../../src/lib/resp-client.ts';
 import { monotonicNow } from '../../src/transport/node-runtime.ts';
-import { onNode, replicasCaughtUp, startTestCluster, until } from '../support/cluster.ts';
+import { until } from '../support/cluster.ts';
+import { startProxy, type TestProxy } from '../support/proxy.ts';
 import { type PlainRedis, startRedis } from '../support/redis-server.ts';
 import { Watched, type WatchedNode } from '../support/watched.ts';
 import { bulk, FakeNode } from '../unit/control/fake-node.ts';
 
 const QUICK: ConfigInput = {
   health: { pingIntervalMs: 100, pingTimeoutMs: 300 },
-  reads: { pollMs: 100, weights: { replica: 100 } },
+  reads: { pollMs: 100 },
 };
 
 const undo: (() => unknown)[] = [];
@@ -240,133 +238,53 @@ async function listenerThatNeverAccepts() {
   return { port: Number(line.toString()), pid: child.pid as number, stop };
 }
 
-describe('a primary and its replicas', () => {
-  let cluster: LocalCluster;
-  let primary: LocalNode;
-  let replica: LocalNode;
-  let other: LocalNode;
+describe('a whole slotgate', () => {
+  let proxy: TestProxy;
+  let client: RespClient;
 
   beforeAll(async () => {
-    // Nobody is promoted: one shard has no majority.
-    cluster = await startTestCluster({ shards: 1, replicas: 2, nodeTimeoutMs: 60_000 });
-    primary = cluster.nodes[0] as LocalNode;
-    replica = cluster.nodes[1] as LocalNode;
-    other = cluster.nodes[2] as LocalNode;
+    proxy = await startProxy({ shards: 1, replicas: 1, config: { reads: { pollMs: 100 } } });
+    client = await connectResp({ host: proxy.host, port: proxy.port });
   });
 
-  afterAll(() => cluster?.stop());
+  afterAll(async () => {
+    client?.close();
+    await proxy?.close();
+  });
 
-  const write = (): Promise<unknown> => {
-    return onNode(cluster, primary, (client) => client.call('INCR', 'written'));
-  };
-  const stalenessOf = (watched: Watched, node: LocalNode): number => {
-    return watched.watch.stalenessMs(`${node.host}:${node.port}`) ?? Number.POSITIVE_INFINITY;
-  };
-  async function fresh(watched: Watched, node: LocalNode): Promise<void> {
-    await until(`${node.port} is fresh`, async () => {
-      await write();
-      return stalenessOf(watched, node) < 250 && watched.planned(node)?.isUsable === true;
+  it('shows state and staleness of each node', async () => {
+    const [primary, replica] = proxy.cluster.nodes.map(({ host, port }) => `${host}:${port}`);
+    const state = (node = '', role = ''): string =>
+      `slotgate_node_state{node="${node}",shard="0",role="${role}",state="up"} 1`;
+    const staleness = `slotgate_replica_staleness_seconds{node="${replica}",shard="0"} `;
+    const text = async (): Promise<string> => (await fetch(`${proxy.httpUrl}/metrics`)).text();
+    await until('the replica has been seen to keep up', async () => {
+      const line = (await text()).split('\n').find((one) => one.startsWith(staleness));
+      return Number(line?.slice(staleness.length)) < 3;
     });
-  }
-
-  it('replicas that keep up are hardly a poll behind, and have their weight at once', async () => {
-    const watched = watch(cluster.nodes);
-    await fresh(watched, replica);
-    await fresh(watched, other);
-    const planned = watched.planned(replica);
-    expect(planned).toMatchObject({ weight: 100, tier: 0, isUsable: true });
-    expect(watched.planned(primary)).toMatchObject({ weight: 100, watermark: 0, isUsable: true });
-    const atOnce = watched.plans.length;
-    await until('ten plans', () => watched.plans.length >= atOnce + 10);
-    for (const plan of watched.plans.slice(atOnce)) {
-      expect(plan.nodes).toHaveLength(3);
-    }
+    const shown = await text();
+    expect(shown).toContain(state(primary, 'primary'));
+    expect(shown).toContain(state(replica, 'replica'));
+    expect(shown.match(/^slotgate_node_state/gm)).toHaveLength(8);
   });
 
-  it('a watermark is a moment whose writes the replica has', async () => {
-    const watched = watch(cluster.nodes);
-    await fresh(watched, replica);
-    const acknowledgedAt: number[] = [];
-    const client = await cluster.connect(primary);
-    const reader = await cluster.connect(replica);
-    undo.push(
-      () => client.close(),
-      () => reader.close(),
+  it('changes weights while it runs, also of single nodes, and shows them', async () => {
+    const [, replica] = proxy.cluster.nodes.map(({ host, port }) => `${host}:${port}`);
+    expect(await client.call('CONFIG', 'SET', 'reads.weights.replica', '40')).toBe('OK');
+    expect(await client.call('CONFIG', 'SET', 'reads.nodeWeights', `${replica}=7`)).toBe('OK');
+    expect(await client.call('CONFIG', 'GET', 'reads.*eights*')).toEqual([
+      'reads.nodeWeights',
+      `${replica}=7`,
+      'reads.weights.primary',
+      '100',
+      'reads.weights.replica',
+      '40',
+      'reads.zoneWeights',
+      '',
+    ]);
+    expect(await client.call('CONFIG', 'SET', 'reads.nodeWeights', '')).toBe('OK');
+    await expect(client.call('CONFIG', 'SET', 'reads.pollMs', '900ms')).rejects.toThrow(
+      /reads.maxStalenessMs is 1000/,
     );
-    await reader.call('READONLY');
-    await client.call('SET', 'counted', '0');
-    for (let round = 0; round < 400; round++) {
-      await client.call('INCR', 'counted');
-      acknowledgedAt.push(monotonicNow());
-      const watermark = watched.planned(replica)?.watermark ?? 0;
-      const expected = acknowledgedAt.filter((at) => at < watermark).length;
-      expect(Number(await reader.call('GET', 'counted'))).toBeGreaterThanOrEqual(expected);
-    }
-  });
-
-  it('one under SIGSTOP grows stale, goes out, and comes back in steps', async () => {
-    const watched = watch(cluster.nodes);
-    await fresh(watched, replica);
-    const { pid } = replica;
-    process.kill(pid, 'SIGSTOP');
-    undo.push(() => process.kill(pid, 'SIGCONT'));
-    await until('it is stale', async () => {
-      await write();
-      return stalenessOf(watched, replica) > 600;
-    });
-    expect(stalenessOf(watched, other)).toBeLessThan(400);
-    await watched.reaches(replica, 'down', 'silent');
-    await until('it is out', () => watched.planned(replica)?.isUsable === false);
-    expect(watched.planned(other)).toMatchObject({ weight: 100, isUsable: true });
-    process.kill(pid, 'SIGCONT');
-    await fresh(watched, replica);
-    const weights = (): number[] =>
-      watched.plans.map(
-        ({ nodes }) =>
-          nodes.find(({ address }) => address === `${replica.host}:${replica.port}`)?.weight ?? -1,
-      );
-    await until('it has its weight again', () => weights().at(-1) === 100);
-    const steps = weights().slice(weights().lastIndexOf(0) + 1);
-    expect([...new Set(steps)]).toEqual(RAMP_STEPS.map(({ part }) => part * 100));
-  });
-
-  it('one in a full sync has no watermark, and gets a new one', async () => {
-    const watched = watch(cluster.nodes);
-    await fresh(watched, replica);
-    const before = watched.planned(replica)?.watermark ?? 0;
-    await onNode(cluster, primary, (client) => client.call('DEBUG', 'CHANGE-REPL-ID'));
-    await until('its watermark is void', () => watched.planned(replica)?.watermark === 0);
-    expect(stalenessOf(watched, replica)).toBe(Number.POSITIVE_INFINITY);
-    await onNode(cluster, replica, (client) => client.call('CLIENT', 'KILL', 'TYPE', 'master'));
-    await fresh(watched, replica);
-    expect(watched.planned(replica)?.watermark).toBeGreaterThan(before);
-    await onNode(cluster, other, (client) => client.call('CLIENT', 'KILL', 'TYPE', 'master'));
-    await fresh(watched, other);
-  });
-
-  it('whose primary died go on serving, by their last watermark; settings change at once', async () => {
-    const watched = watch(cluster.nodes);
-    await fresh(watched, replica);
-    await fresh(watched, other);
-    await replicasCaughtUp(cluster, primary);
-    const config = structuredClone(watched.config);
-    config.reads.weights.replica = 7;
-    watched.watch.configure(config);
-    expect(watched.planned(replica)?.weight).toBe(7);
-    await cluster.kill(primary, 'SIGKILL');
-    await watched.reaches(primary, 'down', 'refused');
-    await until('its link is down', async () => {
-      await watched.watch.health.refresh(`${replica.host}:${replica.port}`);
-      return watched.of(replica).facts?.linkUp === false;
-    });
-    const { watermark } = watched.planned(replica) ?? {};
-    expect(watermark).toBeGreaterThan(0);
-    const plans = watched.plans.length;
-    await until('three plans later', () => watched.plans.length > plans + 3);
-    expect(watched.planned(replica)).toMatchObject({ watermark, isUsable: true });
-    expect(watched.planned(primary)?.isUsable).toBe(false);
-    config.reads.replicas = false;
-    watched.watch.configure(config);
-    expect(watched.planned(replica)?.weight).toBe(0);
   });
 });

@@ -36,6 +36,13 @@ afterEach(async () => {
   await proxy?.close();
   proxy = undefined;
   if (node.pid === 0) await cluster.restart(node);
+  // A primary that has just been started refuses writes for a while.
+  await until('the node serves', () =>
+    onNode(cluster, node, (client) => client.call('SET', `{${HIT}}ready`, 1)).then(
+      () => true,
+      () => false,
+    ),
+  );
 });
 
 afterAll(() => cluster?.stop());

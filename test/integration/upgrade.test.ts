@@ -6,7 +6,7 @@ import { parse, stringify } from 'yaml';
 import { connectResp, type RespClient } from '../../src/lib/resp-client.ts';
 import type { LocalCluster } from '../../src/local/local-cluster.ts';
 import { type BuiltProgram, buildProgram } from '../support/built-program.ts';
-import { startTestCluster, until } from '../support/cluster.ts';
+import { onNode, startTestCluster, until } from '../support/cluster.ts';
 import { Metrics } from '../support/load/metrics.ts';
 import { RawClient } from '../support/load/raw-client.ts';
 import { Visitors } from '../support/load/visitors.ts';
@@ -125,6 +125,7 @@ describe('SIGUSR2', () => {
     const subscriber = await connect();
     await subscriber.call('SUBSCRIBE', 'news');
     const watch = watchCounters();
+    const digest = await (await connect()).call('SCRIPT', 'LOAD', 'return "kept"');
     await until('clients come and go', () => visitors.report.visits > 100);
     const before = pids();
     signal('SIGUSR2');
@@ -148,6 +149,11 @@ describe('SIGUSR2', () => {
     expect(metrics.sum('slotgate_worker_exits_total')).toBe(2 * WORKERS);
     expect(metrics.sum('slotgate_workers')).toBe(WORKERS);
     expect(metrics.sum('slotgate_commands_total', 'cmd="get"')).toBeGreaterThan(report.visits);
+    // Scripts are still known when the nodes have lost them.
+    for (const node of cluster.nodes) {
+      await onNode(cluster, node, (client) => client.call('SCRIPT', 'FLUSH'));
+    }
+    expect(await (await connect()).call('EVALSHA', String(digest), 1, 'key')).toBe('kept');
     // Those that were subscribed at workers that have gone are not counted any more.
     expect(subscriber.isOpen).toBe(false);
     expect(await (await connect()).call('PUBLISH', 'news', 'x')).toBe(0);

@@ -9,8 +9,8 @@ import type { Doubt, Verdict } from './proof.ts';
 export interface Voters {
   /** Primaries that own slots, the dead one among them. */
   readonly total: number;
-  /** Of them, those that answered just now. */
-  readonly reachable: number;
+  /** For each that answered just now: the ids that it lists as replicas of the dead one. */
+  readonly known: readonly (readonly string[])[];
 }
 
 export interface Situation<C extends Candidate> {
@@ -36,6 +36,7 @@ export type Refusal =
   | 'too-far-behind'
   | 'no-candidate'
   | 'no-majority'
+  | 'voters-unaware' // too many list the candidate under another primary, or not at all
   | 'takeover-not-allowed'
   | 'replica-silent';
 
@@ -57,7 +58,10 @@ export function decide<C extends Candidate>(situation: Situation<C>): Decision<C
   if (choice.chosen === null) return refuse(reasonOf(choice), choice);
   const candidate = choice.chosen;
   if (canVote(voters.total)) {
-    if (voters.reachable < majorityOf(voters.total)) return refuse('no-majority', choice);
+    if (voters.known.length < majorityOf(voters.total)) return refuse('no-majority', choice);
+    // A replica that lost its election may not stand again for 4 x cluster-node-timeout.
+    const aware = voters.known.filter((ids) => ids.includes(candidate.id)).length;
+    if (aware < majorityOf(voters.total)) return refuse('voters-unaware', choice);
     return { action: 'force', choice, candidate };
   }
   if (!situation.takeoverAllowed) return refuse('takeover-not-allowed', choice);

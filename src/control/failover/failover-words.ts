@@ -1,6 +1,6 @@
 /** Log lines of failovers: the whole evidence in fields, and what an operator can do in words. */
 
-import type { Choice } from './candidate.ts';
+import type { Choice, Rejected } from './candidate.ts';
 import type { AttemptResult, Evidence, FoundReplica } from './promotion.ts';
 
 export type RefusedResult = Extract<AttemptResult, { kind: 'refused' }>;
@@ -25,9 +25,19 @@ export function evidenceFields(evidence: Evidence, choice: Choice<FoundReplica> 
             offset: facts.offset,
           },
     ),
-    votersReachable: evidence.reachableVoters,
-    ...(choice === null ? {} : { lagBytes: choice.lagBytes, rejected: choice.rejected }),
+    voters: {
+      total: evidence.voters.total,
+      reachable: evidence.voters.known.length,
+      aware: evidence.voters.known.filter((ids) => ids.includes(choice?.chosen?.id ?? '')).length,
+    },
+    ...(choice === null
+      ? {}
+      : { lagBytes: choice.lagBytes, rejected: choice.rejected.map(rejectedFields) }),
   };
+}
+
+function rejectedFields({ address, unfit, lagBytes }: Rejected): object {
+  return { node: address, unfit, lagBytes };
 }
 
 /** Why no replica is promoted, and what to do about it. */
@@ -72,6 +82,8 @@ function reason(refusal: RefusedResult['refusal'], choice: RefusedResult['choice
       return 'it has no replica that is fit (see rejected)';
     case 'no-majority':
       return "too few of the other primaries answer to elect one; the cluster's own votes cannot either";
+    case 'voters-unaware':
+      return 'too few of the other primaries have heard yet that the replica follows it';
     case 'takeover-not-allowed':
       return (
         `fewer than three primaries cannot elect one. Run CLUSTER FAILOVER TAKEOVER on ${best}, or ` +

@@ -16,6 +16,7 @@ import { type FailoverKind, FailoverMetrics } from './failover-metrics.ts';
 import { FailoverReport } from './failover-report.ts';
 import type { NodeAccess } from './node-questions.ts';
 import { NodeSettings } from './node-settings.ts';
+import { OrderTurns } from './order-turns.ts';
 import { promotionIo } from './probes.ts';
 import type { NodeRef, PromotionIo, ReplicaRef, Target } from './promotion.ts';
 import { ShardMemory } from './shard-memory.ts';
@@ -32,13 +33,12 @@ export interface FailoverOptions {
   /** The topology and the connections to the nodes; discovery has both. */
   readonly nodes: NodeAccess & {
     snapshot(): Snapshot | null;
-    pictureAfter(time: number, timeoutMs: number): Promise<Snapshot | null>;
+    /** See Discovery.pictureAfter. */
+    pictureAfter(time: number, timeoutMs: number, also?: NodeRef): Promise<Snapshot | null>;
   };
   readonly health: HealthView;
   readonly history: ElectionHistory;
   readonly settings: FailoverSettings;
-  /** How often health asks the nodes for their offsets. */
-  readonly pollMs: number;
   /** Of this slotgate among several on one cluster. */
   readonly instanceId: string;
   readonly log: ControlLog;
@@ -57,12 +57,13 @@ const PICTURE_MS = 1000;
 export class Failover {
   readonly #options: FailoverOptions;
   readonly #io: PromotionIo;
-  readonly #memory: ShardMemory;
+  readonly #memory = new ShardMemory();
   readonly #nodeSettings: NodeSettings;
   readonly #metrics = new FailoverMetrics();
   readonly #report: FailoverReport;
   /** By the primary's id. */
   readonly #troubles = new Map<string, Trouble>();
+  readonly #turns = new OrderTurns();
   #settings: FailoverSettings;
   #snapshot: Snapshot | null = null;
   /** Those of the snapshot that own slots. */
@@ -72,9 +73,8 @@ export class Failover {
 
   constructor(options: FailoverOptions) {
     this.#options = options;
-    const { nodes, now, health, log, pollMs } = options;
+    const { nodes, now, health, log } = options;
     this.#io = options.io ?? promotionIo(nodes, now);
-    this.#memory = new ShardMemory(pollMs);
     this.#nodeSettings = new NodeSettings(nodes, now);
     this.#report = new FailoverReport({ log, now, metrics: this.#metrics });
     this.#settings = options.settings;
@@ -187,6 +187,7 @@ export class Failover {
       log,
       mayPromote: () => this.#settings.mode === 'assist',
       target: (refusedSince) => this.#target(trouble, refusedSince),
+      leave: () => this.#turns.leave(primary.id),
       replicas: () => this.#replicasOf(primary.id).map(refOf),
       onSuccessor: (node) => this.#onSuccessor(node),
       onResult: (result) => this.#report.onResult(this.#shardOf(primary.id), primary, result),
@@ -215,7 +216,8 @@ export class Failover {
       maxLagBytes: maxReplicaLagBytes,
       takeoverAllowed: takeover,
       confirmUntil: refusedSince + confirm,
-      jitterMs: hash(instanceId + id) % (JITTER_MAX_MS + 1),
+      jitterMs: hash(instanceId) % (JITTER_MAX_MS + 1),
+      turn: () => this.#turns.enter(id),
       isStillOwner: () => this.#isOwner(trouble),
       onOrder: (candidate, order) => {
         history.noteOrder(candidate.id, id, now());
@@ -267,7 +269,7 @@ export class Failover {
     this.#asksForPicture = true;
     const { nodes, now, log } = this.#options;
     log.debug({ node: node.address }, 'a replica of a primary in trouble is a primary now');
-    nodes.pictureAfter(now(), PICTURE_MS).finally(() => {
+    nodes.pictureAfter(now(), PICTURE_MS, node).finally(() => {
       this.#asksForPicture = false;
     });
   }

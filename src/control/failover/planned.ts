@@ -1,8 +1,8 @@
 /**
  * Planned switches: a replica takes over from its living primary, and no client sees an error.
  *
- *     choose ─ catch up ─ hold ─ drain ─ CLUSTER FAILOVER ─ both know ─ workers know ─ release
- *                         └────────────── the pause that clients feel ──────────────┘
+ *     choose ─ catch up ─ hold ─ drain ─ CLUSTER FAILOVER ─ elected ─ workers know ─ release
+ *                         └────────────── the pause that clients feel ─────────────┘
  *
  * Redis itself loses nothing here: the primary stops writing and the replica stands for election
  * only at the same offset. Holding adds that no command is under way at the primary while it turns
@@ -39,7 +39,7 @@ export type Elections = Pick<ElectionHistory, 'electedAt' | 'deposedAt' | 'noteO
 export interface SwitchNodes extends NodeAccess {
   snapshot(): Snapshot | null;
   /** See Discovery.pictureAfter. */
-  pictureAfter(time: number, timeoutMs: number): Promise<Snapshot | null>;
+  pictureAfter(time: number, timeoutMs: number, also?: SnapshotNode): Promise<Snapshot | null>;
 }
 
 export interface PlannedOptions {
@@ -158,6 +158,8 @@ export class PlannedSwitches {
       await this.#release(from);
     }
     const pauseMs = Math.round(now() - heldAt);
+    // Nobody sends the old primary anything any more; but who asked may go on with it.
+    await this.#becomes(primary, 'replica', KNOWN_MS);
     tell({ step: 'released', node: to, text: `serves; clients waited up to ${pauseMs} ms` });
     log.info({ shard: shard.index, from, to, pauseMs }, 'planned switch done');
     return { shard: shard.index, from, to, pauseMs };
@@ -306,8 +308,8 @@ export class PlannedSwitches {
     await this.#confirm(parties);
   }
 
-  /** The old primary follows, and the workers have a picture that says so. */
-  async #confirm({ shard, candidate, epoch }: Parties): Promise<void> {
+  /** It was truly elected, and the workers have a picture that says so. */
+  async #confirm({ candidate, epoch }: Parties): Promise<void> {
     const { nodes, now } = this.#options;
     const to = nodeAddress(candidate);
     const { self } = await askView(nodes, candidate);
@@ -316,10 +318,9 @@ export class PlannedSwitches {
       await this.#becomes(candidate, 'replica', KNOWN_MS);
       throw new SwitchFailed(`${to} was elected with outdated votes and stepped down again`);
     }
-    // A late one does no harm: nobody sends it anything once the picture is right.
-    await this.#becomes(shard.primary, 'replica', KNOWN_MS);
     for (const until = now() + KNOWN_MS; now() < until; ) {
-      const snapshot = await nodes.pictureAfter(now(), KNOWN_MS);
+      // The others hear of it some 40 ms later; the elected one itself knows.
+      const snapshot = await nodes.pictureAfter(now(), KNOWN_MS, candidate);
       if (snapshot !== null && isPrimary(snapshot, candidate.id)) return;
     }
     throw new SwitchFailed(`${to} was elected, but the other nodes do not show it as primary`);

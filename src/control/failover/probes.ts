@@ -2,6 +2,7 @@
 
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { parseClusterNodes } from '../../topology/cluster-nodes.ts';
 import { readFacts } from '../health/replication-facts.ts';
 import { NodeCallError } from '../node-client.ts';
 import type { NodeAccess } from './node-questions.ts';
@@ -21,9 +22,11 @@ export function promotionIo(nodes: NodeAccess, now: () => number): PromotionIo {
     pause: pauseUntilAborted,
     connect: (node) => connectOnce(node, now),
     askReplica: (node) => askReplica(nodes, node, now),
-    askVoter: async (node) => {
-      const answer = await within(nodes.callNode(node, ['CLUSTER', 'INFO']), ANSWER_TIMEOUT_MS);
-      return answer.failure === '';
+    askVoter: async (node, primary, replicas) => {
+      const answer = await within(nodes.callNode(node, ['CLUSTER', 'NODES']), ANSWER_TIMEOUT_MS);
+      if (answer.failure !== '') return null;
+      const text = String(answer.value);
+      return replicas.map(({ id }) => id).filter((id) => isListed(text, id, primary.id));
     },
     order: async (node, how) => {
       const call = nodes.callNode(node, ['CLUSTER', 'FAILOVER', how]);
@@ -86,6 +89,15 @@ async function askReplica(
   const times = { askedAt, answeredAt: now() };
   const facts = readFacts(String(info.value), times, ping.failure === 'loading');
   return { facts, failure: facts === null ? 'not understood' : '' };
+}
+
+/** Only these nodes' lines are read: in a large cluster the whole is long, and many are asked. */
+function isListed(nodesText: string, replicaId: string, primaryId: string): boolean {
+  const start = nodesText.startsWith(replicaId) ? 0 : nodesText.indexOf(`\n${replicaId}`) + 1;
+  if (start === 0 && !nodesText.startsWith(replicaId)) return false;
+  const end = nodesText.indexOf('\n', start);
+  const [line] = parseClusterNodes(nodesText.slice(start, end < 0 ? undefined : end)).lines;
+  return line?.role === 'replica' && line.primaryId === primaryId && !line.handshake;
 }
 
 interface Answer {

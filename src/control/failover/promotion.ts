@@ -1,7 +1,7 @@
 /**
  * One attempt to replace a primary whose port refuses, a straight sequence over injected questions:
  *
- *     confirm ── proof ── decision ── jitter ── proof again ── CLUSTER FAILOVER, once
+ *     confirm ── proof ── decision ── jitter, turn ── proof again ── CLUSTER FAILOVER, once
  *
  * Whatever speaks for the primary's life ends it at any step. Whether the order led to an election
  * is for the caller to watch.
@@ -9,7 +9,7 @@
 
 import type { ReplicationFacts } from '../health/health-view.ts';
 import type { Candidate, Choice, LostPrimary } from './candidate.ts';
-import { type Decision, decide, type Refusal } from './decision.ts';
+import { type Decision, decide, type Refusal, type Voters } from './decision.ts';
 import { type ConnectTry, judge, PROOF_SPAN_MS, type ReplicaWord } from './proof.ts';
 
 export interface NodeRef {
@@ -35,8 +35,15 @@ export interface PromotionIo {
   connect(node: NodeRef): Promise<ConnectTry>;
   /** INFO replication, within a short deadline; never rejects. */
   askReplica(node: NodeRef): Promise<ReplicaAnswer>;
-  /** Does this primary answer, within a short deadline? Never rejects. */
-  askVoter(node: NodeRef): Promise<boolean>;
+  /**
+   * Which of these replicas this other primary lists under `primary`, within a short deadline; null
+   * when it does not answer. Never rejects.
+   */
+  askVoter(
+    node: NodeRef,
+    primary: NodeRef,
+    replicas: readonly NodeRef[],
+  ): Promise<readonly string[] | null>;
   /** CLUSTER FAILOVER; resolves with '' or with why it was not accepted. */
   order(node: NodeRef, how: Order): Promise<string>;
 }
@@ -63,6 +70,8 @@ export interface Target {
   /** Until when (monotonic ms) the primary may come back. */
   readonly confirmUntil: number;
   readonly jitterMs: number;
+  /** Resolves when this primary may be replaced: elections at one time would take each other's votes. */
+  readonly turn: () => Promise<void>;
   /** The newest snapshot still shows the primary as owner of its slots. */
   readonly isStillOwner: () => boolean;
   /** Called when the order is about to be sent: it counts whatever becomes of it. */
@@ -72,7 +81,7 @@ export interface Target {
 export interface Evidence {
   readonly connects: readonly ConnectTry[];
   readonly words: readonly ReplicaWord[];
-  readonly reachableVoters: number;
+  readonly voters: Voters;
 }
 
 export type FoundReplica = ReplicaRef & ReplicaAnswer & Candidate;
@@ -110,6 +119,7 @@ export async function attempt(target: Target, io: PromotionIo): Promise<AttemptR
   const decision = decideBy(target, evidence);
   if (decision.action === 'none') return refused(decision, evidence);
   await io.pause(target.jitterMs);
+  await target.turn();
   const again = await gatherAgain(target, io, evidence);
   const deniedAgain = firstNotRefused(again);
   if (deniedAgain !== null) return { kind: 'not-dead', last: deniedAgain };
@@ -154,7 +164,7 @@ async function confirm(target: Target, io: PromotionIo): Promise<AttemptResult |
 async function gather(target: Target, io: PromotionIo): Promise<Evidence> {
   const connects: ConnectTry[] = [];
   let words: Promise<ReplicaWord[]> = Promise.resolve([]);
-  let voters: Promise<number> = Promise.resolve(0);
+  let voters: Promise<Voters> = Promise.resolve({ total: target.voters.length + 1, known: [] });
   for (const atMs of CONNECT_AT_MS) {
     const first = connects[0];
     if (first !== undefined) await pauseUntil(io, first.startedAt + atMs);
@@ -163,9 +173,9 @@ async function gather(target: Target, io: PromotionIo): Promise<Evidence> {
     if (next.outcome !== 'refused') break;
     if (first !== undefined) continue;
     words = askReplicas(target, io);
-    voters = countVoters(target, io);
+    voters = askVoters(target, io);
   }
-  return { connects, words: await words, reachableVoters: await voters };
+  return { connects, words: await words, voters: await voters };
 }
 
 /** One more connect and the replicas' newest words, beside the connects that were. */
@@ -189,9 +199,9 @@ function askReplicas(target: Target, io: PromotionIo): Promise<ReplicaWord[]> {
   );
 }
 
-async function countVoters(target: Target, io: PromotionIo): Promise<number> {
-  const answers = await Promise.all(target.voters.map((voter) => io.askVoter(voter)));
-  return answers.filter((answered) => answered).length;
+async function askVoters({ voters, primary, replicas }: Target, io: PromotionIo): Promise<Voters> {
+  const answers = await Promise.all(voters.map((voter) => io.askVoter(voter, primary, replicas)));
+  return { total: voters.length + 1, known: answers.filter((answer) => answer !== null) };
 }
 
 function decideBy(target: Target, evidence: Evidence): Decision<FoundReplica> {
@@ -204,7 +214,7 @@ function decideBy(target: Target, evidence: Evidence): Decision<FoundReplica> {
     verdict: judge(evidence.connects, evidence.words),
     primary: target.lost,
     candidates,
-    voters: { total: target.voters.length + 1, reachable: evidence.reachableVoters },
+    voters: evidence.voters,
     maxLagBytes: target.maxLagBytes,
     takeoverAllowed: target.takeoverAllowed,
     wasDeposed: target.wasDeposed,

@@ -147,7 +147,10 @@ export class Replacements {
     const fields = { shard, primary: primaryAddress, spare: address };
     log.info(fields, 'a spare takes the place of a lost replica');
     const startedAt = now();
-    await this.#attempt(fields, 'replaced', () => this.#spares.enlist(spare, primary));
+    await this.#attempt(fields, 'replaced', async () => {
+      await this.#spares.enlist(spare, primary);
+      return true;
+    });
     log.debug({ ...fields, ms: Math.round(now() - startedAt) }, 'the replacement is over');
   }
 
@@ -193,10 +196,11 @@ export class Replacements {
   async #attempt(
     fields: object,
     outcome: 'replaced' | 'returned',
-    work: () => Promise<void>,
+    work: () => Promise<boolean>,
   ): Promise<void> {
     try {
-      await work();
+      // Another slotgate was quicker, and counts it.
+      if (!(await work())) return;
       this.#total.inc({ outcome });
       this.#options.log.info(
         fields,

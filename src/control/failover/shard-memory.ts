@@ -4,26 +4,24 @@
  */
 
 import type { ClusterView } from '../../topology/picture.ts';
-import type { NodeHealth } from '../health/health-view.ts';
+import type { NodeHealth, ReplicationFacts } from '../health/health-view.ts';
 import type { LostPrimary } from './candidate.ts';
 
 interface Heard extends LostPrimary {
   readonly askedAt: number;
 }
 
-/** A link that was up this long before the primary's last answer was up until its death. */
-const LINK_MARGIN_MS = 2000;
+interface Link {
+  /** Of the primary it was to. */
+  readonly replid: string;
+  /** Monotonic ms at which the answer was asked for that said it is down; null while it is up. */
+  readonly downAt: number | null;
+}
 
 export class ShardMemory {
-  readonly #marginMs: number;
   readonly #primaries = new Map<string, Heard>();
-  readonly #upLinks = new Map<string, { readonly replid: string; readonly askedAt: number }>();
+  readonly #links = new Map<string, Link>();
   readonly #listed = new Map<string, ReadonlySet<string>>();
-
-  /** `pollMs`: how often the nodes are asked for their offsets. */
-  constructor(pollMs: number) {
-    this.#marginMs = LINK_MARGIN_MS + 2 * pollMs;
-  }
 
   /** Feed often: only what was fed before a death counts afterwards. */
   onHealth(nodes: readonly NodeHealth[]): void {
@@ -31,8 +29,14 @@ export class ShardMemory {
       if (facts === null) continue;
       const { replid, offset, askedAt } = facts;
       if (facts.role === 'primary') this.#primaries.set(id, { replid, offset, askedAt });
-      else if (facts.linkUp && !facts.isSyncing) this.#upLinks.set(id, { replid, askedAt });
+      else this.#onReplica(id, facts);
     }
+  }
+
+  #onReplica(id: string, { linkUp, isSyncing, replid, askedAt }: ReplicationFacts): void {
+    const known = this.#links.get(id);
+    if (linkUp && !isSyncing) this.#links.set(id, { replid, downAt: null });
+    else if (known?.downAt === null) this.#links.set(id, { ...known, downAt: askedAt });
   }
 
   /** What nodes said of themselves and others: a primary's own list of its replicas counts. */
@@ -49,7 +53,7 @@ export class ShardMemory {
 
   /** Forgets nodes that are no more. */
   keepOnly(ids: ReadonlySet<string>): void {
-    for (const map of [this.#primaries, this.#upLinks, this.#listed]) {
+    for (const map of [this.#primaries, this.#links, this.#listed]) {
       for (const id of map.keys()) if (!ids.has(id)) map.delete(id);
     }
   }
@@ -59,12 +63,12 @@ export class ShardMemory {
     return this.#primaries.get(primaryId) ?? null;
   }
 
-  /** The replica followed this primary until it was last heard. */
+  /** The replica's link did not break before this primary was last heard. */
   wasUp(replicaId: string, primaryId: string): boolean {
-    const link = this.#upLinks.get(replicaId);
+    const link = this.#links.get(replicaId);
     const primary = this.#primaries.get(primaryId);
     if (link === undefined || primary === undefined || link.replid !== primary.replid) return false;
-    return link.askedAt >= primary.askedAt - this.#marginMs;
+    return link.downAt === null || link.downAt >= primary.askedAt;
   }
 
   isListed(replicaId: string, primaryId: string): boolean {

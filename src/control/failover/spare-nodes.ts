@@ -93,16 +93,21 @@ export class SpareNodes {
     });
   }
 
-  /** Takes a surplus replica out of the cluster and empties it. */
-  async dismiss(replica: SnapshotNode, primary: SnapshotNode, snapshot: Snapshot): Promise<void> {
+  /** Takes a surplus replica out of the cluster and empties it; false when somebody else has. */
+  async dismiss(
+    replica: SnapshotNode,
+    primary: SnapshotNode,
+    snapshot: Snapshot,
+  ): Promise<boolean> {
     const { members } = this.#options;
-    await this.#requireDismissible(replica, primary);
+    if (!(await this.#isDismissible(replica, primary))) return false;
     const others = snapshot.nodes.filter(({ id }) => id !== replica.id);
     // One that keeps it in mind would bring it back to all: then nothing is reset.
     await Promise.all(others.map((node) => this.#forget(node, replica.id)));
-    await this.#requireDismissible(replica, primary);
+    if (!(await this.#isDismissible(replica, primary))) return false;
     // HARD: with a new id it can join again at once; the old one is refused for a minute.
     await this.#call(members, replica, ['CLUSTER', 'RESET', 'HARD']);
+    return true;
   }
 
   async #unfitness(
@@ -142,14 +147,18 @@ export class SpareNodes {
     }
   }
 
-  /** @throws ReplaceFailed unless the node itself says that emptying it loses nothing */
-  async #requireDismissible(replica: SnapshotNode, primary: SnapshotNode): Promise<void> {
+  /**
+   * False when it has been dismissed already.
+   * @throws ReplaceFailed unless the node itself says that emptying it loses nothing
+   */
+  async #isDismissible(replica: SnapshotNode, primary: SnapshotNode): Promise<boolean> {
     const { members } = this.#options;
     const { self, lines } = await askView(members, replica);
+    if (lines.length === 1 && self.role === 'primary' && self.slots.length === 0) return false;
     const { role, linkUp, isSyncing } = await askReplication(members, replica);
     const follows = self.role === 'replica' && role === 'replica' && self.primaryId === primary.id;
     const isAlone = !lines.some(({ primaryId }) => primaryId === replica.id);
-    if (follows && isAlone && self.slots.length === 0 && linkUp && !isSyncing) return;
+    if (follows && isAlone && self.slots.length === 0 && linkUp && !isSyncing) return true;
     throw new ReplaceFailed(`${nodeAddress(replica)} is more than a surplus replica by now`);
   }
 

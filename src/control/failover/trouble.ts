@@ -23,6 +23,8 @@ export interface TroubleOptions {
   readonly mayPromote: () => boolean;
   /** Null once the primary owns no slots any more. `refusedSince`: monotonic ms. */
   readonly target: (refusedSince: number) => Target | null;
+  /** Ends the turn that the target waited for, or its waiting. */
+  readonly leave: () => void;
   readonly replicas: () => readonly NodeRef[];
   /** A replica says that it is a primary now; may be called several times. */
   readonly onSuccessor: (node: NodeRef) => void;
@@ -72,6 +74,7 @@ export class Trouble {
     this.#ending.abort();
     this.#watch?.stop();
     this.#onSuccession();
+    this.#options.leave();
     await this.#running;
   }
 
@@ -131,9 +134,12 @@ export class Trouble {
     const found = target(this.#refusedSince);
     if (found === null) return null;
     if (!mayPromote()) return REFUSED_PAUSE_MS;
-    const result = await attempt(found, io);
-    if (this.#ending.signal.aborted) return null;
-    return this.#conclude(result);
+    try {
+      const result = await attempt(found, io);
+      return this.#ending.signal.aborted ? null : await this.#conclude(result);
+    } finally {
+      this.#options.leave();
+    }
   }
 
   async #conclude(result: AttemptResult): Promise<number | null> {

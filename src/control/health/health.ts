@@ -156,15 +156,19 @@ export class Health implements HealthView {
     this.#timerAt = Number.POSITIVE_INFINITY;
     if (this.#stopped) return;
     const now = this.#options.now();
-    if (now >= this.#roundEndsAt) this.#endRound();
     if (now >= this.#nextRoundAt) this.#startRound(now);
     const soon = now + TIMER_STEP_MS / 2;
-    let dueAt = Math.min(this.#nextRoundAt, this.#roundEndsAt);
+    let dueAt = this.#nextRoundAt;
+    let hasAsked = false;
     for (const probe of this.#probes.values()) {
+      if (probe.infoAt <= soon) hasAsked = true;
       if (probe.dueAt <= soon) probe.onTime(soon);
       dueAt = Math.min(dueAt, probe.dueAt);
     }
-    this.#arm(dueAt);
+    // A busy machine asks late; the answers get their time all the same.
+    if (hasAsked) this.#roundEndsAt = Math.max(this.#roundEndsAt, now + this.#settleMs());
+    if (now >= this.#roundEndsAt) this.#endRound();
+    this.#arm(Math.min(dueAt, this.#roundEndsAt));
   }
 
   #startRound(now: number): void {
@@ -191,8 +195,11 @@ export class Health implements HealthView {
       asks(primary, at);
       for (const replica of replicas) asks(replica, at + delay);
     });
-    const settle = Math.min(infoIntervalMs / 4, SETTLE_MS);
-    return startsAt + spread + delay + settle;
+    return startsAt + spread + delay + this.#settleMs();
+  }
+
+  #settleMs(): number {
+    return Math.min(this.#settings.infoIntervalMs / 4, SETTLE_MS);
   }
 
   #endRound(): void {

@@ -40,6 +40,8 @@ export type InfoAnswer =
   /** It answered, but does not tell: the account may not run INFO. */
   | { readonly kind: 'refusal'; readonly detail: string };
 
+/** These connections as CLIENT LIST at the nodes shows them. */
+const CONNECTION_NAME = 'slotgate-health';
 const ANSWER = { kind: 'answer' } as const;
 const AUTH_ERROR = /^(NOAUTH|WRONGPASS|NOPERM|ERR (AUTH|Client sent AUTH|invalid password))/;
 
@@ -100,6 +102,16 @@ export class NodeLink {
         return { kind: 'refusal', detail: error.message };
       }
       return answerTrouble(error) ?? { kind: 'refusal', detail: words(error) };
+    }
+  }
+
+  /** For whoever looks at the node's CLIENT LIST. */
+  async takeName(): Promise<void> {
+    try {
+      await this.#client?.call('CLIENT', 'SETNAME', CONNECTION_NAME);
+    } catch (error) {
+      // The account may not, which does no harm; the end of the connection is told by onEnd.
+      if (!(error instanceof ReplyError || error instanceof ProxyError)) throw error;
     }
   }
 

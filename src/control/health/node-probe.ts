@@ -108,6 +108,11 @@ export class NodeProbe {
     return Math.min(isPinging ? Number.POSITIVE_INFINITY : this.#pingAt, this.#infoAt);
   }
 
+  /** When it is asked for INFO replication, monotonic ms. */
+  get infoAt(): number {
+    return this.#infoAt;
+  }
+
   onTime(now: number): void {
     if (this.#closed) return;
     if (now >= this.#infoAt) {
@@ -232,6 +237,7 @@ export class NodeProbe {
   #useLink(link: NodeLink): void {
     this.#dropLink();
     this.#link = link;
+    void link.takeName();
   }
 
   #linkOptions(): LinkOptions {

@@ -110,6 +110,8 @@ function isAlive(node: SnapshotNode, health: NodeHealth | undefined): boolean {
 function isReplicaUsable(health: NodeHealth | undefined, isPrimaryAlive: boolean): boolean {
   const facts = health?.facts;
   if (!answers(health) || facts === null || facts === undefined) return false;
+  // It answers control, but not the workers: their reads are better off elsewhere.
+  if (health?.evidence === 'stuck') return false;
   if (facts.role !== 'replica' || facts.isLoading || facts.isSyncing) return false;
   if (facts.linkUp) return true;
   const wasEverUp = facts.linkDownSeconds >= 0;

@@ -6,7 +6,12 @@
 
 import { nodeAddress, type Snapshot, type SnapshotNode } from '../../topology/snapshot.ts';
 import { ClientPool } from '../client-pool.ts';
-import { NodeCallError, type NodeClientOptions, type NodeCommand } from '../node-client.ts';
+import {
+  NodeCallError,
+  type NodeClient,
+  type NodeClientOptions,
+  type NodeCommand,
+} from '../node-client.ts';
 import { type OwnView, readOwnView, wholeView } from './own-view.ts';
 
 /** Words after SCAN and the cursor. */
@@ -29,8 +34,17 @@ export type PageAnswer =
 /** Errors by which a node says that it does not serve at present. */
 const NOT_NOW = /^(LOADING|MASTERDOWN|CLUSTERDOWN|EXECABORT)\b/;
 
+export interface ScanPlace {
+  readonly node: SnapshotNode;
+  readonly mode: Snapshot['mode'];
+  /** 0 in cluster mode. */
+  readonly database: number;
+}
+
 export class NodePages {
   readonly #clients: ClientPool;
+  /** Those on which a database was selected. */
+  readonly #hasSelected = new WeakSet<NodeClient>();
 
   constructor(options: Omit<NodeClientOptions, 'onLost'>) {
     this.#clients = new ClientPool({ ...options, onLost: () => {} });
@@ -38,8 +52,7 @@ export class NodePages {
 
   /** The keys and the cursor are those of the node; never rejects for what a node does. */
   async ask(
-    node: SnapshotNode,
-    mode: Snapshot['mode'],
+    { node, mode, database }: ScanPlace,
     cursor: string,
     words: ScanWords,
   ): Promise<PageAnswer> {
@@ -47,12 +60,18 @@ export class NodePages {
     if (mode === 'cluster') commands.push(['CLUSTER', 'NODES']);
     try {
       const client = this.#clients.get({ host: node.host, port: node.port });
+      const selects = database !== 0 || this.#hasSelected.has(client);
+      if (selects) {
+        // The connection stays in the database, so from now on each page selects its own.
+        this.#hasSelected.add(client);
+        commands.unshift(['SELECT', String(database)]);
+      }
       const { runId, replies } = await client.transaction(commands);
       const failed = replies.find((reply) => reply instanceof Error);
       if (failed instanceof Error) return refusal(failed.message);
       const view = mode === 'cluster' ? readOwnView(String(replies[1])) : wholeView(node.id);
       if (view === null) return { kind: 'away', reason: 'it does not say which slots it has' };
-      const [next, keys] = replies[0] as [Buffer, Buffer[]];
+      const [next, keys] = replies[selects ? 1 : 0] as [Buffer, Buffer[]];
       return { kind: 'page', page: { runId, view, cursor: next.toString(), keys } };
     } catch (error) {
       if (!(error instanceof NodeCallError)) throw error;

@@ -32,6 +32,8 @@ export interface ScanCall {
   /** The slot to which `match` confines the keys, or -1. */
   readonly slot: number;
   readonly type: Uint8Array | null;
+  /** 0 in cluster mode. */
+  readonly database: number;
 }
 
 export type ScanAnswer =
@@ -141,7 +143,8 @@ export class Scans {
     const node = snapshot.nodes.find(({ id }) => id === nodeId);
     if (node === undefined) return this.#wait(run, 'CLUSTERDOWN A node has left the cluster');
     const words = wordsOf(run.call, pageCount(run.call.count, walk));
-    const answer = await pages.ask(node, snapshot.mode, walk?.cursor ?? '0', words);
+    const place = { node, mode: snapshot.mode, database: run.call.database };
+    const answer = await pages.ask(place, walk?.cursor ?? '0', words);
     if (answer.kind === 'error') return { error: answer.text };
     if (answer.kind === 'away') {
       const reason = `CLUSTERDOWN ${nodeAddress(node)} is out of reach (${answer.reason})`;

@@ -11,6 +11,7 @@ import { GATE, type Session } from '../../downstream/session.ts';
 import { asciiSlab, type Slab } from '../../lib/slab.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
 import { encodeRequest } from '../../resp/request-framer.ts';
+import { databaseOf } from '../../route/lane-kind.ts';
 import type { RouteNode } from '../../route/routing.ts';
 import { LANE, type Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
@@ -169,7 +170,7 @@ export class BlockedCommand implements Special {
     if (back.length === 0) return;
     const proxy = this.#proxy;
     proxy.metrics.increment(SCALAR.blockedReturned);
-    const client = proxy.innerClient(2);
+    const client = proxy.innerClient(2, databaseOf(this.session.laneKind));
     Promise.all(back.map((args) => client.call(...args))).then(
       () => client.close(),
       () => client.close(),

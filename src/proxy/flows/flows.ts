@@ -7,6 +7,7 @@
 import { FLAG } from '../../commands/table.ts';
 import { GATE, type Session } from '../../downstream/session.ts';
 import type { Slab } from '../../lib/slab.ts';
+import { databaseOf } from '../../route/lane-kind.ts';
 import { ANY_SLOT } from '../../route/slot-of-keys.ts';
 import { ANY_KEY, type ProxyCore } from '../core.ts';
 import { asLine } from '../error-replies.ts';
@@ -36,7 +37,7 @@ export class Flow implements Special {
 
   /** A client of its own, closed with the flow. */
   client(protocol: 2 | 3 = 2): InnerClient {
-    const client = this.proxy.innerClient(protocol);
+    const client = this.proxy.innerClient(protocol, databaseOf(this.session.laneKind));
     this.#clients.push(client);
     if (this.isOver) client.close();
     return client;
@@ -90,11 +91,16 @@ export type FlowSteps = (flow: Flow) => Promise<Buffer | null>;
 /** The same for a command that is always a flow; `args[0]` is its name. */
 export type FlowCommand = (flow: Flow, args: readonly Buffer[]) => Promise<Buffer | null>;
 
+/** The reply of a flow that may have written, or what is to be said in its place. */
+export type Confirm = (flow: Flow, reply: Buffer) => Promise<Buffer>;
+
 export class Flows {
   readonly #proxy: ProxyCore;
+  readonly #confirm: Confirm;
 
-  constructor(proxy: ProxyCore) {
+  constructor(proxy: ProxyCore, confirm: Confirm) {
     this.#proxy = proxy;
+    this.#confirm = confirm;
   }
 
   /** Its steps may write to any shard. */
@@ -114,10 +120,13 @@ export class Flows {
     const flow = new Flow(proxy, session, id);
     const request = proxy.dispatch.newRequest(session, id, ANY_SLOT);
     flow.begin(request);
-    if (((proxy.table.flags[id] as number) & FLAG.write) !== 0) this.#noteWrites(session, request);
+    const isWrite = ((proxy.table.flags[id] as number) & FLAG.write) !== 0;
+    if (isWrite) this.#noteWrites(session, request);
+    const mustConfirm = isWrite && !session.isInner && proxy.durable.isOn;
     // Not in this call stack: the frame at hand is still being dispatched.
     Promise.resolve(flow)
       .then(steps)
+      .then((reply) => (mustConfirm && reply !== null ? this.#confirm(flow, reply) : reply))
       .then(
         (reply) => {
           if (reply !== null) flow.answer(reply);

@@ -3,6 +3,7 @@
  * asks the nodes and makes the reply. So any worker and any connection can go on with a cursor.
  */
 
+import { databaseOf } from '../../route/lane-kind.ts';
 import { slotOfPattern } from '../../route/pattern-slot.ts';
 import type { Runtime } from '../../transport/transport.ts';
 import { asLine } from '../error-replies.ts';
@@ -27,6 +28,11 @@ export interface ScanWords {
   readonly match: Buffer | null;
   readonly slot: number;
   readonly type: Buffer | null;
+}
+
+/** What control is asked. */
+interface ScanQuestion extends ScanWords {
+  readonly database: number;
 }
 
 /** The words of a SCAN, or the error that Redis gives for them. */
@@ -68,7 +74,7 @@ async function scan(flow: Flow, args: readonly Buffer[]): Promise<Buffer> {
   const { runtime, settings } = flow.proxy;
   const giveUpAt = runtime.now() + settings.hold.timeoutMs;
   for (;;) {
-    const answer = await ask(flow, words);
+    const answer = await ask(flow, { ...words, database: databaseOf(flow.session.laneKind) });
     const reply = fieldOf(answer, 'reply');
     if (reply instanceof Uint8Array) {
       return Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength);
@@ -86,7 +92,7 @@ interface NoAnswer {
   readonly reason: string;
 }
 
-async function ask(flow: Flow, words: ScanWords): Promise<unknown> {
+async function ask(flow: Flow, words: ScanQuestion): Promise<unknown> {
   const { link, settings } = flow.proxy;
   const deadlineMs = settings.hold.timeoutMs + settings.commandTimeoutMs + RETURN_MS;
   try {

@@ -11,16 +11,13 @@
  */
 
 import type { Session } from '../../downstream/session.ts';
-import type { Slab } from '../../lib/slab.ts';
-import { encodeRequest } from '../../resp/request-framer.ts';
 import { NO_NODE, type RouteNode } from '../../route/routing.ts';
 import { compareVersions, parseInfo } from '../../topology/server-info.ts';
-import { LANE, type Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
 import { asLine } from '../error-replies.ts';
 import { NOT_AN_INTEGER, parseLong } from '../local/arguments.ts';
-import type { Request, Special } from '../request.ts';
 import type { Flow, FlowCommand } from './flows.ts';
+import { NodeAsker } from './node-asker.ts';
 
 /** Longest time that a node's WAIT is given before its offsets are looked at again. */
 const STEP_MAX_MS = 1000;
@@ -67,7 +64,7 @@ async function wait(flow: Flow, args: readonly Buffer[]): Promise<Buffer> {
   }
   const deadline = timeoutMs === 0 ? Number.POSITIVE_INFINITY : proxy.runtime.now() + timeoutMs;
   const watches = [...targets].map(([node, target]) => {
-    const asker = new NodeAsker(proxy, proxy.pins.take(node, 2));
+    const asker = new NodeAsker(proxy, proxy.pins.take(node, 0));
     return new ReplicaWatch(flow, asker, { node, target, wanted, deadline });
   });
   session.waits = true;
@@ -228,58 +225,4 @@ export function replicationOf(info: string): Replication | null {
 function speaksOfOwnWritesOnly({ routing }: ProxyCore): boolean {
   const version = routing.snapshot?.serverVersion ?? '';
   return compareVersions(version, OWN_WRITES_ONLY) >= 0;
-}
-
-/** One question at a time on a pinned connection. */
-class NodeAsker {
-  readonly #proxy: ProxyCore;
-  readonly #lane: Lane<Request> | null;
-
-  /** `lane`: null where none could be had. */
-  constructor(proxy: ProxyCore, lane: Lane<Request> | null) {
-    this.#proxy = proxy;
-    this.#lane = lane;
-  }
-
-  /** The reply as RESP2 bytes, errors included; null when the connection is lost. */
-  call(...args: readonly string[]): Promise<Buffer | null> {
-    const proxy = this.#proxy;
-    const lane = this.#lane;
-    if (lane === null || lane.state === LANE.closed) return Promise.resolve(null);
-    return new Promise((resolve) => {
-      const request = proxy.requests.take();
-      request.special = new NodeQuestion(resolve);
-      request.command = 0;
-      request.slot = 0;
-      request.isRead = true;
-      request.lane = lane;
-      proxy.time = proxy.runtime.now();
-      const bytes = encodeRequest(args);
-      lane.enqueue(request, bytes, 0, bytes.length, false, proxy.time);
-    });
-  }
-
-  /** What is still to be answered is read before the connection is lent again. */
-  close(): void {
-    if (this.#lane !== null) this.#proxy.pins.give(this.#lane);
-  }
-}
-
-/** A request without a session: its reply comes as one that nobody waits for. */
-class NodeQuestion implements Special {
-  readonly swallows = 0;
-  readonly isPatient = true;
-  readonly #resolve: (reply: Buffer | null) => void;
-
-  constructor(resolve: (reply: Buffer | null) => void) {
-    this.#resolve = resolve;
-  }
-
-  onLateReply(buf: Slab, start: number, end: number): void {
-    this.#resolve(Buffer.from(buf.subarray(start, end)));
-  }
-
-  onLaneLeft(lane: Lane<Request>): void {
-    if (lane.state === LANE.closed) this.#resolve(null);
-  }
 }

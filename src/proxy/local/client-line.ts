@@ -2,6 +2,7 @@
 
 import type { CommandTable } from '../../commands/table.ts';
 import { GATE, type Session } from '../../downstream/session.ts';
+import { databaseOf } from '../../route/lane-kind.ts';
 import type { SessionFacts } from './context.ts';
 
 /** What a connection costs besides what it has waiting (measured: a bare socket and its session). */
@@ -26,7 +27,7 @@ export function clientLine(
     ['age', seconds(now - session.openedAt)],
     ['idle', seconds(now - session.lastActiveAt)],
     ['flags', flagsOf(session, facts)],
-    ['db', 0],
+    ['db', databaseOf(session.laneKind)],
     ['sub', facts.channels],
     ['psub', facts.patterns],
     ['ssub', facts.shardChannels],

@@ -43,6 +43,9 @@ const ALIASES: readonly (readonly [name: string, ours: string])[] = [
 /** Each node has its own, and clients may change it on all of them. */
 const KEYSPACE_EVENTS = 'notify-keyspace-events';
 
+/** One in cluster mode, else as many as the primary has. */
+const DATABASES = 'databases';
+
 const NODE_SETTINGS: ReadonlySet<string> = new Set(FROM_NODES.map(([name]) => name));
 
 /** Settings by lower-case name. */
@@ -66,11 +69,13 @@ function get({ args, services }: LocalCall, reply: ReplyWriter): void | Promise<
   const wanted = findWanted(args.slice(2), known);
   const fromNodes = wanted.some(({ name }) => NODE_SETTINGS.has(name));
   const ofEvents = wanted.some(({ name }) => name === KEYSPACE_EVENTS);
-  if (!fromNodes && !ofEvents) {
+  const ofDatabases =
+    wanted.some(({ name }) => name === DATABASES) && services.snapshot()?.mode === 'standalone';
+  if (!fromNodes && !ofEvents && !ofDatabases) {
     writeSettings(wanted, known, reply);
     return undefined;
   }
-  return withNodeSettings(services, known, { fromNodes, ofEvents }).then((all) =>
+  return withNodeSettings(services, known, { fromNodes, ofEvents, ofDatabases }).then((all) =>
     writeSettings(wanted, all, reply),
   );
 }
@@ -119,16 +124,28 @@ function findWanted(patterns: readonly Buffer[], known: Settings): Wanted[] {
   return [...wanted.values()];
 }
 
+interface WantedFromNodes {
+  readonly fromNodes: boolean;
+  readonly ofEvents: boolean;
+  readonly ofDatabases: boolean;
+}
+
 async function withNodeSettings(
   services: LocalServices,
   known: Settings,
-  { fromNodes, ofEvents }: { readonly fromNodes: boolean; readonly ofEvents: boolean },
+  { fromNodes, ofEvents, ofDatabases }: WantedFromNodes,
 ): Promise<Settings> {
   const all = new Map(known);
   if (ofEvents) {
     const answer = await askControl(services, 'nodes.keyspace-events', null, CONTROL_DEADLINE_MS);
     const value = answer.ok ? String(answer.value) : '';
     all.set(KEYSPACE_EVENTS, { name: KEYSPACE_EVENTS, value });
+  }
+  if (ofDatabases) {
+    const answer = await askControl(services, 'nodes.databases', null, CONTROL_DEADLINE_MS);
+    if (answer.ok && typeof answer.value === 'number') {
+      all.set(DATABASES, { name: DATABASES, value: String(answer.value) });
+    }
   }
   if (!fromNodes) return all;
   const { sections } = await nodesFacts(services);

@@ -4,6 +4,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { GATE, READS, type Session } from '../../downstream/session.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
+import { withDatabase } from '../../route/lane-kind.ts';
 import {
   isInt,
   NOT_AN_INTEGER,
@@ -69,6 +70,7 @@ function quit({ session, services }: LocalCall, reply: ReplyWriter): void {
 function reset({ session, services }: LocalCall, reply: ReplyWriter): void {
   services.forgetState(session);
   session.protocol = 2;
+  session.laneKind = withDatabase(session.laneKind, 0);
   session.name = '';
   session.readonlyMode = false;
   session.reads = READS.configured;

@@ -25,12 +25,16 @@ function shownByte(byte: number): string {
 }
 
 /** `unixMs` with fraction; `address` is the client's own. No line end. */
-export function monitorLine(unixMs: number, address: string, args: readonly Buffer[]): string {
+export function monitorLine(
+  unixMs: number,
+  { address, database }: { readonly address: string; readonly database: number },
+  args: readonly Buffer[],
+): string {
   const us = Math.round(unixMs * 1000);
   const seconds = Math.floor(us / 1_000_000);
   const rest = String(us % 1_000_000).padStart(6, '0');
   const words = withoutSecrets(args).map(quoted);
-  return `${seconds}.${rest} [0 ${address}] ${words.join(' ')}`;
+  return `${seconds}.${rest} [${database} ${address}] ${words.join(' ')}`;
 }
 
 function quoted(arg: Buffer): string {

@@ -9,6 +9,7 @@
 import type { CommandTable } from '../../commands/table.ts';
 import { GATE, type Session } from '../../downstream/session.ts';
 import type { ControlCalls } from '../../lib/planes.ts';
+import { databaseOf } from '../../route/lane-kind.ts';
 import type { Runtime } from '../../transport/transport.ts';
 import { monitorLine } from './line.ts';
 
@@ -133,7 +134,11 @@ export class Monitors {
       return;
     }
     const { runtime } = this.#view;
-    const line = monitorLine(runtime.wallClock(), session.stream.remoteAddress, args);
+    const client = {
+      address: session.stream.remoteAddress,
+      database: databaseOf(session.laneKind),
+    };
+    const line = monitorLine(runtime.wallClock(), client, args);
     this.#batch += `+${line}\r\n`;
     if (this.#isScheduled || this.#isSending) return;
     this.#isScheduled = true;

@@ -77,6 +77,18 @@ export class ScriptMemory {
     return script.body;
   }
 
+  /** The newest of them, `maxBytes` at most, the oldest first. */
+  newest(maxBytes: number): Buffer[] {
+    const bodies: Buffer[] = [];
+    let bytes = 0;
+    for (const { body } of [...this.#byDigest.values()].reverse()) {
+      bytes += body.length;
+      if (bytes > maxBytes) break;
+      bodies.push(body);
+    }
+    return bodies.reverse();
+  }
+
   clear(): void {
     this.#byDigest.clear();
     this.#byFingerprint.clear();

@@ -24,6 +24,8 @@ const MARKS_MAX = 4096;
 const DIGEST_LENGTH = 40;
 /** Of a command up to its digest, lengths with leading zeros included. */
 const HEAD_BYTES = 256;
+/** Bodies that are told to a worker that takes another's place. */
+const HANDED_ON_BYTES = 4 * 1024 * 1024;
 const BY_DIGEST = new Set(['evalsha', 'evalsha_ro']);
 const BY_BODY = new Set(['eval', 'eval_ro']);
 
@@ -210,6 +212,10 @@ export function scriptCalls(scripts: Scripts): [string, (argument: unknown) => u
   return [
     ['scripts.find.local', (digest) => scripts.memory.find(String(digest))?.toString('latin1')],
     ['scripts.forget.local', () => scripts.forget()],
+    [
+      'scripts.all.local',
+      () => scripts.memory.newest(HANDED_ON_BYTES).map((body) => body.toString('latin1')),
+    ],
   ];
 }
 

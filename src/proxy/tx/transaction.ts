@@ -10,6 +10,13 @@ export interface LocalStep {
   readonly args: readonly Buffer[];
 }
 
+/** SELECT in a transaction: the node runs it, and later commands of the block in that database. */
+export interface SelectStep {
+  readonly position: number;
+  /** What the session has selected if the node says OK; NaN where it will not. */
+  readonly database: number;
+}
+
 const MULTI = encodeRequest(['MULTI']);
 const EXEC = encodeRequest(['EXEC']);
 const FIRST_BYTES = 512;
@@ -27,6 +34,7 @@ export class Transaction {
   isForReplicas = true;
   hasScript = false;
   readonly locals: LocalStep[] = [];
+  readonly selects: SelectStep[] = [];
   /** SHA1 digests that EVALSHA commands of this block name. */
   readonly digests: string[] = [];
   #bytes: Slab = createSlab(FIRST_BYTES);
@@ -38,7 +46,7 @@ export class Transaction {
 
   /** Commands that the node will queue. */
   get remote(): number {
-    return this.count - this.locals.length;
+    return this.count - this.locals.length + (this.selects.length > 0 ? 1 : 0);
   }
 
   append(buf: Slab, start: number, end: number): void {
@@ -52,9 +60,18 @@ export class Transaction {
     this.count++;
   }
 
-  /** MULTI … EXEC as it goes to the node, `before` ahead of it. */
-  block(before: readonly Slab[]): Slab {
-    return Buffer.concat([...before, this.#bytes.subarray(0, this.#length), EXEC]);
+  appendSelect(database: number, buf: Slab, start: number, end: number): void {
+    this.selects.push({ position: this.count, database });
+    this.append(buf, start, end);
+  }
+
+  /**
+   * MULTI … EXEC as it goes to the node, `before` ahead of it. A block that selects databases ends
+   * with a SELECT of its own: the connection is shared, and leaves it in `database` again.
+   */
+  block(before: readonly Slab[], database: number): Slab {
+    const back = this.selects.length > 0 ? [encodeRequest(['SELECT', String(database)])] : [];
+    return Buffer.concat([...before, this.#bytes.subarray(0, this.#length), ...back, EXEC]);
   }
 
   #reserve(size: number): void {

@@ -11,8 +11,7 @@ import { IN_MULTI, KIND } from '../../commands/verdicts.ts';
 import { GATE, type Session } from '../../downstream/session.ts';
 import { asciiSlab, type Slab } from '../../lib/slab.ts';
 import { RESULT, SCALAR } from '../../metrics/definitions.ts';
-import { splitArray } from '../../resp/array-parts.ts';
-import { LANE_KIND } from '../../route/lane-kind.ts';
+import { databaseOf, LANE_KIND } from '../../route/lane-kind.ts';
 import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../../route/slot-of-keys.ts';
 import type { Pins } from '../blocking/pins.ts';
 import { ANY_KEY, type ProxyCore } from '../core.ts';
@@ -21,7 +20,8 @@ import { argumentsOf } from '../frame-arguments.ts';
 import type { LocalCommands } from '../local-commands.ts';
 import { Gathering, type Request } from '../request.ts';
 import { Block } from './block.ts';
-import { type LocalStep, Transaction } from './transaction.ts';
+import { joinReplies, splice } from './exec-reply.ts';
+import { Transaction } from './transaction.ts';
 import { Watches } from './watch.ts';
 
 const OK = asciiSlab('+OK\r\n');
@@ -29,8 +29,8 @@ const QUEUED = asciiSlab('+QUEUED\r\n');
 const EMPTY = asciiSlab('*0\r\n');
 const NIL = { 2: asciiSlab('*-1\r\n'), 3: asciiSlab('_\r\n') } as const;
 const ABORTED = 'EXECABORT Transaction discarded because of previous errors.';
-const STAR = 42;
-const MINUS = 45;
+/** On the one node of an upstream without cluster mode they are about everything there is. */
+const OF_ALL_SHARDS = new Set(['dbsize', 'flushall', 'flushdb', 'keys', 'randomkey']);
 
 export class Transactions {
   readonly watches: Watches;
@@ -106,8 +106,12 @@ export class Transactions {
       this.#proxy.dispatch.reject(session, id, refusal);
       return;
     }
-    const { table, frame } = this.#proxy;
-    if (table.inMulti[id] === IN_MULTI.local) {
+    const { table, frame, databases } = this.#proxy;
+    if (table.names[id] === 'select' && databases.isOn) {
+      const database = Number(argumentsOf(buf, frame)[1]?.toString('latin1'));
+      transaction.appendSelect(database, buf, start, end);
+      transaction.isForReplicas = false;
+    } else if (table.inMulti[id] === IN_MULTI.local) {
       transaction.appendLocal(id, argumentsOf(buf, frame));
     } else {
       transaction.append(buf, start, end);
@@ -147,7 +151,8 @@ export class Transactions {
     if (((table.flags[id] as number) & FLAG.noMulti) !== 0) {
       return 'ERR Command not allowed inside a transaction';
     }
-    if (table.inMulti[id] === IN_MULTI.refuse) {
+    const hasOneNode = OF_ALL_SHARDS.has(table.names[id] as string) && this.#isCrossSlotFree();
+    if (table.inMulti[id] === IN_MULTI.refuse && !hasOneNode) {
       return `ERR '${name}' is not available inside MULTI through slotgate`;
     }
     if (transaction.size + bytes > settings.maxRequestBuffer) {
@@ -215,7 +220,7 @@ export class Transactions {
       return true;
     }
     const before = scripts.loadsFor(transaction.digests);
-    const block = transaction.block(before);
+    const block = transaction.block(before, databaseOf(session.laneKind));
     const swallows = before.length + 1 + transaction.remote;
     this.#open.delete(session);
     session.gate &= ~GATE.multi;
@@ -237,7 +242,9 @@ export class Transactions {
     } else if ((lane.options.kind & LANE_KIND.readonly) !== 0) reads.onRead(top, slot);
     const travelsAlone = routing.motionCount !== 0 && routing.motion[slot] !== 0;
     // What is watched ends with the block; a command behind it uses the shared lane again.
-    if (watch !== undefined || travelsAlone || answers.mayBeRefused(lane, request)) {
+    // So does another database; which one, EXEC's reply tells.
+    const selects = transaction.selects.length > 0;
+    if (watch !== undefined || selects || travelsAlone || answers.mayBeRefused(lane, request)) {
       session.gate |= GATE.barrier;
     }
     this.#runLocals(session, request.parent?.gathering ?? null, transaction);
@@ -252,9 +259,10 @@ export class Transactions {
   /** The request for the block: the session's own, or a part where the proxy's answers are spliced in. */
   #place(session: Session, id: number, slot: number, transaction: Transaction): Request {
     const top = this.#proxy.dispatch.newRequest(session, id, slot);
-    const { locals } = transaction;
-    if (locals.length === 0) return top;
-    const gathering = new Gathering((gathered) => splice(gathered, locals), true, 1);
+    const { locals, selects } = transaction;
+    if (locals.length === 0 && selects.length === 0) return top;
+    const enter = (database: number): void => this.#proxy.databases.enter(session, database);
+    const gathering = new Gathering((parts) => splice(parts, transaction, enter), true, 1);
     top.gathering = gathering;
     const block = this.#addPart(top, gathering, slot);
     for (const _ of locals) this.#addPart(top, gathering, slot);
@@ -274,9 +282,10 @@ export class Transactions {
   }
 
   #runLocals(session: Session, gathering: Gathering | null, transaction: Transaction): void {
-    if (gathering === null) return;
-    const parts = gathering.parts.slice(-transaction.locals.length);
-    transaction.locals.forEach(({ command, args }, i) => {
+    const { locals } = transaction;
+    if (gathering === null || locals.length === 0) return;
+    const parts = gathering.parts.slice(-locals.length);
+    locals.forEach(({ command, args }, i) => {
       const part = parts[i] as Request;
       const store = (reply: Slab): void => this.#proxy.answers.onPart(part, reply, 0, reply.length);
       const reply = this.#locals.capture(session, command, args);
@@ -289,7 +298,7 @@ export class Transactions {
     this.#open.delete(session);
     session.gate &= ~GATE.multi;
     const top = this.#proxy.dispatch.newRequest(session, id, ANY_SLOT);
-    const gathering = new Gathering(({ parts }) => asReply(parts.map(storedOf)), true, 0);
+    const gathering = new Gathering(joinReplies, true, 0);
     top.gathering = gathering;
     for (const _ of transaction.locals) this.#addPart(top, gathering, ANY_SLOT);
     this.#runLocals(session, gathering, transaction);
@@ -325,29 +334,4 @@ export class Transactions {
 
 function shownName(table: CommandTable, id: number): string {
   return (table.names[id] ?? '').replace('|', ' ').toUpperCase();
-}
-
-type MergedReply = ReturnType<Gathering['merge']>;
-
-function storedOf(part: Request): Buffer {
-  const slab = part.stored?.slab;
-  return slab === undefined ? Buffer.alloc(0) : slab.subarray(part.storedStart, part.storedEnd);
-}
-
-function asReply(replies: readonly Buffer[]): MergedReply {
-  const slab: Slab = Buffer.concat([Buffer.from(`*${replies.length}\r\n`), ...replies]);
-  return { slab, start: 0, end: slab.length };
-}
-
-/** Puts the proxy's own answers where their commands stood among the node's. */
-function splice({ parts }: Gathering, steps: readonly LocalStep[]): MergedReply {
-  const [block, ...answers] = parts.map(storedOf);
-  const reply: Slab = block as Buffer;
-  const isArray = reply[0] === STAR && reply[1] !== MINUS;
-  if (!isArray) return { slab: reply, start: 0, end: reply.length };
-  const replies = splitArray(reply, 0, reply.length);
-  for (const [i, step] of steps.entries()) {
-    replies.splice(step.position, 0, answers[i] as Buffer);
-  }
-  return asReply(replies);
 }

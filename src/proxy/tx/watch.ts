@@ -7,6 +7,7 @@
 import { GATE, type Session } from '../../downstream/session.ts';
 import { asciiSlab, type Slab } from '../../lib/slab.ts';
 import { encodeRequest } from '../../resp/request-framer.ts';
+import { databaseOf } from '../../route/lane-kind.ts';
 import { NO_NODE, type RouteNode } from '../../route/routing.ts';
 import { LANE, type Lane } from '../../upstream/lane.ts';
 import type { Pins } from '../blocking/pins.ts';
@@ -25,7 +26,7 @@ export class Watch {
   keys = 0;
   /** Nothing that follows can tell whether the keys were touched. */
   broken = false;
-  /** Its connection does not speak the protocol that it was opened for, and is not lent again. */
+  /** Its connection has another protocol or database than it was opened for: not lent again. */
   isSwitched = false;
 
   constructor(lane: Lane<Request>, slot: number) {
@@ -138,6 +139,15 @@ export class Watches {
     watch.isSwitched = true;
     const hello = encodeRequest(['HELLO', String(session.protocol)]);
     this.#proxy.lanes.tell(watch.lane, hello, this.#proxy.time);
+  }
+
+  /** SELECT while watching: the connection stays and selects the database of the session. */
+  onDatabase(session: Session): void {
+    const watch = this.#watches.get(session);
+    if (watch === undefined) return;
+    watch.isSwitched = true;
+    const select = encodeRequest(['SELECT', String(databaseOf(session.laneKind))]);
+    this.#proxy.lanes.tell(watch.lane, select, this.#proxy.time);
   }
 
   /** A command on this lane was turned away, or the lane died. */

@@ -1,7 +1,7 @@
 /**
- * Kills a random primary again and again under a mixed load. The killed node comes back as a replica,
- * and the next round begins when every replica has all that its primary has, so that each loss can
- * be told from the death that caused it.
+ * Kills or stops a random primary again and again under a mixed load. The node comes back as a
+ * replica, and the next round begins when every replica has all that its primary has, so that each
+ * loss can be told from the death that caused it.
  */
 import type { ConfigInput } from '../../../src/config/schema.ts';
 import type { LocalCluster } from '../../../src/local/local-cluster.ts';
@@ -11,6 +11,7 @@ import { primaries } from '../load/slots.ts';
 import { startProxyProcess } from '../proxy-process.ts';
 import { Prng } from '../sim/prng.ts';
 import { MixedLoad, type MixedVerdict } from './mixed-load.ts';
+import { callsOf } from './read-counts.ts';
 
 export interface KillRoundsOptions {
   readonly rounds: number;
@@ -18,6 +19,8 @@ export interface KillRoundsOptions {
   readonly shards: number;
   readonly replicas: number;
   readonly nodeTimeoutMs: number;
+  /** Default SIGKILL. A stopped node goes on when another has its slots. */
+  readonly signal?: 'SIGKILL' | 'SIGSTOP';
   /** WAIT behind every batch: replicas, milliseconds. */
   readonly wait?: readonly [number, number];
   /** Over the defaults. */
@@ -26,6 +29,8 @@ export interface KillRoundsOptions {
   /** Commands of the load between two deaths, at least. */
   readonly commandsBetween?: number;
   readonly say?: (line: string) => void;
+  /** See MixedLoadOptions. */
+  readonly noticedMs?: number;
 }
 
 export interface KillRoundsResult extends MixedVerdict {
@@ -33,6 +38,8 @@ export interface KillRoundsResult extends MixedVerdict {
   readonly promotedMs: readonly number[];
   /** What slotgate logged at warn and above. */
   readonly warnings: readonly string[];
+  /** CLUSTER FAILOVER commands of any kind that the running nodes got. */
+  readonly failoverCalls: number;
 }
 
 const SLOTS = 16384;
@@ -73,41 +80,45 @@ async function underLoad(
     shards,
     seed,
     ...(wait === undefined ? {} : { wait }),
+    ...(options.noticedMs === undefined ? {} : { noticedMs: options.noticedMs }),
   });
   const promotedMs: number[] = [];
   for (let round = 1; round <= rounds; round++) {
     await load.progress(options.commandsBetween ?? COMMANDS_BETWEEN);
     const shard = random.int(shards);
-    const ms = await killPrimary(cluster, load, shard, shards);
+    const ms = await takeAway(cluster, load, shard, options);
     promotedMs.push(ms);
     options.say?.(`round ${round}: shard ${shard} had a primary again after ${Math.round(ms)} ms`);
   }
   await load.progress(COMMANDS_BETWEEN);
-  return { ...(await load.end()), promotedMs };
+  const calls = await callsOf(cluster, cluster.nodes, 'cluster\\|failover');
+  const failoverCalls = calls.reduce((sum, each) => sum + each, 0);
+  return { ...(await load.end()), promotedMs, failoverCalls };
 }
 
-/** Kills, waits for the successor, and brings the killed node back; milliseconds to the successor. */
-async function killPrimary(
+/** Waits for the successor and brings the node back; milliseconds to the successor. */
+async function takeAway(
   cluster: LocalCluster,
   load: MixedLoad,
   shard: number,
-  shards: number,
+  { shards, signal = 'SIGKILL' }: KillRoundsOptions,
 ): Promise<number> {
   const victim = (await primaries(cluster))[shard] as LocalNode;
   const heirs = await replicasOf(cluster, victim);
   const slot = Math.ceil((SLOTS / shards) * shard);
   load.onDeath(shard);
   const killedAt = performance.now();
-  await cluster.kill(victim, 'SIGKILL');
+  await cluster.kill(victim, signal);
   let successor: LocalNode | undefined;
   await until(`shard ${shard} has a new primary`, async () => {
     successor = await ownerOf(cluster, slot, heirs[0]);
     return successor !== undefined && successor !== victim;
   });
   const ms = performance.now() - killedAt;
-  await cluster.restart(victim);
+  if (signal === 'SIGKILL') await cluster.restart(victim);
+  else await cluster.kill(victim, 'SIGCONT');
   const heir = successor as LocalNode;
-  await until('the killed node follows', async () => {
+  await until('the node follows', async () => {
     return (await replicasOf(cluster, heir)).length === heirs.length;
   });
   await until('every replica is in step', async () => {

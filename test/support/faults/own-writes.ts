@@ -10,6 +10,7 @@ const KEYS = 4;
 const SET_SCRIPT = "redis.call('SET', KEYS[1], ARGV[1]) return 1";
 const GET_SCRIPT = "return redis.call('GET', KEYS[1])";
 const PAUSE_MS = 25;
+const VALUES_KEPT = 1000;
 
 /** One or more commands as one step; what its last reply must show. */
 interface Form {
@@ -22,10 +23,41 @@ interface Form {
   readonly writes: number;
 }
 
+interface State {
+  /** By key. */
+  readonly written: readonly WrittenValues[];
+  /** When the batch was sent, monotonic ms. */
+  readonly sentAt: number;
+}
+
+/** What was written to one key and acknowledged, and when. */
+class WrittenValues {
+  readonly #values: { readonly value: number; readonly at: number }[] = [];
+
+  /** 0 before the first. */
+  get last(): number {
+    return this.#values.at(-1)?.value ?? 0;
+  }
+
+  onAcked(value: number, at: number): void {
+    this.#values.push({ value, at });
+    if (this.#values.length > VALUES_KEPT) this.#values.shift();
+  }
+
+  /** When the first write after this value was acknowledged. */
+  ackedAfter(value: number): number {
+    return this.#values.find((each) => each.value > value)?.at ?? Number.NaN;
+  }
+}
+
 export class OwnWritesReport {
   reads = 0;
   writes = 0;
   misses = 0;
+  /** Misses that show a write which the client sent behind the read. */
+  early = 0;
+  /** Of all misses: how long the write that was not shown had been acknowledged when the read was sent. */
+  stalestMs = 0;
   /** The form of the read → how often it missed. */
   readonly missesBy = new Map<string, number>();
   readonly examples: string[] = [];
@@ -54,18 +86,21 @@ export class OwnWrites {
 
   async #run(client: number, wire: WireClient, random: Prng): Promise<void> {
     const keys = Array.from({ length: KEYS }, (_, i) => `own:{${client}.${i}}`);
-    /** Last value written to each key, as far as replies have come. */
-    const written = new Array<number>(KEYS).fill(0);
+    const written = keys.map(() => new WrittenValues());
     let next = 0;
     while (this.#isRunning) {
       const forms = Array.from({ length: random.between(1, 4) }, () => {
         return random.chance(0.4) ? writeForm(keys, random, ++next) : readForm(keys, random);
       });
+      const sentAt = performance.now();
       const replies = await wire.send(forms.flatMap(({ commands }) => commands));
       let first = 0;
       for (const form of forms) {
         first += form.commands.length;
-        this.#judge(client, form, replies[first - 1] as WireReply, written);
+        this.#judge(client, form, replies[first - 1] as WireReply, {
+          written,
+          sentAt,
+        });
       }
       if (random.chance(0.7)) {
         await new Promise((resolve) => setTimeout(resolve, random.range(0, PAUSE_MS * 2)));
@@ -74,8 +109,9 @@ export class OwnWrites {
     wire.close();
   }
 
-  #judge(client: number, form: Form, reply: WireReply, written: number[]): void {
+  #judge(client: number, form: Form, reply: WireReply, state: State): void {
     const { report } = this;
+    const { written, sentAt } = state;
     if (reply instanceof Error) {
       const line = `${form.name}: ${reply.message}`;
       report.errors.set(line, (report.errors.get(line) ?? 0) + 1);
@@ -83,17 +119,20 @@ export class OwnWrites {
     }
     if (form.writes > 0) {
       report.writes++;
-      for (const key of form.keys) written[key] = form.writes;
+      for (const key of form.keys) written[key]?.onAcked(form.writes, performance.now());
       return;
     }
     report.reads++;
     const shown = form.shows(reply);
     for (const [i, key] of form.keys.entries()) {
       const value = Number(shown[i] ?? 0);
-      if (value === written[key]) continue;
+      const own = written[key] as WrittenValues;
+      if (value === own.last) continue;
       report.misses++;
+      if (value > own.last) report.early++;
+      else report.stalestMs = Math.max(report.stalestMs, sentAt - own.ackedAfter(value));
       report.missesBy.set(form.name, (report.missesBy.get(form.name) ?? 0) + 1);
-      const example = `client ${client}: ${form.name} showed ${value}, not ${written[key]}`;
+      const example = `client ${client}: ${form.name} showed ${value}, not ${own.last}`;
       if (report.examples.length < 10) report.examples.push(example);
     }
   }

@@ -26,6 +26,7 @@ export interface ClusterShape {
 const GOSSIP_MS = 40;
 
 interface Replicated {
+  readonly offset: number;
   readonly key: string;
   readonly value: Value;
 }
@@ -56,6 +57,7 @@ export class SimCluster {
       const node = new SimNode(i, this.owner.slice(), host);
       const isReplica = i >= primaries && i < replicated;
       if (isReplica) node.primary = this.nodes[i % primaries] as SimNode;
+      node.history = node.primary?.name ?? node.name;
       this.nodes.push(node);
       this.configEpochs.push(i < primaries ? i + 1 : 0);
       network.listeners.set(node.port, node);
@@ -76,22 +78,26 @@ export class SimCluster {
 
   replicate(from: SimNode, key: string, value: Value): void {
     const lag = this.#shape.replicationLagMs;
+    const offset = ++from.offset;
     for (const replica of this.replicasOf(from)) {
       if (!replica.isAlive) continue;
       if (lag === 0) {
         replica.store(key, value);
+        replica.offset = offset;
         continue;
       }
       const queue = this.#lagging.get(replica) ?? [];
       this.#lagging.set(replica, queue);
-      queue.push({ key, value });
+      queue.push({ key, value, offset });
       this.#host.clock.after(this.#host.random.range(0, lag), () => this.#applyNext(replica));
     }
   }
 
   #applyNext(replica: SimNode): void {
     const next = this.#lagging.get(replica)?.shift();
-    if (next !== undefined) replica.store(next.key, next.value);
+    if (next === undefined) return;
+    replica.store(next.key, next.value);
+    replica.offset = next.offset;
   }
 
   // ------------------------------------------------------------------ moving slots
@@ -218,7 +224,13 @@ export class SimCluster {
       slots.push(slot);
     }
     replica.primary = null;
-    for (const other of others) other.primary = replica;
+    replica.history = `${replica.name} since ${this.#host.clock.now}`;
+    for (const other of others) {
+      other.primary = replica;
+      if (this.#shape.replicationLagMs > 0) continue;
+      other.history = replica.history;
+      other.offset = replica.offset;
+    }
     failed.primary = replica;
     for (const slot of slots) failed.view[slot] = replica.index;
     this.configEpochs[replica.index] = Math.max(...this.configEpochs) + 1;
@@ -257,5 +269,7 @@ export class SimCluster {
     this.#lagging.delete(node);
     node.data.clear();
     for (const [key, value] of node.primary.data) node.store(key, value);
+    node.offset = node.primary.offset;
+    node.history = node.primary.history;
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import type { ControlLink, Hint } from '../../../src/lib/planes.ts';
+import type { ReadPlan } from '../../../src/topology/read-plan.ts';
 import {
   NO_SHARD,
   SLOT_COUNT,
@@ -14,6 +15,7 @@ import type { SimCluster } from './cluster.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { Oracle } from './oracle.ts';
 import type { Prng } from './prng.ts';
+import { SimProgress } from './progress.ts';
 
 export interface ControlTraits {
   readonly pollMs: number;
@@ -23,6 +25,8 @@ export interface ControlTraits {
   readonly stale: number;
   /** Slots of a dead primary are shown as nobody's. */
   readonly hidesDead: boolean;
+  /** How often nodes are asked how far they have got; 0: never, replicas serve no reads. */
+  readonly readPollMs: number;
 }
 
 const HINT_GAP_MS = 60;
@@ -68,6 +72,16 @@ export class SimControl implements ControlLink<Snapshot> {
     this.#listener = listener;
     this.#clock.every(this.#traits.pollMs, () => this.#poll());
     this.#clock.after(this.#random.range(0, 20), () => this.#poll());
+  }
+
+  /** How far replicas have got; nothing where they serve no reads. */
+  onReadPlan(listener: (plan: ReadPlan) => void): void {
+    const { readPollMs } = this.#traits;
+    if (readPollMs === 0) return;
+    const progress = new SimProgress(this.#clock, this.#random.fork(), this.#cluster);
+    this.#clock.every(readPollMs, () => {
+      if (this.published !== null) progress.ask(this.published, listener);
+    });
   }
 
   hint(hint: Hint): void {

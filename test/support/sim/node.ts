@@ -40,6 +40,10 @@ export class SimNode implements Listener, Keyspace {
   readonly migrating = new Map<number, SimNode>();
   /** Slot → node that it comes from. */
   readonly importing = new Map<number, SimNode>();
+  /** Writes that it has, of its primary or its own. */
+  offset = 0;
+  /** Offsets of different histories cannot be compared. */
+  history = '';
   /** Whose replica it is; null for a primary. */
   primary: SimNode | null = null;
   isAlive = true;
@@ -132,7 +136,8 @@ export class SimNode implements Listener, Keyspace {
     const spec = specOf(args);
     if (spec === undefined) return reply.error(`ERR unknown command '${args[0]}'`);
     const keys = keysOf(args, spec);
-    const away = this.#turnsAway(keys, spec.isWrite, asking);
+    const { readonly } = connection;
+    const away = this.#turnsAway(keys, spec.isWrite, { asking, readonly });
     const on = connection.connection.name;
     if (away !== '') {
       const uid = uidOf(args, keys[0] as string);
@@ -155,7 +160,7 @@ export class SimNode implements Listener, Keyspace {
     const queue = connection.queue;
     if (queue === null) return null;
     if (name !== 'EXEC') {
-      const refusal = this.#refusesQueueing(args, connection.asking);
+      const refusal = this.#refusesQueueing(args, connection);
       if (refusal === '') queue.push(args);
       else connection.isAborted = true;
       return refusal === '' ? reply.simple('QUEUED') : reply.error(refusal);
@@ -169,11 +174,11 @@ export class SimNode implements Listener, Keyspace {
     return this.#runQueue(queue, asking, connection);
   }
 
-  #refusesQueueing(args: readonly string[], asking: boolean): string {
+  #refusesQueueing(args: readonly string[], connection: NodeConnection): string {
     if (this.isLoading) return 'LOADING Redis is loading the dataset in memory';
     const spec = specOf(args);
     if (spec === undefined) return `ERR unknown command '${args[0]}'`;
-    return this.#turnsAway(keysOf(args, spec), spec.isWrite, asking);
+    return this.#turnsAway(keysOf(args, spec), spec.isWrite, connection);
   }
 
   /** All keys are looked at once more; then everything runs, with nothing in between. */
@@ -185,7 +190,8 @@ export class SimNode implements Listener, Keyspace {
     const parts = queue.map((args) => ({ args, spec: specOf(args) as CommandSpec }));
     const keys = [...new Set(parts.flatMap(({ args, spec }) => keysOf(args, spec)))];
     const isWrite = parts.some(({ spec }) => spec.isWrite);
-    const away = this.#turnsAway(keys, isWrite, asking);
+    const { readonly } = connection;
+    const away = this.#turnsAway(keys, isWrite, { asking, readonly });
     if (/^(READONLY|LOADING)/.test(away)) {
       return reply.error(`EXECABORT Transaction discarded because of: ${away}`);
     }
@@ -233,6 +239,10 @@ export class SimNode implements Listener, Keyspace {
     if (name === 'ECHO') return reply.bulk(args[1] as string);
     if (this.isLoading) return reply.error('LOADING Redis is loading the dataset in memory');
     if (name === 'PING') return reply.simple('PONG');
+    if (name === 'READONLY') {
+      connection.readonly = true;
+      return reply.simple('OK');
+    }
     if (name === 'ASKING') {
       connection.asking = true;
       return reply.simple('OK');
@@ -245,7 +255,11 @@ export class SimNode implements Listener, Keyspace {
   }
 
   /** The error that sends a command elsewhere, '' when this node executes it. */
-  #turnsAway(keys: readonly string[], isWrite: boolean, asking: boolean): string {
+  #turnsAway(
+    keys: readonly string[],
+    isWrite: boolean,
+    { asking, readonly }: { asking: boolean; readonly: boolean },
+  ): string {
     const [first] = keys;
     if (first === undefined) return '';
     if (this.refusal !== '') return this.refusal;
@@ -265,6 +279,8 @@ export class SimNode implements Listener, Keyspace {
     if (asking && this.importing.has(slot)) {
       return isMany && missing > 0 ? 'TRYAGAIN Multiple keys request during rehashing of slot' : '';
     }
+    // Redis answers reads of the primary's slots on a connection that said READONLY.
+    if (readonly && !isWrite && this.primary?.index === owner) return '';
     if (owner === this.index) {
       if (this.primary === null) return '';
       return isWrite ? "READONLY You can't write against a read only replica." : '';
@@ -279,6 +295,7 @@ export class NodeConnection implements Peer {
   protocol = 2;
   authenticated = false;
   asking = false;
+  readonly = false;
   /** Between MULTI and EXEC. */
   queue: (readonly string[])[] | null = null;
   isAborted = false;
@@ -367,7 +384,7 @@ export class NodeConnection implements Peer {
 
   /** Out-of-band messages come to connections that have asked for them by then. */
   #isPastHandshake(args: readonly string[]): boolean {
-    return this.protocol === 3 && args[0] !== 'HELLO' && args[0] !== 'PING';
+    return this.protocol === 3 && !HANDSHAKE.has(args[0] as string);
   }
 
   #next(): string[] | null {
@@ -382,6 +399,7 @@ export class NodeConnection implements Peer {
   }
 }
 
+const HANDSHAKE = new Set(['HELLO', 'READONLY', 'PING']);
 /** Out of band: it answers nobody. */
 const PUSH = '>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nx\r\n';
 

@@ -17,6 +17,15 @@ export interface Execution {
   readonly reply: string;
   /** Connection it came on. */
   readonly on: string;
+  /** Writes of all keys up to then. */
+  readonly written: number;
+}
+
+/** What a reply may tell of a key: what was so since a time, or since a write. */
+export interface Horizon {
+  readonly from: number;
+  /** Nothing before this write: see {@link Execution.written}. */
+  readonly written: number;
 }
 
 export interface Refusal {
@@ -68,10 +77,14 @@ export interface Excuses {
   /** Sent writes are repeated on purpose. */
   readonly repeatsWrites: boolean;
   readonly holdTimeoutMs: number;
+  /** Replicas serve reads, and may be so far behind; 0: they serve none. */
+  readonly stalenessMs: number;
 }
 
 interface Version {
   readonly at: number;
+  /** Which write of all it is, from 1. */
+  readonly number: number;
   readonly value: Value;
 }
 
@@ -97,6 +110,9 @@ export class Oracle {
   biggestRequest = 0;
   readonly #clock: EventQueue;
   readonly #history = new Map<string, Version[]>();
+  #written = 0;
+  /** Session and key → the session's last acknowledged write, as in {@link Execution.written}. */
+  readonly #ownWrites = new Map<string, number>();
   readonly #increments = new Map<string, Set<number>>();
   readonly #periods: Period[] = [];
   #faults = 0;
@@ -147,12 +163,13 @@ export class Oracle {
     if (!command.keys.includes(key)) {
       this.fail(`command u${uid} was executed on key ${key}, which it did not name`);
     }
-    command.executions.push({ key, order: ++this.#order, reply: text, on });
+    const written = this.#written;
+    command.executions.push({ key, order: ++this.#order, reply: text, on, written });
   }
 
   wrote(key: string, value: Value): void {
     const versions = this.#history.get(key);
-    const version = { at: this.#clock.now, value };
+    const version = { at: this.#clock.now, number: ++this.#written, value };
     if (versions === undefined) this.#history.set(key, [version]);
     else versions.push(version);
   }
@@ -178,14 +195,32 @@ export class Oracle {
 
   // ------------------------------------------------------------------ what replies may say
 
-  /** Did `test` hold for the key's value at some moment between `from` and now? */
-  heldSince(key: string, from: number, test: (value: Value) => boolean): boolean {
+  /**
+   * How far back a reply may reach: replicas may be behind, but never behind what the session itself
+   * was told that it had written.
+   */
+  horizon(command: ClientCommand, key: string): Horizon {
+    const { stalenessMs } = this.excuses;
+    const from = command.sentAt - (command.isWrite ? 0 : stalenessMs);
+    const isExact = stalenessMs === 0 || command.isWrite;
+    const written = isExact ? 0 : this.#ownWrites.get(`${command.session} ${key}`);
+    return { from, written: written ?? 0 };
+  }
+
+  #noteOwn(command: ClientCommand): void {
+    for (const { key, written } of command.executions) {
+      this.#ownWrites.set(`${command.session} ${key}`, written);
+    }
+  }
+
+  /** Did `test` hold for the key's value at some moment between then and now? */
+  heldSince(key: string, { from, written }: Horizon, test: (value: Value) => boolean): boolean {
     const versions = this.#history.get(key);
     if (versions === undefined) return test(null);
     for (let i = versions.length - 1; i >= 0; i--) {
       const version = versions[i] as Version;
       if (test(version.value)) return true;
-      if (version.at < from) return false;
+      if (version.at < from || version.number <= written) return false;
     }
     return test(null);
   }
@@ -223,6 +258,7 @@ export class Oracle {
       command.outcome = raw.startsWith('-UNCERTAIN') ? 'uncertain' : 'error';
     }
     const wrong = command.check(raw, this, command);
+    if (command.isWrite && !isError) this.#noteOwn(command);
     const problem = wrong !== '' && isError ? this.#judgeError(command, raw, wrong) : wrong;
     if (problem !== '') this.fail(`${describe(command)} was answered ${show(raw)}: ${problem}`);
   }

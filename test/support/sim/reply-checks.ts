@@ -13,7 +13,7 @@ export function wasGivenByNode(raw: string, _oracle: Oracle, command: ClientComm
 /** The check of GET and the like: the key had this value while the command was under way. */
 export function hadValue(key: string): ClientCommand['check'] {
   return (raw, oracle, command) => {
-    const held = oracle.heldSince(key, command.sentAt, (value) => {
+    const held = oracle.heldSince(key, oracle.horizon(command, key), (value) => {
       return raw === (typeof value === 'string' ? reply.bulk(value) : reply.nil(command.protocol));
     });
     return held ? '' : `${key} never had that value meanwhile`;

@@ -24,6 +24,7 @@ export const PROFILES = [
   'disconnects',
   'lost-writes',
   'everything',
+  'replicas',
 ] as const;
 export type Profile = (typeof PROFILES)[number];
 
@@ -45,6 +46,7 @@ const FAULTS: Readonly<Record<Profile, readonly FaultKind[]>> = {
   disconnects: ['move'],
   'lost-writes': ['kill'],
   everything: ['move', 'move', 'move', 'refuse', 'reset', 'kill', 'hang', 'garbage', 'surplus'],
+  replicas: ['reset', 'hang', 'kill'],
 };
 
 export interface Scenario {
@@ -75,8 +77,10 @@ const PASSWORD = 'secret';
 export function scenarioOf(seed: number, random: Prng, only: Profile | null): Scenario {
   // In turn, so that any thousand seeds have their share of each.
   const profile = only ?? (PROFILES[seed % PROFILES.length] as Profile);
-  const faults = FAULTS[profile];
   const shape = shapeOf(profile, random);
+  // A replica that lags and is promoted loses writes, which is another profile's affair.
+  const isLagging = profile === 'replicas' && shape.replicationLagMs > 0;
+  const faults = isLagging ? FAULTS.resets : FAULTS[profile];
   const password = random.chance(0.2) ? PASSWORD : '';
   const settings = settingsOf(profile, random, password);
   const tagCount = profile === 'reshard' ? random.between(1, 8) : random.between(3, 14);
@@ -93,6 +97,7 @@ export function scenarioOf(seed: number, random: Prng, only: Profile | null): Sc
       lateMs: random.pick([2, 20, 120]),
       stale: profile === 'none' ? 0 : random.pick([0, 0.2]),
       hidesDead: random.chance(0.5),
+      readPollMs: profile === 'replicas' ? random.pick([10, 40, 150]) : 0,
     },
     workload: {
       tags,
@@ -118,6 +123,7 @@ export function scenarioOf(seed: number, random: Prng, only: Profile | null): Sc
       manyDeaths: has('reset') || has('garbage') || has('kill') || has('hang'),
       repeatsWrites: settings.retrySentWrites,
       holdTimeoutMs: settings.hold.timeoutMs,
+      stalenessMs: profile === 'replicas' ? settings.reads.maxStalenessMs : 0,
     },
     turnMs: random.pick([0, 0.02, 0.3]),
     cutsSlowReaders: isSlow(profile),
@@ -131,15 +137,23 @@ function isSlow(profile: Profile): boolean {
 
 function shapeOf(profile: Profile, random: Prng): ClusterShape {
   const isFailover =
-    profile === 'failover' || profile === 'lost-writes' || profile === 'everything';
+    profile === 'failover' ||
+    profile === 'lost-writes' ||
+    profile === 'everything' ||
+    profile === 'replicas';
   return {
     primaries: random.between(3, 5),
     emptyPrimaries: profile === 'reshard' || profile === 'everything' ? random.int(2) : 0,
     replicas: isFailover ? random.between(1, 2) : profile === 'hang' ? random.int(2) : 0,
-    replicationLagMs: profile === 'lost-writes' ? random.range(1, 30) : 0,
+    replicationLagMs: lagOf(profile, random),
     moveMs: profile === 'reshard' ? random.pick([2, 8, 300]) : 8,
     fullCoverage: profile !== 'hang' && random.chance(0.4),
   };
+}
+
+function lagOf(profile: Profile, random: Prng): number {
+  if (profile === 'replicas') return random.pick([0, 5, 60, 400]);
+  return profile === 'lost-writes' ? random.range(1, 30) : 0;
 }
 
 function linkOf(profile: Profile, random: Prng): LinkTraits {
@@ -162,7 +176,7 @@ function linkOf(profile: Profile, random: Prng): LinkTraits {
 }
 
 function hasSlowLanes(profile: Profile): boolean {
-  return profile === 'reshard' || profile === 'big-replies' || profile === 'disconnects';
+  return ['reshard', 'big-replies', 'disconnects', 'replicas'].includes(profile);
 }
 
 /** Lanes of different speed make races of what must stay in order. */
@@ -215,6 +229,7 @@ function heartbeatOf(profile: Profile, random: Prng): number {
 
 /** Where nothing falls silent, nothing may time out, however slow the link. */
 function commandTimeoutOf(profile: Profile, random: Prng): number {
+  if (profile === 'replicas') return random.range(1500, 4000);
   if (profile === 'hang') return random.range(160, 900);
   return profile === 'everything' ? random.range(300, 900) : 20_000;
 }
@@ -241,10 +256,11 @@ function settingsOf(profile: Profile, random: Prng, password: string): ProxySett
       minGapMs: 0,
       dryRun: false,
     },
+    writesWait: { replicas: 0, timeoutMs: 1000 },
     reads: {
       replicas: true,
       consistency: 'session',
-      maxStalenessMs: 1000,
+      maxStalenessMs: profile === 'replicas' ? random.pick([100, 500, 3000]) : 1000,
       whenPrimaryDown: 'bounded',
       pollMs: 50,
     },

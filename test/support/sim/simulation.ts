@@ -102,6 +102,7 @@ class Simulation {
       metrics: this.metrics,
       link: control,
     });
+    control.onReadPlan((plan) => this.proxy.onReadPlan(plan));
     this.#tracker = new PoolTracker(this.proxy, fail);
     this.#addClients(this.random.fork());
     this.#faults = new Faults({ ...host, random: this.random.fork(), cluster, scenario });

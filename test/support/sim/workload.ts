@@ -254,7 +254,9 @@ export class Workload {
       check: (raw, oracle, command) => {
         const value = Number(raw.slice(1, -2));
         if (raw[0] !== ':') return 'no integer';
-        if (!oracle.heldSince(key, command.sentAt, (held) => held === String(value))) {
+        if (
+          !oracle.heldSince(key, oracle.horizon(command, key), (held) => held === String(value))
+        ) {
           return `${key} never had that value meanwhile`;
         }
         return oracle.incremented(key, value);
@@ -341,8 +343,9 @@ export class Workload {
         let least = 0;
         let most = 0;
         for (const key of keys) {
-          if (oracle.heldSince(key, command.sentAt, isThere)) most++;
-          if (!oracle.heldSince(key, command.sentAt, (value) => value === null)) least++;
+          if (oracle.heldSince(key, oracle.horizon(command, key), isThere)) most++;
+          if (!oracle.heldSince(key, oracle.horizon(command, key), (value) => value === null))
+            least++;
         }
         return count >= least && count <= most ? '' : `${least} to ${most} of the keys were there`;
       },

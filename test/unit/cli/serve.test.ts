@@ -1,9 +1,11 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { type RunOptions, runServer, type StartServer } from '../../../src/cli/serve.ts';
-import { defaultConfig } from '../../../src/config/schema.ts';
+import type { LoadedConfig } from '../../../src/config/load.ts';
+import { ConfigError } from '../../../src/config/problems.ts';
+import { type Config, defaultConfig } from '../../../src/config/schema.ts';
 import { ProxyError } from '../../../src/lib/errors.ts';
-import { silentLogger } from '../../../src/lib/log.ts';
+import { createLogger, silentLogger } from '../../../src/lib/log.ts';
 import type { Running } from '../../../src/lib/running.ts';
 
 function deferred<T>() {
@@ -145,7 +147,9 @@ describe('a server', () => {
         throw new ConfigError([{ from: 'file', where: 'x.yaml:3:7', message: 'no' }]);
       },
     ];
-    const { log, entries } = recordedLog();
+    const lines: string[] = [];
+    const destination = { write: (line: string) => void lines.push(line) };
+    const log = createLogger({ level: 'warn', format: 'json', destination });
     const signals = new EventEmitter();
     const load = (): LoadedConfig => (given.shift() as () => LoadedConfig)();
     const result = runServer(defaultConfig(), { log, signals, load, start: async () => steered });
@@ -155,9 +159,9 @@ describe('a server', () => {
     expect(taken.map(({ timeout }) => timeout)).toEqual([9]);
     signals.emit('SIGHUP', 'SIGHUP');
     expect(taken).toHaveLength(1);
-    expect(entries.filter(({ level }) => level !== 'info')).toMatchObject([
-      { level: 'warn', message: 'odd' },
-      { level: 'error', fields: { where: 'x.yaml:3:7' }, message: expect.stringMatching(/: no$/) },
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { level: 'warn', msg: 'odd' },
+      { level: 'error', where: 'x.yaml:3:7', msg: expect.stringMatching(/: no$/) },
     ]);
     drained.resolve();
     done.resolve();

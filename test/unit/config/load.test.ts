@@ -254,6 +254,20 @@ describe('the environment', () => {
     ]);
   });
 
+  it('may be a map of weights', () => {
+    const env = {
+      SLOTGATE_READS__NODE_WEIGHTS: '10.0.0.1:7000=0,10.0.0.2:7000=50',
+      SLOTGATE_READS__ZONE_WEIGHTS: 'east=100',
+    };
+    expect(load(undefined, { env }).config.reads).toMatchObject({
+      nodeWeights: { '10.0.0.1:7000': 0, '10.0.0.2:7000': 50 },
+      zoneWeights: { east: 100 },
+    });
+    expect(problems(undefined, { env: { SLOTGATE_READS__ZONE_WEIGHTS: 'east=101' } })).toHaveLength(
+      1,
+    );
+  });
+
   it('does not count when empty, nor when it is not about settings', () => {
     const env = {
       SLOTGATE_REQUIREPASS: '',
@@ -332,6 +346,7 @@ describe('settings that do not go together', () => {
       'limits: { maxBulkBytes: 2gb, replyHighWater: 128mb }',
       'cluster: { username: proxy }',
       'hold: { maxRequests: 0 }',
+      'reads: { maxStalenessMs: 400ms }',
     ].join('\n');
     expect(problems(yaml)).toEqual([
       expect.stringMatching(/^2:15: http\.port and port are both 7777/),
@@ -339,6 +354,7 @@ describe('settings that do not go together', () => {
       expect.stringMatching(/^3:46: limits\.replyHighWater is larger than limits\.replyHardLimit/),
       expect.stringMatching(/^4:22: cluster\.username needs cluster\.password/),
       expect.stringMatching(/^configuration: hold\.timeoutMs is set, but hold\.maxRequests/),
+      expect.stringMatching(/^6:26: reads\.maxStalenessMs is 400, .* allowed: at least 450/),
     ]);
   });
 
@@ -354,6 +370,10 @@ describe('settings that do not go together', () => {
     ['hold: { timeoutMs: 1s }', /a failover may outlast the hold/],
     ['drainTimeoutMs: 5s', /a stop may cut off commands/],
     ['heartbeatMs: 5s', /heartbeatMs is no less than/],
+    ['reads: { weights: { replica: 1 }, consistency: primary }', /replicas have a weight, but/],
+    ['reads: { zoneWeights: { east: 1 }, consistency: primary }', /replicas have a weight, but/],
+    ['reads: { nodeZones: { "a:1": east } }', /reads\.zone is not: no node is preferred/],
+    ['health: { pingIntervalMs: 11s }', /a node that hangs is noticed late/],
   ])('are warned about where they can work: %s', (yaml, words) => {
     expect(load(yaml).warnings).toEqual([expect.stringMatching(words)]);
   });

@@ -8,6 +8,8 @@ export class FakeNode {
   /** Commands received, in order. */
   readonly received: string[] = [];
   answer: Answer;
+  /** Connections so far. */
+  accepted = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -46,6 +48,7 @@ export class FakeNode {
 
   #serve(socket: Socket): void {
     this.#sockets.add(socket);
+    this.accepted++;
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     let text = '';

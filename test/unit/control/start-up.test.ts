@@ -11,25 +11,50 @@ import { recordedLog } from './recorded-log.ts';
 
 const denied = new NodeCallError('127.0.0.1:1', { code: 'auth', message: 'NOPERM' });
 
+const SITUATION = { holdMs: 10_000, mode: 'assist', takeover: false, voters: 3 } as const;
+
 describe('start-up warnings', () => {
   it('tell a hold that is shorter than a failover, with the number that is enough', () => {
     const settings = { nodeTimeoutMs: 15_000, requireFullCoverage: false };
-    const [warning] = startUpWarnings(settings, 10_000);
+    const [warning] = startUpWarnings(settings, SITUATION);
     expect(warning?.code).toBe('hold-shorter-than-failover');
     expect(warning?.message).toContain('22000');
     expect(failoverTimeMs(15_000)).toBe(22_000);
-    expect(startUpWarnings(settings, 22_000)).toEqual([]);
+    expect(startUpWarnings(settings, { ...SITUATION, holdMs: 22_000 })).toEqual([]);
   });
 
   it('tell that one failing shard stops them all', () => {
     const settings = { nodeTimeoutMs: 1000, requireFullCoverage: true };
-    expect(startUpWarnings(settings, 10_000).map(({ code }) => code)).toEqual([
+    expect(startUpWarnings(settings, SITUATION).map(({ code }) => code)).toEqual([
       'full-coverage-required',
     ]);
   });
 
+  it('say of whom the hold is too short', () => {
+    const settings = { nodeTimeoutMs: 15_000, requireFullCoverage: false };
+    const [assist] = startUpWarnings(settings, SITUATION);
+    expect(assist?.message).toContain('hangs or is cut off');
+    const [observe] = startUpWarnings(settings, { ...SITUATION, mode: 'observe' });
+    expect(observe?.message).toContain('to replace a primary: ');
+  });
+
+  it.each([
+    [1, 'assist', false, true],
+    [2, 'assist', false, true],
+    [1, 'assist', true, false],
+    [1, 'observe', true, true],
+    [3, 'assist', false, false],
+    [3, 'observe', false, false],
+  ] as const)('%d primaries, %s, takeover %s: no majority is %s', (voters, mode, takeover, is) => {
+    const settings = { nodeTimeoutMs: 1000, requireFullCoverage: false };
+    const warnings = startUpWarnings(settings, { ...SITUATION, voters, mode, takeover });
+    expect(warnings.map(({ code }) => code)).toEqual(is ? ['no-majority-possible'] : []);
+  });
+
   it('are none where nothing is known', () => {
-    expect(startUpWarnings({ nodeTimeoutMs: null, requireFullCoverage: null }, 0)).toEqual([]);
+    expect(startUpWarnings({ nodeTimeoutMs: null, requireFullCoverage: null }, SITUATION)).toEqual(
+      [],
+    );
   });
 
   it('are read from a node and logged', async () => {
@@ -42,14 +67,14 @@ describe('start-up warnings', () => {
       return [name, values.get(name)];
     };
     const { log, lines } = recordedLog();
-    expect(await warnAtStartUp({ callAny }, 10_000, log)).toHaveLength(2);
+    expect(await warnAtStartUp({ callAny }, SITUATION, log)).toHaveLength(2);
     expect(lines.map(({ level }) => level)).toEqual(['warn', 'warn']);
   });
 
   it('are left out where CONFIG is not allowed', async () => {
     const { log, lines } = recordedLog();
     const callAny = () => Promise.reject(denied);
-    expect(await warnAtStartUp({ callAny }, 0, log)).toEqual([]);
+    expect(await warnAtStartUp({ callAny }, SITUATION, log)).toEqual([]);
     expect(lines.every(({ level }) => level === 'debug')).toBe(true);
   });
 });

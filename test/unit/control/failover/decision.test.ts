@@ -7,6 +7,7 @@ import {
   majorityOf,
   type Refusal,
   type Situation,
+  type Voters,
 } from '../../../../src/control/failover/decision.ts';
 import { facts, REPLID } from './facts.ts';
 
@@ -19,11 +20,16 @@ const REPLICA: Candidate & { failure: string } = {
   failure: '',
 };
 
+/** So many primaries, of which so many answer and know the replica. */
+function voters(total: number, reachable: number): Voters {
+  return { total, known: Array.from({ length: reachable }, () => ['r', 's']) };
+}
+
 const CLEAR: Situation<Candidate> = {
   verdict: { proven: true },
   primary: { replid: REPLID, offset: 1000 },
   candidates: [REPLICA],
-  voters: { total: 3, reachable: 2 },
+  voters: voters(3, 2),
   maxLagBytes: 100,
   takeoverAllowed: false,
   wasDeposed: false,
@@ -54,15 +60,17 @@ describe('the decision', () => {
       'its data is old',
       { candidates: [{ ...REPLICA, facts: facts({ offset: 1 }) }] },
     ],
-    ['no-majority', 'too few answer', { voters: { total: 3, reachable: 1 } }],
-    ['no-majority', 'too few of six answer', { voters: { total: 6, reachable: 3 } }],
-    ['force', 'four of six answer', { voters: { total: 6, reachable: 4 } }],
-    ['takeover-not-allowed', 'nobody can vote', { voters: { total: 1, reachable: 0 } }],
-    ['takeover-not-allowed', 'one cannot vote', { voters: { total: 2, reachable: 1 } }],
-    ['takeover', 'it is allowed', { voters: { total: 1, reachable: 0 }, takeoverAllowed: true }],
-    ['takeover', 'and with two', { voters: { total: 2, reachable: 1 }, takeoverAllowed: true }],
+    ['no-majority', 'too few answer', { voters: voters(3, 1) }],
+    ['no-majority', 'too few of six answer', { voters: voters(6, 3) }],
+    ['force', 'four of six answer', { voters: voters(6, 4) }],
+    ['voters-unaware', 'one does not know it', { voters: { total: 3, known: [['r'], ['s']] } }],
+    ['force', 'three of four do', { voters: { total: 4, known: [['r'], ['r'], ['r']] } }],
+    ['takeover-not-allowed', 'nobody can vote', { voters: voters(1, 0) }],
+    ['takeover-not-allowed', 'one cannot vote', { voters: voters(2, 1) }],
+    ['takeover', 'it is allowed', { voters: voters(1, 0), takeoverAllowed: true }],
+    ['takeover', 'and with two', { voters: voters(2, 1), takeoverAllowed: true }],
     // Where a majority could vote, nobody takes over without it.
-    ['no-majority', 'allowed', { voters: { total: 3, reachable: 1 }, takeoverAllowed: true }],
+    ['no-majority', 'allowed', { voters: voters(3, 1), takeoverAllowed: true }],
   ])('is %s when %s', (expected, _, over) => {
     expect(outcome(over)).toBe(expected);
   });
@@ -75,7 +83,7 @@ describe('the decision', () => {
   });
 
   it('does not take over while a replica may know better', () => {
-    const alone = { voters: { total: 1, reachable: 0 }, takeoverAllowed: true };
+    const alone = { voters: voters(1, 0), takeoverAllowed: true };
     const other = { ...REPLICA, id: 's', address: 's:1', facts: null };
     const silent = { ...other, failure: 'timeout' };
     expect(outcome({ ...alone, candidates: [REPLICA, silent] })).toBe('replica-silent');
@@ -105,7 +113,7 @@ describe('the decision', () => {
           ...s,
           verdict: s.proven ? { proven: true } : { proven: false, doubt: 'answers' },
           primary: s.isHeard ? CLEAR.primary : null,
-          voters: { total: s.total, reachable },
+          voters: voters(s.total, reachable),
           candidates: [{ ...REPLICA, isListed: s.isFit }],
         }).action;
         const may = s.proven && s.isHeard && s.isFit && !s.wasDeposed && !s.wasTried;

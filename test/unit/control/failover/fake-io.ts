@@ -32,6 +32,7 @@ export function target(over: Partial<Target> = {}): Target {
     takeoverAllowed: false,
     confirmUntil: 0,
     jitterMs: 20,
+    turn: async () => {},
     isStillOwner: () => true,
     onOrder: () => {},
     ...over,
@@ -47,7 +48,11 @@ export class FakeIo implements PromotionIo {
     facts: facts({ askedAt: time }),
     failure: '',
   });
-  voterAnswers: (node: NodeRef) => boolean = () => true;
+  /** Null: it does not answer. */
+  voterAnswers: (node: NodeRef, replicas: readonly NodeRef[]) => readonly string[] | null = (
+    _,
+    replicas,
+  ) => replicas.map(({ id }) => id);
   orderFailure = '';
 
   get orders(): string[] {
@@ -75,9 +80,13 @@ export class FakeIo implements PromotionIo {
     return this.replicaAnswer(node, this.time);
   }
 
-  async askVoter(node: NodeRef): Promise<boolean> {
+  async askVoter(
+    node: NodeRef,
+    _: NodeRef,
+    replicas: readonly NodeRef[],
+  ): Promise<readonly string[] | null> {
     this.#note(`voter ${node.id}`);
-    return this.voterAnswers(node);
+    return this.voterAnswers(node, replicas);
   }
 
   async order(node: NodeRef, how: Order): Promise<string> {

@@ -95,9 +95,25 @@ describe('an attempt', () => {
 
   it('does not order without a majority, nor pause for others then', async () => {
     const io = new FakeIo();
-    io.voterAnswers = () => false;
+    io.voterAnswers = () => null;
     expect(await attempt(target(), io)).toMatchObject({ kind: 'refused', refusal: 'no-majority' });
     expect(io.time).toBe(105);
+    expect(io.orders).toEqual([]);
+  });
+
+  it('does not order before the voters know whom the replica follows', async () => {
+    const io = new FakeIo();
+    io.voterAnswers = ({ id }) => (id === 'v' ? ['r'] : []);
+    const result = await attempt(target(), io);
+    expect(result).toMatchObject({ kind: 'refused', refusal: 'voters-unaware' });
+    expect(io.orders).toEqual([]);
+  });
+
+  it('waits for its turn, and proves again after it', async () => {
+    const io = new FakeIo();
+    const turn = async () => void (await io.pause(300));
+    io.connectOutcome = (time) => (time > 400 ? 'accepted' : 'refused');
+    expect(await attempt(target({ turn }), io)).toMatchObject({ kind: 'not-dead' });
     expect(io.orders).toEqual([]);
   });
 

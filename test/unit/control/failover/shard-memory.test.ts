@@ -13,7 +13,7 @@ const PRIMARY = { role: 'primary', linkUp: true } as const;
 
 describe('the memory of shards', () => {
   it('keeps how far a primary had got', () => {
-    const memory = new ShardMemory(200);
+    const memory = new ShardMemory();
     expect(memory.lost('p')).toBeNull();
     memory.onHealth([heard('p', { ...PRIMARY, offset: 5 }), heard('q', null)]);
     memory.onHealth([heard('p', { ...PRIMARY, offset: 7 })]);
@@ -22,23 +22,29 @@ describe('the memory of shards', () => {
   });
 
   it('knows whose link was up until the primary was last heard', () => {
-    const memory = new ShardMemory(200);
+    const memory = new ShardMemory();
     memory.onHealth([
-      heard('p', { ...PRIMARY, askedAt: 10_000 }),
-      heard('r', { linkUp: true, askedAt: 10_010 }),
-      heard('s', { linkUp: true, askedAt: 1000 }),
-      heard('t', { linkUp: true, askedAt: 10_010, isSyncing: true }),
-      heard('u', { linkUp: true, askedAt: 10_010, replid: 'b'.repeat(40) }),
-      heard('v', { linkUp: false, askedAt: 10_010 }),
+      heard('p', { ...PRIMARY, askedAt: 100 }),
+      heard('r', { linkUp: true, askedAt: 110 }),
+      heard('s', { linkUp: true, askedAt: 110 }),
+      heard('t', { linkUp: true, askedAt: 110, isSyncing: true }),
+      heard('u', { linkUp: true, askedAt: 110, replid: 'b'.repeat(40) }),
+      heard('v', { linkUp: false, askedAt: 110 }),
+      heard('w', { linkUp: true, askedAt: 110 }),
     ]);
-    memory.onHealth([heard('r', { linkUp: false, askedAt: 10_200 })]);
-    const up = ['r', 's', 't', 'u', 'v'].filter((id) => memory.wasUp(id, 'p'));
-    expect(up).toEqual(['r']);
+    memory.onHealth([heard('s', { linkUp: false, askedAt: 200 })]);
+    memory.onHealth([heard('p', { ...PRIMARY, askedAt: 300 })]);
+    memory.onHealth([heard('r', { linkUp: false, askedAt: 310 })]);
+    memory.onHealth([heard('s', { linkUp: false, askedAt: 310 })]);
+    const up = ['r', 's', 't', 'u', 'v', 'w'].filter((id) => memory.wasUp(id, 'p'));
+    expect(up).toEqual(['r', 'w']);
     expect(memory.wasUp('r', 'q')).toBe(false);
+    memory.onHealth([heard('s', { linkUp: true, askedAt: 400 })]);
+    expect(memory.wasUp('s', 'p')).toBe(true);
   });
 
   it('goes by the list that a primary itself gives', () => {
-    const memory = new ShardMemory(200);
+    const memory = new ShardMemory();
     const nodes = [
       { name: 'a', slots: '0-16383' },
       { name: 'b', flags: 'slave', follows: 'a' },
@@ -59,7 +65,7 @@ describe('the memory of shards', () => {
   });
 
   it('forgets nodes that are no more', () => {
-    const memory = new ShardMemory(200);
+    const memory = new ShardMemory();
     memory.onHealth([heard('p', PRIMARY), heard('r', { linkUp: true })]);
     memory.keepOnly(new Set(['r']));
     expect(memory.lost('p')).toBeNull();

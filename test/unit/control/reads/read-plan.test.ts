@@ -148,6 +148,11 @@ describe('a read plan', () => {
   it.each<[string, boolean, Situation['health']]>([
     ['that answers', true, {}],
     ['that is suspect', true, { [REPLICA]: { state: 'suspect', evidence: 'silent' } }],
+    [
+      'that leaves commands unanswered',
+      false,
+      { [REPLICA]: { state: 'suspect', evidence: 'stuck' } },
+    ],
     ['that is down', false, { [REPLICA]: DOWN }],
     ['that comes back', false, { [REPLICA]: { state: 'recovering', evidence: 'refused' } }],
     ['that has told nothing yet', false, { [REPLICA]: { facts: null } }],

@@ -4,7 +4,7 @@ import { monitorLine } from '../../../../src/proxy/monitor/line.ts';
 const line = (...args: (string | Buffer)[]): string =>
   monitorLine(
     1_339_518_083_107.412,
-    '127.0.0.1:60866',
+    { address: '127.0.0.1:60866', database: 0 },
     args.map((arg) => Buffer.from(arg as string)),
   );
 const shown = (...args: (string | Buffer)[]): string => line(...args).slice(line('').length - 2);
@@ -12,7 +12,9 @@ const shown = (...args: (string | Buffer)[]): string => line(...args).slice(line
 describe('a line of MONITOR', () => {
   it('has the time with microseconds and the address', () => {
     expect(line('keys', '*')).toBe('1339518083.107412 [0 127.0.0.1:60866] "keys" "*"');
-    expect(monitorLine(1000.001, 'a:1', [Buffer.from('PING')])).toBe('1.000001 [0 a:1] "PING"');
+    expect(monitorLine(1000.001, { address: 'a:1', database: 7 }, [Buffer.from('PING')])).toBe(
+      '1.000001 [7 a:1] "PING"',
+    );
   });
 
   it('escapes as Redis does', () => {

@@ -78,4 +78,12 @@ describe('the memory of scripts', () => {
     remember(memory, 'return 1');
     expect(memory.size).toBe(1);
   });
+
+  test('tells the newest, as far as there is room', () => {
+    const memory = new ScriptMemory();
+    for (const body of ['return 1', 'return 22', 'return 333']) remember(memory, body);
+    expect(memory.newest(1000).map(String)).toEqual(['return 1', 'return 22', 'return 333']);
+    expect(memory.newest(19).map(String)).toEqual(['return 22', 'return 333']);
+    expect(memory.newest(3)).toEqual([]);
+  });
 });

@@ -1,0 +1,19 @@
+/** writes.wait for commands of several steps: replicas are asked once, when all is written. */
+
+import { asLine } from '../error-replies.ts';
+import type { Flow } from '../flows/flows.ts';
+import { WAIT_FLOWS } from '../flows/wait.ts';
+import { isNil } from './durable-writes.ts';
+import { notConfirmed, tooFew } from './texts.ts';
+
+/** The flow's reply, or the error that stands in its place when too few replicas have what it wrote. */
+export async function confirmFlow(flow: Flow, reply: Buffer): Promise<Buffer> {
+  const { settings } = flow.proxy;
+  const { replicas, timeoutMs } = settings.writesWait;
+  if (replicas === 0 || reply[0] === 45 || isNil(reply, 0)) return reply;
+  const args = ['WAIT', replicas, timeoutMs].map((argument) => Buffer.from(String(argument)));
+  const answer = String(await WAIT_FLOWS.wait?.(flow, args)).trim();
+  if (!answer.startsWith(':')) return asLine(notConfirmed(answer.slice(1)));
+  const count = Number(answer.slice(1));
+  return count < replicas ? asLine(tooFew(count, replicas, timeoutMs)) : reply;
+}

@@ -1,0 +1,169 @@
+import { describe, expect, test } from 'vitest';
+import { ApiRefusal } from '../../../src/cli/api-client.ts';
+import { type RollingEvent, restartNodes } from '../../../src/cli/rolling-restart.ts';
+import type { NodeReport, NodesReport } from '../../../src/control/nodes-report.ts';
+
+interface ModelNode {
+  readonly name: string;
+  run: number;
+  /** Looks left until it is back after a restart. */
+  away: number;
+  /** Bytes behind its primary, one less with each look. */
+  behind: number;
+  state: string;
+}
+
+/** A cluster in which a node that was restarted needs a few looks until it is well. */
+class Model {
+  /** The primary first. */
+  readonly shards: ModelNode[][];
+  readonly done: string[] = [];
+  readonly refusals: ApiRefusal[] = [];
+  readonly waits: number[] = [];
+  readonly events: RollingEvent[] = [];
+  comesBack = true;
+  #now = 0;
+
+  constructor(shards: readonly string[]) {
+    this.shards = shards.map((names) =>
+      names.split(' ').map((name) => ({ name, run: 1, away: 0, behind: 0, state: 'up' })),
+    );
+  }
+
+  run(): Promise<number> {
+    return restartNodes({
+      api: {
+        nodes: async () => this.#report(),
+        failover: async ({ shard }, tell) => this.#switch(shard, tell),
+      },
+      restart: async ({ address }) => {
+        const node = this.shards.flat().find(({ name }) => name === address) as ModelNode;
+        expect(this.shards.some(([primary]) => primary === node)).toBe(false);
+        // Nobody else may be away or behind at this moment.
+        expect(this.shards.flat().every(({ away, behind }) => away + behind === 0)).toBe(true);
+        this.done.push(`restart ${address}`);
+        if (this.comesBack) node.run++;
+        node.away = 2;
+        node.behind = 2;
+      },
+      tell: (event) => this.events.push(event),
+      backMs: 10_000,
+      now: () => this.#now,
+      pause: async (ms) => {
+        this.waits.push(ms);
+        this.#now += ms;
+      },
+    });
+  }
+
+  #switch(shard: string, tell: (step: never) => void) {
+    const refusal = this.refusals.shift();
+    if (refusal !== undefined) throw refusal;
+    const index = this.shards.findIndex(([primary]) => primary?.name === shard);
+    const [primary, replica, ...rest] = this.shards[index] as [ModelNode, ModelNode];
+    this.shards[index] = [replica, primary, ...rest];
+    this.done.push(`switch ${primary.name} -> ${replica.name}`);
+    tell({ step: 'chosen', node: replica.name, text: '' } as never);
+    return { shard: index, from: primary.name, to: replica.name, pauseMs: 5 };
+  }
+
+  #report(): NodesReport {
+    const shards = this.shards.map((nodes, shard) => ({
+      shard,
+      slotCount: 1,
+      slotRanges: [],
+      primary: nodes[0]?.name ?? '',
+      nodes: nodes.map((node, index) => this.#node(node, index === 0)),
+    }));
+    return { mode: 'cluster', epoch: 1, shards, others: [] };
+  }
+
+  #node(node: ModelNode, isPrimary: boolean): NodeReport {
+    const role = isPrimary ? 'primary' : 'replica';
+    const isAway = node.away > 0;
+    if (isAway) node.away--;
+    else if (node.behind > 0) node.behind--;
+    const answer = {
+      version: '7.0.15',
+      runId: `${node.name}-${node.run}`,
+      uptimeSeconds: 1,
+      role,
+      offset: 100 - node.behind,
+      linkUp: true,
+      isSyncing: false,
+      isLoading: false,
+    } as const;
+    return {
+      id: node.name,
+      address: node.name,
+      role,
+      state: node.state,
+      evidence: '',
+      zone: '',
+      stalenessMs: 0,
+      answer: isAway ? null : answer,
+    };
+  }
+}
+
+function refusal(reason: string, retryAfterSeconds?: number): ApiRefusal {
+  const wait = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
+  return new ApiRefusal({ detail: reason, reason, ...wait });
+}
+
+describe('the order', () => {
+  test('replicas, a switch, the former primary; one shard after another, one node at a time', async () => {
+    const model = new Model(['a b c', 'd e']);
+    expect(await model.run()).toBe(5);
+    expect(model.done).toEqual([
+      'restart b',
+      'restart c',
+      'switch a -> b',
+      'restart a',
+      'restart e',
+      'switch d -> e',
+      'restart d',
+    ]);
+    expect(
+      model.events.map(({ step }) => step).filter((step) => step === 'shard-done'),
+    ).toHaveLength(2);
+  });
+
+  test('a switch that must wait is waited for, as long as it says', async () => {
+    const model = new Model(['a b']);
+    model.refusals.push(refusal('elected-lately', 7), refusal('unlisted'));
+    expect(await model.run()).toBe(2);
+    expect(model.waits).toContain(7000);
+    expect(model.events.filter(({ step }) => step === 'waiting').map(({ text }) => text)).toEqual([
+      'elected-lately',
+      'unlisted',
+    ]);
+  });
+});
+
+describe('it stops', () => {
+  test('before the first node when something is not well, naming all of it', async () => {
+    const model = new Model(['a b', 'c']);
+    (model.shards[0]?.[1] as ModelNode).state = 'suspect';
+    await expect(model.run()).rejects.toThrow(
+      'nothing was restarted: b (shard 0) is suspect; shard 1 has no replica that could take over',
+    );
+    expect(model.done).toEqual([]);
+  });
+
+  test('when a node does not get a new process', async () => {
+    const model = new Model(['a b', 'c d']);
+    model.comesBack = false;
+    await expect(model.run()).rejects.toThrow(
+      'b is still the process from before, 10 s after its restart; put that right and run this again',
+    );
+    expect(model.done).toEqual(['restart b']);
+  });
+
+  test('when a switch is refused for good', async () => {
+    const model = new Model(['a b']);
+    model.refusals.push(refusal('in-motion'));
+    await expect(model.run()).rejects.toThrow('in-motion');
+    expect(model.done).toEqual(['restart b']);
+  });
+});

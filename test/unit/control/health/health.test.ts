@@ -1,0 +1,184 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { Health, type HealthSettings } from '../../../../src/control/health/health.ts';
+import { nodeAddress } from '../../../../src/topology/snapshot.ts';
+import { snapshotOf, type WatchedNode } from '../../../support/watched.ts';
+import { bulk, FakeNode } from '../fake-node.ts';
+import { recordedLog } from '../recorded-log.ts';
+
+const SETTINGS: HealthSettings = {
+  pingIntervalMs: 50,
+  pingTimeoutMs: 200,
+  downAfter: 3,
+  upAfter: 2,
+  infoIntervalMs: 40,
+};
+
+const undo: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const step of undo.splice(0).reverse()) await step();
+});
+
+function info(offset = 1): string {
+  return bulk(
+    `# R\r\nrole:master\r\nmaster_replid:${'a'.repeat(40)}\r\nmaster_repl_offset:${offset}\r\n`,
+  );
+}
+
+async function fakeNode(): Promise<FakeNode & WatchedNode> {
+  const fake = await FakeNode.start((command) => (command === 'PING' ? '+PONG\r\n' : info()));
+  undo.push(() => fake.stop());
+  return Object.assign(fake, { host: '127.0.0.1' });
+}
+
+function watch(nodes: readonly WatchedNode[], settings: Partial<HealthSettings> = {}) {
+  const { log, lines } = recordedLog();
+  const health = new Health({
+    username: '',
+    password: '',
+    settings: { ...SETTINGS, ...settings },
+    log,
+    now: () => performance.now(),
+  });
+  undo.push(() => health.stop());
+  health.onSnapshot(snapshotOf(nodes));
+  const stateOf = (node: WatchedNode): string => health.of(nodeAddress(node))?.state ?? 'unknown';
+  return { health, lines, stateOf };
+}
+
+describe('the nodes that are watched', () => {
+  it('are those of the newest snapshot', async () => {
+    const [first, second] = [await fakeNode(), await fakeNode()];
+    const { health, stateOf } = watch([first]);
+    await expect.poll(() => stateOf(first)).toBe('up');
+    health.onSnapshot(snapshotOf([first, { ...node(second), role: 'replica' }]));
+    await expect.poll(() => stateOf(second)).toBe('up');
+    expect(health.all()).toHaveLength(2);
+    health.onSnapshot(snapshotOf([second]));
+    expect(health.of(nodeAddress(first))).toBeUndefined();
+    await expect.poll(() => first.connections).toBe(0);
+    expect(stateOf(second)).toBe('up');
+  });
+
+  it('begin anew when another node has the address', async () => {
+    const fake = await fakeNode();
+    const { health, stateOf } = watch([{ ...node(fake), id: 'one' }]);
+    await expect.poll(() => stateOf(fake)).toBe('up');
+    health.onSnapshot(snapshotOf([{ ...node(fake), id: 'two' }]));
+    expect(health.of(nodeAddress(fake))).toMatchObject({
+      id: 'two',
+      state: 'suspect',
+      facts: null,
+    });
+    await expect.poll(() => stateOf(fake)).toBe('up');
+  });
+
+  it('are left alone after the end', async () => {
+    const fake = await fakeNode();
+    const { health, stateOf } = watch([fake]);
+    await expect.poll(() => stateOf(fake)).toBe('up');
+    health.stop();
+    await expect.poll(() => fake.connections).toBe(0);
+    const asked = fake.received.length;
+    health.suspect(nodeAddress(fake));
+    await health.refresh(nodeAddress(fake));
+    expect(fake.received.length).toBe(asked);
+  });
+});
+
+function node({ host, port }: WatchedNode): WatchedNode {
+  return { host, port };
+}
+
+describe('a node is asked', () => {
+  it('for its facts in rounds, each told when most have answered', async () => {
+    const fake = await fakeNode();
+    let offset = 1;
+    fake.answer = (command) => (command === 'PING' ? '+PONG\r\n' : info(++offset));
+    const { health } = watch([fake]);
+    const seen: number[] = [];
+    health.onRound(() => seen.push(health.of(nodeAddress(fake))?.facts?.offset ?? 0));
+    await expect.poll(() => seen.length).toBeGreaterThan(10);
+    // What was asked in a round is known at its end, unless the machine is busy.
+    expect(new Set(seen).size).toBeGreaterThan(seen.length / 2);
+  });
+
+  it('by one INFO at a time, however slow it is', async () => {
+    const fake = await fakeNode();
+    const { health, stateOf } = watch([fake], { pingTimeoutMs: 5000 });
+    await expect.poll(() => stateOf(fake)).toBe('up');
+    fake.answer = () => null;
+    const asked = (): number => fake.count('INFO');
+    const before = asked();
+    await expect.poll(asked).toBe(before + 1);
+    let rounds = 0;
+    health.onRound(() => rounds++);
+    await expect.poll(() => rounds).toBeGreaterThan(5);
+    expect(asked()).toBe(before + 1);
+    expect(fake.connections).toBe(1);
+  });
+
+  it('at once on a refresh, by a question sent after the call', async () => {
+    const fake = await fakeNode();
+    const { health, stateOf } = watch([fake], { infoIntervalMs: 60_000, pingIntervalMs: 60_000 });
+    await expect.poll(() => stateOf(fake)).toBe('up');
+    const calledAt = performance.now();
+    const answers = await Promise.all([
+      health.refresh(nodeAddress(fake)),
+      health.refresh(nodeAddress(fake)),
+    ]);
+    for (const answer of answers) {
+      expect(answer?.facts?.askedAt).toBeGreaterThanOrEqual(calledAt);
+    }
+    expect(await health.refresh('nobody:1')).toBeUndefined();
+  });
+
+  it('as often as new settings say, from now on', async () => {
+    const fake = await fakeNode();
+    const { health, stateOf } = watch([fake], { infoIntervalMs: 60_000 });
+    await expect.poll(() => stateOf(fake)).toBe('up');
+    const before = fake.count('INFO');
+    health.configure(SETTINGS);
+    await expect.poll(() => fake.count('INFO')).toBeGreaterThan(before + 3);
+  });
+
+  it('over a fresh connection when a worker was refused, but not for each of its hints', async () => {
+    const fake = await fakeNode();
+    const { health, stateOf } = watch([fake]);
+    await expect.poll(() => stateOf(fake)).toBe('up');
+    const hint = { reason: 'refused', node: nodeAddress(fake) } as const;
+    // Long enough after the first connection for a hint to count.
+    await expect.poll(() => fake.count('PING')).toBeGreaterThan(7);
+    expect(fake.accepted).toBe(1);
+    for (let i = 0; i < 100; i++) health.onHint(hint);
+    await expect.poll(() => fake.accepted).toBe(2);
+    await expect.poll(() => fake.connections).toBe(1);
+    health.onHint({ reason: 'moved', node: nodeAddress(fake) });
+    expect(stateOf(fake)).toBe('up');
+    expect(fake.accepted).toBe(2);
+  });
+});
+
+describe('a node that flaps', () => {
+  it('is up again only after more and more answers', async () => {
+    const fake = await fakeNode();
+    const { health, lines, stateOf } = watch([fake], { pingTimeoutMs: 2000, downAfter: 1 });
+    const answers: number[] = [];
+    let before = 0;
+    health.onChange(({ state }, from) => {
+      if (state === 'recovering') before = fake.count('PING');
+      else if (from === 'recovering') answers.push(fake.count('PING') - before);
+    });
+    await expect.poll(() => stateOf(fake)).toBe('up');
+    const fine = fake.answer;
+    for (let i = 0; i < 5; i++) {
+      fake.answer = () => '-LOADING Redis is loading the dataset in memory\r\n';
+      await expect.poll(() => stateOf(fake)).toBe('down');
+      fake.answer = fine;
+      await expect.poll(() => stateOf(fake), { timeout: 5000 }).toBe('up');
+    }
+    // After the one with which it came back.
+    expect(answers).toEqual([1, 1, 1, 3, 7]);
+    expect(lines.filter(({ level }) => level === 'warn')).toHaveLength(5);
+  });
+});
