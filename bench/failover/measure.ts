@@ -86,13 +86,13 @@ async function playRound(stage: Stage, scenario: Scenario, shard: number): Promi
   }
 }
 
-/** Clients of the shard next to it; none where there is only one that counts. */
+/** Clients of the shard next to it; none where there is only one. */
 async function othersOf(
   stage: Stage,
-  { shards, witnesses = false }: Scenario,
+  { shards }: Scenario,
   shard: number,
 ): Promise<ShardClients | undefined> {
-  if (shards === 1 || witnesses) return undefined;
+  if (shards === 1) return undefined;
   const slots = evenSlots((shard + 1) % shards, shards);
   return ShardClients.start({ port: stage.port, ...slots, writers: WRITERS, readers: READERS });
 }

@@ -85,7 +85,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'kill -9, one shard, witnesses, observe, node-timeout 2000',
     event: 'kill',
-    shards: 3,
+    shards: 1,
     replicas: 1,
     perLife: 1,
     nodeTimeoutMs: 2000,
@@ -96,7 +96,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'kill -9, one shard, witnesses, assist, node-timeout 15000',
     event: 'kill',
-    shards: 3,
+    shards: 1,
     replicas: 1,
     perLife: 1,
     nodeTimeoutMs: 15_000,

@@ -17,13 +17,15 @@ import { waitUntil } from '../wait.ts';
 const PROGRAM = fileURLToPath(new URL('../../dist/cli/slotgate.js', import.meta.url));
 const SETTLED_MS = 20_000;
 const SLOTS = 16_384;
+/** They own the last slots. */
+const WITNESSES_MAX = 2;
 
 export interface StageOptions {
   readonly shards: number;
   readonly replicas: number;
   readonly nodeTimeoutMs: number;
   readonly config: ConfigInput;
-  /** The first shard gets all slots but one each of the others, which only vote. */
+  /** One shard, and two primaries with one slot each that only vote. */
   readonly witnesses?: boolean;
 }
 
@@ -36,9 +38,8 @@ export interface Stage {
 
 export async function openStage(ports: Ports, options: StageOptions): Promise<Stage> {
   const { shards, replicas, nodeTimeoutMs, config, witnesses = false } = options;
-  const cluster = await startLocalCluster({ shards, replicas, nodeTimeoutMs });
+  const cluster = await startLocalCluster({ shards, replicas, nodeTimeoutMs, witnesses });
   try {
-    if (witnesses) await giveToFirst(cluster, shards);
     const [port, httpPort] = [await ports.take(), await ports.take()];
     const slotgate = await startSlotgate(cluster, port, httpPort, config);
     const httpUrl = `http://127.0.0.1:${httpPort}`;
@@ -85,11 +86,11 @@ export interface SlotRange {
   readonly lastSlot: number;
 }
 
-/** First and last slot of a shard as the cluster is formed. */
+/** First and last slot of a shard as the cluster is formed, but for the slots of witnesses. */
 export function evenSlots(shard: number, shards: number): SlotRange {
   return {
     firstSlot: Math.floor((shard * SLOTS) / shards),
-    lastSlot: Math.floor(((shard + 1) * SLOTS) / shards) - 1,
+    lastSlot: Math.floor(((shard + 1) * SLOTS) / shards) - 1 - WITNESSES_MAX,
   };
 }
 
@@ -136,39 +137,4 @@ function portOf(slots: unknown, slot: number): number {
     if (slot >= first && slot <= last) return port;
   }
   return 0;
-}
-
-/**
- * The first shard takes all slots of the others but one each; a primary without any would no longer
- * vote. Empty slots need no migration: the nodes only have to agree on who owns them.
- */
-async function giveToFirst(cluster: LocalCluster, shards: number): Promise<void> {
-  const primaries = cluster.nodes.slice(0, shards);
-  const clients = await Promise.all(primaries.map((node) => cluster.connect(node)));
-  const first = primaries[0] as LocalNode;
-  // Else the others' earlier claims, of higher epochs, would win again here and there.
-  await clients[0]?.call('CLUSTER', 'BUMPEPOCH');
-  for (let shard = 1; shard < shards; shard++) {
-    const { firstSlot: kept, lastSlot } = evenSlots(shard, shards);
-    for (const client of clients) {
-      const calls: Promise<unknown>[] = [];
-      for (let slot = kept + 1; slot <= lastSlot; slot++) {
-        calls.push(client.call('CLUSTER', 'SETSLOT', slot, 'NODE', first.id));
-      }
-      await Promise.all(calls);
-    }
-  }
-  for (const client of clients) client.close();
-  await waitUntil('every node knows who owns the slots', SETTLED_MS, async () => {
-    for (const node of cluster.nodes) {
-      const client = await cluster.connect(node);
-      try {
-        const slots = await client.call('CLUSTER', 'SLOTS');
-        if (portOf(slots, SLOTS - 1) !== first.port) return false;
-      } finally {
-        client.close();
-      }
-    }
-    return cluster.isFormed();
-  });
 }

@@ -24,17 +24,17 @@ Examples:
   slotgate local restart-nodes --http-port 9379      where slotgate local was given that port`;
 
 export function registerLocalRestart(local: Command, context: CliContext): void {
-  // Else its --http-port would be taken for the one of `slotgate local` itself.
-  local.enablePositionalOptions();
   const command = local
     .command('restart-nodes')
     .summary('restart the nodes of a running slotgate local, without an error')
     .description('Restarts all nodes of a running slotgate local, one after another.');
   addRestartOptions(command)
     .addHelpText('after', HELP_AFTER)
-    .action((given: RestartOptions) =>
-      runRestart('local restart-nodes', given, context, shutDownEmbedded),
-    );
+    .action(() => {
+      // --http-port is also an option of `slotgate local` itself, which takes it first.
+      const given = command.optsWithGlobals<RestartOptions>();
+      return runRestart('local restart-nodes', given, context, shutDownEmbedded);
+    });
 }
 
 async function shutDownEmbedded({ address }: NodeReport): Promise<void> {

@@ -275,6 +275,7 @@ class StopSignals extends EventEmitter {
     this.#source = source;
     this.#exit = exit;
     for (const signal of STOP_SIGNALS) source.on(signal, this.#onSignal);
+    source.on('SIGUSR2', this.#onRoll);
   }
 
   get first(): AbortSignal {
@@ -283,7 +284,11 @@ class StopSignals extends EventEmitter {
 
   dispose(): void {
     for (const signal of STOP_SIGNALS) this.#source.off(signal, this.#onSignal);
+    this.#source.off('SIGUSR2', this.#onRoll);
   }
+
+  /** No wish to end, but without a listener it would be one. */
+  readonly #onRoll = (): void => void this.emit('SIGUSR2', 'SIGUSR2');
 
   readonly #onSignal = (signal: (typeof STOP_SIGNALS)[number]): void => {
     const now = performance.now();

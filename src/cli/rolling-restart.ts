@@ -195,7 +195,15 @@ function switchedText({ from, pauseMs }: SwitchResult): string {
 }
 
 /** Reasons that pass by themselves soon after a replica came back. */
-const PASSING = new Set(['unlisted', 'silent', 'link-down', 'syncing', 'busy', 'no-majority']);
+const PASSING = new Set([
+  'unlisted',
+  'unheard',
+  'silent',
+  'link-down',
+  'syncing',
+  'busy',
+  'no-majority',
+]);
 
 function isPassing(error: unknown): error is ApiRefusal {
   return error instanceof Error && 'reason' in error && PASSING.has(String(error.reason));

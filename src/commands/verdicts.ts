@@ -107,8 +107,6 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
   { outside: 'pubsub', inMulti: 'node', commands: 'publish spublish' },
   // Libraries and scripts are the same on every primary.
   { outside: 'anyPrimary', inMulti: 'node', commands: 'function|dump function|list script|show' },
-  // There is one primary wherever it is allowed.
-  { outside: 'anyPrimary', inMulti: 'node', commands: 'swapdb' },
   // Texts that are the same on every node.
   {
     outside: 'anyPrimary',
@@ -179,7 +177,7 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
     inMulti: 'refuse',
     commands: `
       bgrewriteaof bgsave debug failover migrate pfdebug pfselftest psync replconf
-      replicaof restore-asking save sflush shutdown slaveof sync trimslots
+      replicaof restore-asking save sflush shutdown slaveof swapdb sync trimslots
       backup|abort backup|cleanup backup|help backup|list backup|seal backup|start backup|status
       client|import-source
       cluster|addslots cluster|addslotsrange cluster|bumpepoch cluster|cancelslotmigrations

@@ -298,7 +298,7 @@ export const configSchema = z
     drainTimeoutMs: field(
       leaf.duration({ min: 0, max: HOUR_MS }),
       '25s',
-      'How long a stop may wait for commands in flight.',
+      'How long a stop may wait for commands in flight, and how long clients may stay with a worker that is replaced.',
     ),
     announce,
     log,

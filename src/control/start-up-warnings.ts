@@ -23,6 +23,8 @@ export interface StartUpSituation {
   readonly takeover: boolean;
   /** Primaries that own slots. */
   readonly voters: number;
+  /** Of all of them together. */
+  readonly replicas: number;
 }
 
 export interface StartUpWarning {
@@ -44,7 +46,7 @@ export function startUpWarnings(
 ): StartUpWarning[] {
   const warnings: StartUpWarning[] = [];
   const { nodeTimeoutMs, requireFullCoverage } = settings;
-  const { holdMs, mode, takeover, voters } = situation;
+  const { holdMs, mode, takeover, voters, replicas } = situation;
   if (nodeTimeoutMs !== null && holdMs < failoverTimeMs(nodeTimeoutMs)) {
     const message = holdAdvice(nodeTimeoutMs, holdMs, mode);
     warnings.push({ code: 'hold-shorter-than-failover', message });
@@ -57,7 +59,7 @@ export function startUpWarnings(
         'commands. Set it to no on all nodes: CONFIG SET cluster-require-full-coverage no',
     });
   }
-  if (!canVote(voters) && !(mode === 'assist' && takeover)) {
+  if (replicas > 0 && !canVote(voters) && !(mode === 'assist' && takeover)) {
     warnings.push({
       code: 'no-majority-possible',
       message:

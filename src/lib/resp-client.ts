@@ -78,9 +78,12 @@ function openSocket(host: string, port: number, timeoutMs: number): Promise<Sock
       reject(error);
     };
     const doing = `connect to ${host}:${port}`;
-    const timer = setTimeout(() => {
+    const onLate = (): void => {
+      if (!socket.connecting) return;
       fail(upstreamError('timed-out', `could not ${doing}: no answer in ${timeoutMs} ms`));
-    }, timeoutMs);
+    };
+    // Where this process was the late one, what has come meanwhile is seen before the immediate.
+    const timer = setTimeout(() => setImmediate(onLate), timeoutMs);
     const onError = (error: Error): void =>
       fail(proxyErrorFrom(error, { source: 'upstream', doing }));
     socket.once('error', onError);
@@ -168,12 +171,16 @@ export class RespClient {
     const oldest = this.#pending[0];
     if (oldest === undefined) return;
     const left = oldest.deadline - performance.now();
-    if (left > 0) {
-      this.#timer = setTimeout(() => this.#onTimer(), Math.ceil(left));
-      return;
-    }
-    const what = `${this.#peer} did not answer ${oldest.name} in ${this.#timeoutMs} ms`;
-    this.#fail('timed-out', what);
+    if (left > 0) this.#timer = setTimeout(() => this.#onTimer(), Math.ceil(left));
+    // Where this process was the late one, what has come meanwhile is seen before the immediate.
+    else setImmediate(() => this.#onLate(oldest));
+  }
+
+  #onLate(call: PendingCall): void {
+    if (this.#pending[0] === call) {
+      const what = `${this.#peer} did not answer ${call.name} in ${this.#timeoutMs} ms`;
+      this.#fail('timed-out', what);
+    } else if (this.#timer === undefined) this.#onTimer();
   }
 
   #stopTimer(): void {

@@ -3,10 +3,13 @@
  * with the supervisor: a closed channel means that nobody would replace or stop it any more.
  */
 
-import { createLogger } from '../lib/log.ts';
-import { controlChild } from './control-child.ts';
-import type { ChildStart, ChildToSupervisor, SupervisorToChild } from './messages.ts';
-import { workerChild } from './worker-child.ts';
+import { createLogger, type Logger } from '../lib/log.ts';
+import type { ChildRole, ChildStart, ChildToSupervisor, SupervisorToChild } from './messages.ts';
+
+// Signals of a terminal reach the whole group; the supervisor alone decides what they mean.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) {
+  process.on(signal, () => {});
+}
 
 function tell(message: ChildToSupervisor): void {
   if (process.connected) process.send?.(message);
@@ -29,8 +32,7 @@ async function begin(start: ChildStart): Promise<void> {
   const worker = start.role === 'worker' ? start.number : 0;
   const log = createLogger(start.config.log).child({ role: start.role, worker });
   try {
-    const role =
-      start.role === 'worker' ? workerChild(start, log, tell) : controlChild(start, log, tell);
+    const role = makeRole(start as never, log, tell);
     handle = (message) => role.onMessage(message);
     const starting = role.start();
     for (const message of early.splice(0)) handle(message);
@@ -41,10 +43,21 @@ async function begin(start: ChildStart): Promise<void> {
   }
 }
 
+type MakeRole = (
+  start: never,
+  log: Logger,
+  tell: (message: ChildToSupervisor) => void,
+) => ChildRole;
+
+/** Each role loads its own part of the program only. */
+async function loadRole(): Promise<MakeRole> {
+  if (process.env.SLOTGATE_INTERNAL_WORKER === undefined) {
+    return (await import('./control-child.ts')).controlChild;
+  }
+  return (await import('./worker-child.ts')).workerChild;
+}
+
+process.on('disconnect', () => process.exit(0));
+const makeRole = await loadRole();
 process.on('message', (message: SupervisorToChild) => handle(message));
 tell({ kind: 'loaded' });
-// Signals of a terminal reach the whole group; the supervisor alone decides what they mean.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) {
-  process.on(signal, () => {});
-}
-process.on('disconnect', () => process.exit(0));

@@ -5,14 +5,15 @@ import { Control } from './control-role.ts';
 import {
   CallChannel,
   type CallMessage,
+  type ChildRole,
   type ChildToSupervisor,
   type ControlStart,
   type ControlToWorker,
+  REPORT_CALL,
   type SupervisorToChild,
   type WorkerName,
   type WorkerToControl,
 } from './messages.ts';
-import { type ChildRole, REPORT_CALL } from './worker-child.ts';
 
 /** How long a successor waits for what it needs to go on as its predecessor did, milliseconds. */
 const TAKE_OVER_MS = 500;
@@ -33,6 +34,10 @@ export function controlChild(
     early = null;
     for (const take of calls) take();
   };
+  let onKnown = (): void => {};
+  const known = new Promise<void>((resolve) => {
+    onKnown = resolve;
+  });
   /** Calls of workers that are not answered yet. */
   let owed = 0;
   let onPaid = (): void => {};
@@ -43,7 +48,10 @@ export function controlChild(
     memory: memory ?? undefined,
     onConfig: (next) => tell({ kind: 'config', config: next }),
     onMemory: (next) => tell({ kind: 'memory', memory: next }),
-    onKnown: takeEarly,
+    onKnown: () => {
+      takeEarly();
+      onKnown();
+    },
   });
 
   const toWorker = (worker: number, body: ControlToWorker): void =>
@@ -111,9 +119,10 @@ export function controlChild(
     start: async () => {
       // Without them the first sums of the counters would be too small.
       const reports = living.map((name) => add(name).call(REPORT_CALL, null, TAKE_OVER_MS));
-      await Promise.allSettled(reports);
-      tell({ kind: 'http', url: await control.start() });
-      setTimeout(takeEarly, TAKE_OVER_MS).unref();
+      const ready = Promise.all([Promise.allSettled(reports), inTime(TAKE_OVER_MS, known)]);
+      const url = await control.start(living.length > 0 ? ready : undefined);
+      takeEarly();
+      tell({ kind: 'http', url });
     },
   };
 }

@@ -139,7 +139,10 @@ export class Control {
     registerScriptCalls(this.calls, { nodes: this.#discovery, now: monotonicNow });
   }
 
-  /** Opens HTTP and begins to look for the cluster. Resolves with the base address. */
+  /**
+   * Opens HTTP and begins to look for the cluster. Resolves with the base address. A successor has
+   * something to look for first, and opens HTTP only when it is `ready`.
+   */
   async start(ready?: Promise<unknown>): Promise<string> {
     const { config, log } = this.#options;
     if (ready !== undefined) this.#discovery.start();
@@ -198,7 +201,8 @@ export class Control {
     if (snapshot.mode !== 'cluster') return;
     const { mode, takeover } = config.failover;
     const voters = owningShards(snapshot).size;
-    const situation = { holdMs: config.hold.timeoutMs, mode, takeover, voters };
+    const replicas = snapshot.nodes.filter(({ role }) => role === 'replica').length;
+    const situation = { holdMs: config.hold.timeoutMs, mode, takeover, voters, replicas };
     warnAtStartUp(this.#discovery, situation, log).catch((error: unknown) =>
       log.warn({ err: error }, 'the nodes would not tell their settings'),
     );

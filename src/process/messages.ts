@@ -108,6 +108,16 @@ export type ChildToSupervisor =
   | { readonly kind: 'memory'; readonly memory: MergeMemory }
   | { readonly kind: 'failed'; readonly code: string; readonly text: string };
 
+/** A role as a process of its own. */
+export interface ChildRole {
+  onMessage(message: SupervisorToChild): void;
+  /** Resolves once it serves. */
+  start(): Promise<void>;
+}
+
+/** By this call control, when it has just started, has a worker report at once. */
+export const REPORT_CALL = 'worker.report';
+
 interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;

@@ -5,8 +5,10 @@ import type { ControlLink } from '../lib/planes.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import {
   CallChannel,
+  type ChildRole,
   type ChildToSupervisor,
   type ControlToWorker,
+  REPORT_CALL,
   type SupervisorToChild,
   type WorkerStart,
   type WorkerToControl,
@@ -16,14 +18,6 @@ import { Worker } from './worker-role.ts';
 const REPORT_MS = 1000;
 /** How long a successor waits to be told what the others know. */
 const ADOPT_MS = 1000;
-/** Control that has just started asks for a report at once. */
-export const REPORT_CALL = 'worker.report';
-
-export interface ChildRole {
-  onMessage(message: SupervisorToChild): void;
-  /** Resolves once it serves. */
-  start(): Promise<void>;
-}
 
 export function workerChild(
   start: WorkerStart,

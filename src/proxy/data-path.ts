@@ -478,6 +478,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   onSnapshot(snapshot: Snapshot): void {
     this.time = this.runtime.now();
     if (!this.routing.apply(snapshot)) return;
+    this.dispatch.onMode(snapshot.crossSlotFree);
     this.firstSlots = snapshot.shards.map(() => -1);
     let isWhole = true;
     for (let slot = snapshot.slots.length - 1; slot >= 0; slot--) {

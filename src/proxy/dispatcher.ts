@@ -78,6 +78,12 @@ export class Dispatcher implements Dispatch {
     this.#nodeCommands.onTable();
   }
 
+  /** The servers run without cluster mode, or with it. */
+  onMode(hasDatabases: boolean): void {
+    const { table, settings } = this.#proxy;
+    this.#kinds.onMode(hasDatabases, table, settings.denied);
+  }
+
   onCommand(session: Session, buf: Slab, start: number, end: number): boolean {
     const proxy = this.#proxy;
     const frame = proxy.frame;

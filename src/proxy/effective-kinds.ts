@@ -1,19 +1,33 @@
-/** The table's verdicts, with what the operator denies marked as such. */
+/**
+ * The table's verdicts, with what the operator denies marked as such, and with what servers without
+ * cluster mode can do that a cluster cannot.
+ */
 
 import type { CommandTable } from '../commands/table.ts';
 import { KIND } from '../commands/verdicts.ts';
 
+/** Refused in a cluster, which has one database. */
+const WITH_DATABASES: ReadonlySet<string> = new Set(['swapdb']);
+
 export class EffectiveKinds {
   #kinds: Uint8Array;
+  #hasDatabases = false;
   readonly #commandId: number;
 
   constructor(table: CommandTable, denied: ReadonlySet<string>) {
-    this.#kinds = kindsWith(table, denied);
+    this.#kinds = kindsWith(table, denied, false);
     this.#commandId = table.byName('command');
   }
 
   onTable(table: CommandTable, denied: ReadonlySet<string>): void {
-    this.#kinds = kindsWith(table, denied);
+    this.#kinds = kindsWith(table, denied, this.#hasDatabases);
+  }
+
+  /** `hasDatabases`: the servers run without cluster mode. */
+  onMode(hasDatabases: boolean, table: CommandTable, denied: ReadonlySet<string>): void {
+    if (this.#hasDatabases === hasDatabases) return;
+    this.#hasDatabases = hasDatabases;
+    this.onTable(table, denied);
   }
 
   /** One of KIND. */
@@ -28,9 +42,14 @@ export class EffectiveKinds {
 }
 
 /** `denied` holds lower-case names; a container's name denies all of its subcommands. */
-function kindsWith(table: CommandTable, denied: ReadonlySet<string>): Uint8Array {
+function kindsWith(
+  table: CommandTable,
+  denied: ReadonlySet<string>,
+  hasDatabases: boolean,
+): Uint8Array {
   const kinds = table.kind.slice();
   table.names.forEach((name, id) => {
+    if (hasDatabases && WITH_DATABASES.has(name)) kinds[id] = KIND.anyPrimary;
     const shown = name.replace('|', ' ');
     const container = shown.split(' ')[0] as string;
     if (denied.has(name) || denied.has(shown) || denied.has(container)) kinds[id] = KIND.denied;

@@ -1,8 +1,9 @@
 /** SELECT of any database on servers without cluster mode: the same replies as by the server itself. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ReplyError, type RespClient } from '../../src/lib/resp-client.ts';
+import { encodeCommand, ReplyError, type RespClient } from '../../src/lib/resp-client.ts';
 import { until } from '../support/cluster.ts';
+import { RawClient, type RawTarget } from '../support/raw-client.ts';
 import { type PlainRedis, startRedis } from '../support/redis-server.ts';
 import { difference, runScript, type Step, stepsOf } from '../support/sessions/script.ts';
 import { isReady, type StandaloneProxy, startStandaloneProxy } from '../support/standalone.ts';
@@ -121,7 +122,12 @@ const SCRIPTS: Readonly<Record<string, string>> = {
     0: GET b
     1: SELECT 3
     1: GET c
-    0: SWAPDB 2 99`,
+    0: SWAPDB 2 99
+    0: MULTI
+    0: SWAPDB 2 3
+    0: GET c
+    0: EXEC
+    0: GET c`,
   'WATCH belongs to the database it was said in': `
     0: WATCH k
     0: SELECT 1
@@ -192,6 +198,31 @@ describe('beside the server itself', () => {
   }, 60_000);
 });
 
+describe('pipelined in one write', () => {
+  it('random commands over four databases are answered as by the server itself', async () => {
+    const pipelines = fc.sample(fc.array(step(), { minLength: 40, maxLength: 80 }), {
+      numRuns: 100,
+      seed: 815,
+    });
+    for (const steps of pipelines) {
+      const commands = [...steps, ...ENDING].map(({ args }) => encodeCommand(args));
+      const bytes = Buffer.concat([...commands, encodeCommand(['FLUSHALL']), END]);
+      expect(await answersOf(proxy, bytes)).toBe(await answersOf(plain, bytes));
+    }
+  }, 60_000);
+});
+
+const END_TEXT = 'the very end';
+const END = encodeCommand(['ECHO', END_TEXT]);
+
+async function answersOf(target: RawTarget, bytes: Buffer): Promise<string> {
+  const client = await RawClient.open(target);
+  client.send(bytes);
+  await until('the last reply comes', () => client.text.endsWith(`${END_TEXT}\r\n`));
+  client.destroy();
+  return client.text;
+}
+
 /** Whatever a script has left open. */
 const ENDING: readonly Step[] = [0, 1, 2].flatMap((client) => [
   { client, args: ['EXEC'] },
@@ -202,7 +233,7 @@ const ENDING: readonly Step[] = [0, 1, 2].flatMap((client) => [
 function step(): fc.Arbitrary<Step> {
   const key = fc.constantFrom('key1', 'key2', 'key3');
   const database = fc.constantFrom('0', '1', '2', '3', '9');
-  const word = (name: string) => fc.constant([name]);
+  const word = (name: string): fc.Arbitrary<string[]> => fc.constant([name]);
   const args: fc.Arbitrary<string[]> = fc.oneof(
     { weight: 5, arbitrary: database.map((index) => ['SELECT', index]) },
     { weight: 4, arbitrary: fc.tuple(key, fc.nat(99)).map(([k, n]) => ['SET', k, String(n)]) },
@@ -253,7 +284,6 @@ describe('what is shown of it', () => {
 
   it('MONITOR', async () => {
     const lines: string[] = [];
-    const { RawClient } = await import('../support/raw-client.ts');
     const monitor = await RawClient.open(proxy);
     monitor.send('MONITOR\r\n');
     await until('it monitors', () => monitor.text.startsWith('+OK'));
@@ -267,7 +297,6 @@ describe('what is shown of it', () => {
   });
 
   it('keyspace events of each database', async () => {
-    const { RawClient } = await import('../support/raw-client.ts');
     await client.call('CONFIG', 'SET', 'notify-keyspace-events', 'KEA');
     const listener = await RawClient.open(proxy);
     listener.send('SUBSCRIBE __keyevent@3__:set\r\n');

@@ -88,6 +88,26 @@ async function sum(family: string, label: string | number = ''): Promise<number>
   return (await Metrics.read((proxy as TestProxy).httpUrl)).sum(family, String(label));
 }
 
+/** The worker inside, for what control asks of it. */
+async function startWorker(config: ConfigInput['hold'] = {}): Promise<Worker> {
+  const listen = vi.spyOn(Worker.prototype, 'listen');
+  try {
+    await start(config);
+    return listen.mock.contexts[0] as Worker;
+  } finally {
+    listen.mockRestore();
+  }
+}
+
+function hold(worker: Worker, drainMs: number): Promise<{ drained: boolean }> {
+  const addresses = [`${node.host}:${node.port}`];
+  return worker.handle('hold.start', { addresses, drainMs }) as Promise<{ drained: boolean }>;
+}
+
+function release(worker: Worker): void {
+  worker.handle('hold.end', { addresses: [`${node.host}:${node.port}`] });
+}
+
 describe('how long a command waits', () => {
   it('hold.timeoutMs from when it came, and not at all after hold.maxFailoverMs', async () => {
     await start({ timeoutMs: 600, maxFailoverMs: 2000 });
@@ -113,11 +133,9 @@ describe('how long a command waits', () => {
   });
 
   it('a pipeline is answered as one: what came with the first does not wait anew', async () => {
-    await start({ timeoutMs: 1000, maxFailoverMs: '60s' });
+    const worker = await startWorker({ timeoutMs: 1000 });
     const client = await connect();
-    const probe = await connect();
-    await client.call('SET', `{${HIT}}k`, 1);
-    await killNode(probe);
+    await hold(worker, 10_000);
     const from = performance.now();
     const early = Array.from({ length: 20 }, () => timed(client.call('INCR', `{${HIT}}k`)));
     await until('half of the time has passed', () => performance.now() - from > 500);
@@ -174,17 +192,44 @@ describe('how long a command waits', () => {
   });
 
   it('hold.maxRequests: more than that do not wait', async () => {
-    await start({ timeoutMs: '20s', maxRequests: 5 });
+    const worker = await startWorker({ timeoutMs: '20s', maxRequests: 5 });
     const all = await Promise.all(Array.from({ length: 8 }, connect));
-    await (all[0] as RespClient).call('SET', `{${HIT}}k`, 1);
-    await killNode(all[0] as RespClient);
-    const outcomes = all.map((client) => timed(client.call('INCR', `{${HIT}}k`)));
+    await hold(worker, 10_000);
+    const outcomes = all.map((client) => timed(client.call('INCR', `{${HIT}}n`)));
     await until('five wait', async () => (await sum('slotgate_holding_requests')) === 5);
-    await cluster.restart(node);
+    release(worker);
     const said = (await Promise.all(outcomes)).map((outcome) => outcome.said);
     expect(said.filter((text) => /hold\.maxRequests/.test(text)).length).toBe(3);
     expect(said.filter((text) => /^\d+$/.test(text)).length).toBe(5);
   });
+});
+
+it('a node that hangs: what is in flight is answered late, what comes then is held', async () => {
+  proxy = await startProxy({
+    cluster,
+    config: { health: { pingIntervalMs: 100, pingTimeoutMs: 200, downAfter: 2 } },
+  });
+  const client = await connect();
+  await client.call('DEL', `{${HIT}}hangs`);
+  await cluster.kill(node, 'SIGSTOP');
+  try {
+    const first = timed(client.call('INCR', `{${HIT}}hangs`));
+    let sent = 0;
+    const later: Promise<Outcome>[] = [];
+    // Commands are sent on until control and the lane both say that nothing is answered.
+    await until('commands are held', async () => {
+      const other = await connect();
+      later.push(timed(other.call('INCR', `{${HIT}}hangs`)));
+      sent++;
+      return (await sum('slotgate_hold_state', 'holding')) === 1;
+    });
+    await cluster.kill(node, 'SIGCONT');
+    expect((await first).said).toBe('1');
+    const values = (await Promise.all(later)).map(({ said }) => Number(said));
+    expect(values.sort((a, b) => a - b)).toEqual(Array.from({ length: sent }, (_, i) => i + 2));
+  } finally {
+    await cluster.kill(node, 'SIGCONT');
+  }
 });
 
 describe('the end of a hold', () => {
@@ -192,23 +237,20 @@ describe('the end of a hold', () => {
   const DEPTH = 5;
 
   it('is paced: clients of other shards go on, each held one keeps its order', async () => {
-    await start({ timeoutMs: '30s' });
+    const worker = await startWorker({ timeoutMs: '30s' });
     const probe = await connect();
-    await probe.call('SET', `{${HIT}}k`, 1);
     const port = (proxy as TestProxy).port;
     const held: RawClient[] = [];
     for (let i = 0; i < CLIENTS; i++) held.push(await RawClient.open({ port }));
-    await killNode(probe);
+    await hold(worker, 20_000);
     held.forEach((client, i) => {
       const pushes = Array.from({ length: DEPTH }, (_, n) => `RPUSH {${HIT}}list${i} ${n}\r\n`);
       client.send(`${pushes.join('')}LRANGE {${HIT}}list${i} 0 -1\r\n`);
     });
     await until('all wait', async () => (await sum('slotgate_holding_requests')) === CLIENTS);
     const before = await longestOf(probe, 300);
-    const restarted = cluster.restart(node);
-    const during = longestOf(probe, 0, () => held.every(({ received }) => received > 0));
-    await restarted;
-    const longest = await during;
+    release(worker);
+    const longest = await longestOf(probe, 0, () => held.every(({ received }) => received > 0));
     const expected = `${Array.from({ length: DEPTH }, (_, n) => `:${n + 1}\r\n`).join('')}*${DEPTH}\r\n`;
     for (const client of held) {
       await client.hasReceived(expected.length + DEPTH * 7);
@@ -232,25 +274,6 @@ describe('the end of a hold', () => {
 });
 
 describe('hold.start and hold.end', () => {
-  async function startWorker(): Promise<Worker> {
-    const listen = vi.spyOn(Worker.prototype, 'listen');
-    try {
-      await start({});
-      return listen.mock.contexts[0] as Worker;
-    } finally {
-      listen.mockRestore();
-    }
-  }
-
-  function hold(worker: Worker, drainMs: number): Promise<{ drained: boolean }> {
-    const addresses = [`${node.host}:${node.port}`];
-    return worker.handle('hold.start', { addresses, drainMs }) as Promise<{ drained: boolean }>;
-  }
-
-  function release(worker: Worker): void {
-    worker.handle('hold.end', { addresses: [`${node.host}:${node.port}`] });
-  }
-
   it('commands of all kinds wait, others do not, and all go on afterwards', async () => {
     const worker = await startWorker();
     const watching = await connect();

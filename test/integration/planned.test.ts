@@ -8,8 +8,8 @@ import { startProxy, type TestProxy } from '../support/proxy.ts';
 
 const SHARDS = 3;
 const NODE_TIMEOUT_MS = 1000;
-/** What is promised is 100 ms; this machine's own noise is on top of it. */
-const GAP_MS_MAX = 500;
+/** Promised are 100 ms; a vote that is refused costs 4 s. In between is what a busy machine adds. */
+const GAP_MS_MAX = 1500;
 
 let proxy: TestProxy;
 

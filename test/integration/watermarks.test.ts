@@ -115,17 +115,29 @@ describe('a primary and its replicas', () => {
     expect([...new Set(steps)]).toEqual(RAMP_STEPS.map(({ part }) => part * 100));
   });
 
-  it('one in a full sync has no watermark, and gets a new one', async () => {
+  it('one in a full sync is out and has no watermark, and then gets a new one', async () => {
     const watched = watch(cluster.nodes);
     await fresh(watched, replica);
     const before = watched.planned(replica)?.watermark ?? 0;
-    await onNode(cluster, primary, (client) => client.call('DEBUG', 'CHANGE-REPL-ID'));
+    const ask = (node: LocalNode, ...words: [string, ...string[]]): Promise<unknown> => {
+      return onNode(cluster, node, (client) => client.call(...words));
+    };
+    await ask(primary, 'DEBUG', 'POPULATE', '1500', 'filler', '200');
+    await ask(replica, 'CONFIG', 'SET', 'key-load-delay', '2000');
+    await ask(replica, 'CONFIG', 'SET', 'loading-process-events-interval-bytes', '1024');
+    await ask(primary, 'DEBUG', 'CHANGE-REPL-ID');
     await until('its watermark is void', () => watched.planned(replica)?.watermark === 0);
     expect(stalenessOf(watched, replica)).toBe(Number.POSITIVE_INFINITY);
-    await onNode(cluster, replica, (client) => client.call('CLIENT', 'KILL', 'TYPE', 'master'));
+    await ask(replica, 'CLIENT', 'KILL', 'TYPE', 'master');
+    await until('it reads what it was sent', () => {
+      const { facts } = watched.of(replica);
+      return facts?.isSyncing === true && facts.isLoading;
+    });
+    await until('it is out', () => watched.planned(replica)?.isUsable === false);
+    await ask(replica, 'CONFIG', 'SET', 'key-load-delay', '0');
     await fresh(watched, replica);
     expect(watched.planned(replica)?.watermark).toBeGreaterThan(before);
-    await onNode(cluster, other, (client) => client.call('CLIENT', 'KILL', 'TYPE', 'master'));
+    await ask(other, 'CLIENT', 'KILL', 'TYPE', 'master');
     await fresh(watched, other);
   });
 

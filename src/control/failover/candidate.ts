@@ -1,6 +1,6 @@
 /**
- * Which replica to promote. Pure. The one that has most of the primary's writes, of equals the one
- * with the lowest id: so every slotgate instance that hears the same replicas names the same one.
+ * Which replica to promote. Pure. The one that has most of the primary's writes, of equals one that
+ * the voters know, of those the one with the lowest id: so every slotgate instance that hears the same replicas names the same one.
  */
 
 import type { ReplicationFacts } from '../health/health-view.ts';
@@ -12,6 +12,8 @@ export interface Candidate {
   readonly facts: ReplicationFacts | null;
   /** The primary's own CLUSTER NODES, as last seen, names it as its replica. */
   readonly isListed: boolean;
+  /** A majority of the primaries lists it under the dead one, so that they would vote for it. */
+  readonly isKnown: boolean;
   /** Elected, or ordered to stand, within the last 4 × cluster-node-timeout. */
   readonly isRecent: boolean;
 }
@@ -88,5 +90,6 @@ function lagOf({ facts }: Candidate, primary: LostPrimary): number | null {
 
 function isBetter(one: Candidate, other: Candidate): boolean {
   const ahead = (one.facts?.offset ?? 0) - (other.facts?.offset ?? 0);
-  return ahead === 0 ? one.id < other.id : ahead > 0;
+  if (ahead !== 0) return ahead > 0;
+  return one.isKnown === other.isKnown ? one.id < other.id : one.isKnown;
 }

@@ -60,8 +60,7 @@ export function decide<C extends Candidate>(situation: Situation<C>): Decision<C
   if (canVote(voters.total)) {
     if (voters.known.length < majorityOf(voters.total)) return refuse('no-majority', choice);
     // A replica that lost its election may not stand again for 4 x cluster-node-timeout.
-    const aware = voters.known.filter((ids) => ids.includes(candidate.id)).length;
-    if (aware < majorityOf(voters.total)) return refuse('voters-unaware', choice);
+    if (!candidate.isKnown) return refuse('voters-unaware', choice);
     return { action: 'force', choice, candidate };
   }
   if (!situation.takeoverAllowed) return refuse('takeover-not-allowed', choice);
@@ -77,6 +76,11 @@ export function canVote(total: number): boolean {
 
 export function majorityOf(total: number): number {
   return Math.floor(total / 2) + 1;
+}
+
+/** Would a majority vote for this replica of the dead primary? */
+export function isKnownTo({ total, known }: Voters, replicaId: string): boolean {
+  return known.filter((ids) => ids.includes(replicaId)).length >= majorityOf(total);
 }
 
 /** Listed, not heard, and its process is not known to be gone. */

@@ -2,6 +2,7 @@
 
 import { type ClusterNodeLine, parseClusterNodes } from '../../topology/cluster-nodes.ts';
 import { parseInfo } from '../../topology/server-info.ts';
+import { NodeCallError } from '../node-client.ts';
 
 export interface Dialled {
   readonly host: string;
@@ -84,6 +85,29 @@ export interface NodeView {
   readonly self: ClusterNodeLine;
   readonly lines: readonly ClusterNodeLine[];
 }
+
+/**
+ * Ids of the nodes that this one holds for replicas of `primaryId`; none where it holds that one for
+ * no primary; null where our account may not ask.
+ */
+export async function askReplicasOf(
+  nodes: NodeAccess,
+  node: Dialled,
+  primaryId: string,
+): Promise<readonly string[] | null> {
+  try {
+    // CLUSTER REPLICAS under the name that all versions know.
+    const reply = await nodes.callNode(node, ['CLUSTER', 'SLAVES', primaryId]);
+    return Array.isArray(reply) ? reply.map((line) => String(line).split(' ', 1)[0] ?? '') : null;
+  } catch (error) {
+    if (!(error instanceof NodeCallError)) throw error;
+    if (/unknown node|not a (master|primary)/i.test(error.message)) return [];
+    if (MAY_NOT.has(error.failure.code)) return null;
+    throw error;
+  }
+}
+
+const MAY_NOT: ReadonlySet<string> = new Set(['auth', 'reply']);
 
 export async function askNodeTimeoutMs(nodes: NodeAccess, node: Dialled): Promise<number> {
   const reply = await nodes

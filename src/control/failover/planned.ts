@@ -16,11 +16,13 @@ import { NodeCallError } from '../node-client.ts';
 import type { ElectionHistory } from './elections.ts';
 import {
   askNodeTimeoutMs,
+  askReplicasOf,
   askReplication,
   askRole,
   askServer,
   askView,
   type NodeAccess,
+  type NodeView,
 } from './node-questions.ts';
 import { type FoundShard, findNode, findShard } from './shard-reference.ts';
 import {
@@ -30,6 +32,7 @@ import {
   type RefusalReason,
   SwitchRefused,
   type SwitchSituation,
+  votersIn,
 } from './switch-choice.ts';
 
 /** The part of ElectionHistory that planned switches go by and add to. */
@@ -97,7 +100,7 @@ const LAG_BYTES_MAX = 1024 * 1024;
 /** After a switch or a restart the nodes need a moment to hear of each other's new roles. */
 const SETTLE_MS = 2000;
 const SETTLE_POLL_MS = 50;
-const SETTLES: ReadonlySet<RefusalReason> = new Set(['unlisted', 'link-down']);
+const SETTLES: ReadonlySet<RefusalReason> = new Set(['unlisted', 'unheard', 'link-down']);
 const CATCH_UP_MS = 10_000;
 const CATCH_UP_POLL_MS = 50;
 
@@ -221,11 +224,35 @@ export class PlannedSwitches {
       now: now(),
       nodeTimeoutMs: await askNodeTimeoutMs(nodes, primary),
       primary: { id: primary.id, address, view, deposedAt: elections.deposedAt(primary.id) },
-      candidates: await Promise.all(replicas.map((replica) => this.#candidate(replica))),
+      candidates: await this.#candidates(replicas, primary, view),
     };
   }
 
-  async #candidate(replica: SnapshotNode): Promise<Candidate> {
+  async #candidates(
+    replicas: readonly SnapshotNode[],
+    primary: SnapshotNode,
+    view: NodeView,
+  ): Promise<Candidate[]> {
+    const ids = new Set(votersIn(view).map(({ id }) => id));
+    const voters = this.#options.nodes.snapshot()?.nodes.filter(({ id }) => ids.has(id)) ?? [];
+    const heard = await Promise.all(voters.map((voter) => this.#hasHeardOf(voter, primary.id)));
+    return Promise.all(
+      replicas.map((replica) => {
+        const heardBy = heard.filter((known) => known === null || known.includes(replica.id));
+        return this.#candidate(replica, heardBy.length);
+      }),
+    );
+  }
+
+  /** Ids; null where it cannot be asked that and gets the benefit of the doubt. */
+  #hasHeardOf(voter: SnapshotNode, primaryId: string): Promise<readonly string[] | null> {
+    return askReplicasOf(this.#options.nodes, voter, primaryId).catch((error: unknown) => {
+      if (error instanceof NodeCallError) return [];
+      throw error;
+    });
+  }
+
+  async #candidate(replica: SnapshotNode, heardBy: number): Promise<Candidate> {
     const { nodes, elections, now } = this.#options;
     const { id } = replica;
     const address = nodeAddress(replica);
@@ -235,10 +262,11 @@ export class PlannedSwitches {
       const { uptimeSeconds } = await askServer(nodes, replica);
       // Whole seconds, rounded down: it may be a second older.
       const startedAfter = now() - (uptimeSeconds + 1) * 1000;
-      return { id, address, replication, electedAt, startedAfter };
+      return { id, address, replication, electedAt, startedAfter, heardBy };
     } catch (error) {
       if (!(error instanceof NodeCallError)) throw error;
-      return { id, address, replication: null, electedAt, startedAfter: Number.NEGATIVE_INFINITY };
+      const startedAfter = Number.NEGATIVE_INFINITY;
+      return { id, address, replication: null, electedAt, startedAfter, heardBy };
     }
   }
 

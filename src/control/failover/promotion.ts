@@ -9,7 +9,7 @@
 
 import type { ReplicationFacts } from '../health/health-view.ts';
 import type { Candidate, Choice, LostPrimary } from './candidate.ts';
-import { type Decision, decide, type Refusal, type Voters } from './decision.ts';
+import { type Decision, decide, isKnownTo, type Refusal, type Voters } from './decision.ts';
 import { type ConnectTry, judge, PROOF_SPAN_MS, type ReplicaWord } from './proof.ts';
 
 export interface NodeRef {
@@ -208,7 +208,7 @@ function decideBy(target: Target, evidence: Evidence): Decision<FoundReplica> {
   const words = new Map(evidence.words.map((word) => [word.id, word]));
   const candidates = target.replicas.map((replica) => {
     const { facts = null, failure = 'not asked' } = words.get(replica.id) ?? {};
-    return { ...replica, facts, failure };
+    return { ...replica, facts, failure, isKnown: isKnownTo(evidence.voters, replica.id) };
   });
   return decide({
     verdict: judge(evidence.connects, evidence.words),

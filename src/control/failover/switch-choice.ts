@@ -4,7 +4,9 @@
  * Two waits come from how Redis votes. A node that stood for election keeps its votes for four
  * node-timeouts: asked again within two, it "wins" on the old ones at an old config epoch, is
  * demoted a moment later and loses every write in between; within four it does nothing. And the
- * other primaries give no second vote against one primary within two node-timeouts.
+ * other primaries give no second vote against one primary within two node-timeouts. A third one
+ * comes from gossip: who has not heard yet that a node became a replica votes no, and the node asks
+ * again only seconds later, while its primary takes no writes.
  */
 
 import type { ClusterNodeLine } from '../../topology/cluster-nodes.ts';
@@ -20,6 +22,7 @@ export type RefusalReason =
   | 'primary-silent' // the primary does not answer, or no longer is one
   | 'in-motion' // slots are on their way: a switch would lose the marks
   | 'unlisted' // the primary does not know the candidate as its replica
+  | 'unheard' // too few primaries know it as that yet: they would vote no
   | 'silent' // the candidate does not answer
   | 'link-down'
   | 'syncing'
@@ -50,6 +53,8 @@ export interface Candidate {
   readonly electedAt: number;
   /** Monotonic ms before which its process cannot have started; a new process has no old votes. */
   readonly startedAfter: number;
+  /** Primaries that know it as a replica of this shard's: only those would vote for it. */
+  readonly heardBy: number;
 }
 
 export interface SwitchSituation {
@@ -113,7 +118,7 @@ export function chooseCandidate(situation: SwitchSituation): Choice {
 }
 
 function checkPrimary({ now, nodeTimeoutMs, primary }: SwitchSituation): void {
-  const { self, lines } = primary.view;
+  const { self } = primary.view;
   if (self.role !== 'primary') {
     throw new SwitchRefused(
       'primary-silent',
@@ -126,7 +131,7 @@ function checkPrimary({ now, nodeTimeoutMs, primary }: SwitchSituation): void {
       `slots are being moved from or to ${primary.address}: finish that first, a switch would lose its marks`,
     );
   }
-  const voters = lines.filter(({ role, slots }) => role === 'primary' && slots.length > 0);
+  const voters = votersIn(primary.view);
   const ready = voters.filter(isReachable).length;
   if (ready * 2 <= voters.length) {
     throw new SwitchRefused(
@@ -143,6 +148,11 @@ function checkPrimary({ now, nodeTimeoutMs, primary }: SwitchSituation): void {
       waitMs,
     );
   }
+}
+
+/** The primaries that vote: those with slots. */
+export function votersIn({ lines }: NodeView): readonly ClusterNodeLine[] {
+  return lines.filter(({ role, slots }) => role === 'primary' && slots.length > 0);
 }
 
 function isReachable({ myself, failed, suspected, linked }: ClusterNodeLine): boolean {
@@ -169,7 +179,23 @@ function refusalOf(candidate: Candidate, situation: SwitchSituation): SwitchRefu
       `${address} has no connection to its primary (INFO replication there: master_link_status)`,
     );
   }
-  return electionRefusal(candidate, situation);
+  return electionRefusal(candidate, situation) ?? unheardRefusal(candidate, situation);
+}
+
+function unheardRefusal(
+  { address, heardBy }: Candidate,
+  { primary, nodeTimeoutMs }: SwitchSituation,
+): SwitchRefused | null {
+  const voters = votersIn(primary.view).length;
+  if (heardBy * 2 > voters) return null;
+  // Every node hears from every other within half a node-timeout.
+  const waitMs = Math.ceil(nodeTimeoutMs / 2);
+  return new SwitchRefused(
+    'unheard',
+    `${heardBy} of ${voters} primaries know yet that ${address} is a replica of ` +
+      `${primary.address}: too few to vote for it; wait ${secondsText(waitMs)}`,
+    waitMs,
+  );
 }
 
 function electionRefusal(

@@ -29,8 +29,8 @@ const QUEUED = asciiSlab('+QUEUED\r\n');
 const EMPTY = asciiSlab('*0\r\n');
 const NIL = { 2: asciiSlab('*-1\r\n'), 3: asciiSlab('_\r\n') } as const;
 const ABORTED = 'EXECABORT Transaction discarded because of previous errors.';
-/** On the one node of an upstream without cluster mode they are about everything there is. */
-const OF_ALL_SHARDS = new Set(['dbsize', 'flushall', 'flushdb', 'keys', 'randomkey']);
+/** On the one primary of an upstream without cluster mode they are about everything there is. */
+const OF_ALL_SHARDS = new Set(['dbsize', 'flushall', 'flushdb', 'keys', 'randomkey', 'swapdb']);
 
 export class Transactions {
   readonly watches: Watches;

@@ -100,7 +100,13 @@ async function underLoad(
   const promoted = (await cluster.ownerId(rest[0] as string, SHARD, SHARDS)) === replica.id;
   const failoverCalls = await cluster.failoverCalls();
   healPartition();
-  await until('the cluster is whole again', () => cluster.isWhole());
+  const leader = promoted ? replica : primary;
+  await until('the cluster is whole again', async () => {
+    for (const { host } of cluster.nodes) {
+      if ((await cluster.ownerId(host, SHARD, SHARDS)) !== leader.id) return false;
+    }
+    return cluster.isWhole();
+  });
   // A cut-off primary answers reads until it hears of its successor.
   for (const load of Object.values(loads)) forgive(load, cutOff(name), performance.now());
   await Promise.all(Object.values(loads).map((load) => load.progress(PROGRESS)));

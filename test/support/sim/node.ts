@@ -239,6 +239,8 @@ export class SimNode implements Listener, Keyspace {
     if (name === 'ECHO') return reply.bulk(args[1] as string);
     if (this.isLoading) return reply.error('LOADING Redis is loading the dataset in memory');
     if (name === 'PING') return reply.simple('PONG');
+    // Its replicas are never behind.
+    if (name === 'WAIT') return reply.integer(Number(args[1]));
     if (name === 'READONLY') {
       connection.readonly = true;
       return reply.simple('OK');

@@ -256,7 +256,7 @@ function settingsOf(profile: Profile, random: Prng, password: string): ProxySett
       minGapMs: 0,
       dryRun: false,
     },
-    writesWait: { replicas: 0, timeoutMs: 1000 },
+    writesWait: { replicas: random.chance(0.3) ? 1 : 0, timeoutMs: 1000 },
     reads: {
       replicas: true,
       consistency: 'session',

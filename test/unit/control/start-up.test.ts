@@ -11,7 +11,13 @@ import { recordedLog } from './recorded-log.ts';
 
 const denied = new NodeCallError('127.0.0.1:1', { code: 'auth', message: 'NOPERM' });
 
-const SITUATION = { holdMs: 10_000, mode: 'assist', takeover: false, voters: 3 } as const;
+const SITUATION = {
+  holdMs: 10_000,
+  mode: 'assist',
+  takeover: false,
+  voters: 3,
+  replicas: 3,
+} as const;
 
 describe('start-up warnings', () => {
   it('tell a hold that is shorter than a failover, with the number that is enough', () => {
@@ -49,6 +55,8 @@ describe('start-up warnings', () => {
     const settings = { nodeTimeoutMs: 1000, requireFullCoverage: false };
     const warnings = startUpWarnings(settings, { ...SITUATION, voters, mode, takeover });
     expect(warnings.map(({ code }) => code)).toEqual(is ? ['no-majority-possible'] : []);
+    const alone = { ...SITUATION, voters, mode, takeover, replicas: 0 };
+    expect(startUpWarnings(settings, alone)).toEqual([]);
   });
 
   it('are none where nothing is known', () => {

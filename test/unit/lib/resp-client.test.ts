@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   connectResp,
@@ -10,6 +12,12 @@ const servers: Server[] = [];
 
 afterEach(() => {
   for (const server of servers.splice(0)) server.close();
+});
+
+const threads: Worker[] = [];
+
+afterEach(async () => {
+  for (const thread of threads.splice(0)) await thread.terminate();
 });
 
 /** A server that hands each connection's input to `onInput`. */
@@ -61,6 +69,40 @@ describe('replies', () => {
     );
     const client = await connect(port, { returnBuffers: true, stringNumbers: true });
     expect(await client.call('X')).toEqual([Buffer.from([0xff]), '9007199254740993']);
+    client.close();
+  });
+});
+
+describe('a time-out', () => {
+  /** In a thread of its own, so that it answers while this one is busy. */
+  async function serveElsewhere(): Promise<number> {
+    const program = `
+      const { parentPort } = require('node:worker_threads');
+      const server = require('node:net').createServer((socket) => {
+        socket.on('error', () => socket.destroy());
+        socket.on('data', () => socket.write('+PONG\\r\\n'));
+      });
+      server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));`;
+    const thread = new Worker(program, { eval: true });
+    threads.push(thread);
+    const [port] = (await once(thread, 'message')) as [number];
+    return port;
+  }
+
+  function beBusy(ms: number): void {
+    const until = performance.now() + ms;
+    while (performance.now() < until);
+  }
+
+  test('is not that of a peer which answered while this process was busy', async () => {
+    const port = await serveElsewhere();
+    const connecting = connect(port, { timeoutMs: 50 });
+    beBusy(200);
+    const client = await connecting;
+    const reply = client.call('PING');
+    beBusy(200);
+    await expect(reply).resolves.toBe('PONG');
+    await expect(client.call('PING')).resolves.toBe('PONG');
     client.close();
   });
 });

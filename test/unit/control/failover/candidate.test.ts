@@ -12,7 +12,8 @@ const PRIMARY = { replid: REPLID, offset: 1000 };
 const MAX_LAG = 100;
 
 function candidate(id: string, over: Partial<Candidate> = {}): Candidate {
-  return { id, address: `${id}:1`, facts: facts(), isListed: true, isRecent: false, ...over };
+  const plain = { facts: facts(), isListed: true, isKnown: true, isRecent: false };
+  return { id, address: `${id}:1`, ...plain, ...over };
 }
 
 function at(id: string, offset: number): Candidate {
@@ -37,6 +38,13 @@ describe('the choice of a candidate', () => {
   it('takes the lowest id of equals', () => {
     const equals = [at('c', 990), at('a', 990), at('b', 990)];
     expect(chooseCandidate(PRIMARY, equals, MAX_LAG).chosen?.id).toBe('a');
+  });
+
+  it('takes one of equals that the voters know, but data comes first', () => {
+    const unknown = candidate('a', { isKnown: false, facts: facts({ offset: 990 }) });
+    const choose = (other: Candidate) => chooseCandidate(PRIMARY, [unknown, other], MAX_LAG);
+    expect(choose(at('b', 990)).chosen?.id).toBe('b');
+    expect(choose(at('b', 989)).chosen?.id).toBe('a');
   });
 
   it('does not count one as behind that has more than was last heard of the primary', () => {

@@ -4,6 +4,7 @@ import type { Candidate } from '../../../../src/control/failover/candidate.ts';
 import {
   canVote,
   decide,
+  isKnownTo,
   majorityOf,
   type Refusal,
   type Situation,
@@ -16,6 +17,7 @@ const REPLICA: Candidate & { failure: string } = {
   address: 'r:1',
   facts: facts(),
   isListed: true,
+  isKnown: true,
   isRecent: false,
   failure: '',
 };
@@ -63,8 +65,7 @@ describe('the decision', () => {
     ['no-majority', 'too few answer', { voters: voters(3, 1) }],
     ['no-majority', 'too few of six answer', { voters: voters(6, 3) }],
     ['force', 'four of six answer', { voters: voters(6, 4) }],
-    ['voters-unaware', 'one does not know it', { voters: { total: 3, known: [['r'], ['s']] } }],
-    ['force', 'three of four do', { voters: { total: 4, known: [['r'], ['r'], ['r']] } }],
+    ['voters-unaware', 'one is new', { candidates: [{ ...REPLICA, isKnown: false }] }],
     ['takeover-not-allowed', 'nobody can vote', { voters: voters(1, 0) }],
     ['takeover-not-allowed', 'one cannot vote', { voters: voters(2, 1) }],
     ['takeover', 'it is allowed', { voters: voters(1, 0), takeoverAllowed: true }],
@@ -123,6 +124,11 @@ describe('the decision', () => {
         } else expect(action).toBe(s.takeoverAllowed ? 'takeover' : 'none');
       }),
     );
+  });
+
+  it('knows who would be voted for', () => {
+    const views = { total: 4, known: [['r', 's'], ['r'], ['r', 't']] };
+    expect(['r', 's', 't', 'u'].filter((id) => isKnownTo(views, id))).toEqual(['r']);
   });
 
   it('counts majorities as Redis does', () => {

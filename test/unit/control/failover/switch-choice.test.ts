@@ -52,7 +52,7 @@ function replica(char: string, about: Partial<Candidate & Replication> = {}): Ca
     isSyncing: false,
     ...about,
   };
-  const none = { electedAt: NEVER, startedAfter: NEVER };
+  const none = { electedAt: NEVER, startedAfter: NEVER, heardBy: 3 };
   return { id: id(char), address: `node-${char}`, replication, ...none, ...about };
 }
 
@@ -141,6 +141,13 @@ describe('what is refused, with the wait where waiting helps', () => {
   ])('the primary says that the candidate %s', (_what, change) => {
     const lines = LINES.map((line) => (line.id === id('b') ? { ...line, ...change } : line));
     expect(refusal([replica('b')], { lines }).reason).toBe('unlisted');
+  });
+
+  test('too few of the others have heard of its role', () => {
+    const refused = refusal([replica('b', { heardBy: 1 })]);
+    expect(refused).toMatchObject({ reason: 'unheard', waitMs: 1000 });
+    expect(refused.message).toContain('1 of 3 primaries know yet');
+    expect(choose([replica('b', { heardBy: 2 })]).candidate.address).toBe('node-b');
   });
 
   test('no replica at all', () => {

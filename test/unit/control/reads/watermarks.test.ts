@@ -177,12 +177,13 @@ class Stream {
     const said = this.shard.replica;
     const watermark = this.shard.watermarks.of(R);
     if (watermark === 0) return;
-    expect(said?.isSyncing).toBe(false);
-    const missing = this.acknowledged.filter(
+    const missing = this.acknowledged.find(
       ({ at, replid, offset }) =>
         at < watermark && replid === said?.replid && offset > (said?.offset ?? 0),
     );
-    expect(missing).toEqual([]);
+    // An expect() per step would take most of the time.
+    if (missing === undefined && said?.isSyncing === false) return;
+    expect({ said, watermark, missing }).toBeNull();
   }
 }
 
@@ -230,7 +231,7 @@ describe('beside a model of replication', () => {
           expect(stream.shard.watermarks.of(R)).toBe(askedAt);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
     expect(seen).toBeGreaterThan(1000);
   });
