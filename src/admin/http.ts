@@ -1,6 +1,6 @@
 /**
- * The HTTP side of control: health pages for machines, metrics, and a start page. Reading only; every
- * answer is small, made at once and never cached.
+ * The HTTP side of control: health pages for machines, metrics, a start page and the API. Every
+ * answer is small and never cached; only those of the API may take their time.
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

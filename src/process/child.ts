@@ -32,7 +32,7 @@ async function begin(start: ChildStart): Promise<void> {
   const worker = start.role === 'worker' ? start.number : 0;
   const log = createLogger(start.config.log).child({ role: start.role, worker });
   try {
-    const role = makeRole(start as never, log, tell);
+    const role = await roleOf(start, log);
     handle = (message) => role.onMessage(message);
     const starting = role.start();
     for (const message of early.splice(0)) handle(message);
@@ -43,21 +43,17 @@ async function begin(start: ChildStart): Promise<void> {
   }
 }
 
-type MakeRole = (
-  start: never,
-  log: Logger,
-  tell: (message: ChildToSupervisor) => void,
-) => ChildRole;
+/** A role loads its own part of the program only. */
+const loadWorker = () => import('./worker-child.ts');
+const loadControl = () => import('./control-child.ts');
 
-/** Each role loads its own part of the program only. */
-async function loadRole(): Promise<MakeRole> {
-  if (process.env.SLOTGATE_INTERNAL_WORKER === undefined) {
-    return (await import('./control-child.ts')).controlChild;
-  }
-  return (await import('./worker-child.ts')).workerChild;
+async function roleOf(start: ChildStart, log: Logger): Promise<ChildRole> {
+  if (start.role === 'worker') return (await loadWorker()).workerChild(start, log, tell);
+  return (await loadControl()).controlChild(start, log, tell);
 }
 
 process.on('disconnect', () => process.exit(0));
-const makeRole = await loadRole();
+// A program that cannot be loaded ends here, before it has taken anything over.
+await (process.env.SLOTGATE_INTERNAL_WORKER === undefined ? loadControl() : loadWorker());
 process.on('message', (message: SupervisorToChild) => handle(message));
 tell({ kind: 'loaded' });

@@ -9,7 +9,6 @@ import {
   type ChildToSupervisor,
   type ControlToWorker,
   REPORT_CALL,
-  type SupervisorToChild,
   type WorkerStart,
   type WorkerToControl,
 } from './messages.ts';

@@ -34,6 +34,9 @@ export interface ProxyCore {
   readonly turn: Turn;
   readonly lanes: LaneSet;
   readonly retries: Retries;
+  readonly losses: {
+    moveRead(lane: Lane<Request>, before: Request | null, request: Request): Request | null;
+  };
   readonly nodeHolds: { tick(now: number): void };
   readonly durable: DurableKeeping;
   readonly reads: ReadKeeping;

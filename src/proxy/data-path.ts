@@ -116,7 +116,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly transactions: Transactions;
   readonly watches: Watches;
   readonly answers: Replies;
-  readonly #losses: Losses;
+  readonly losses: Losses;
   /** Lowest slot of each shard: what stands for the shard where a command has no key. */
   firstSlots: number[] = [];
   readonly #pause: Pause;
@@ -176,7 +176,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
         ((this.table.flags[lastCommand] as number) & FLAG.readonly) !== 0,
       answerError: (request, text) => this.answers.answerError(request, text),
       awayText: (slot, why) => this.#redirects.awayText(slot, why),
-      recycle: (request) => this.#losses.dropFromLane(request),
+      recycle: (request) => this.losses.dropFromLane(request),
       later: () => this.turn.later(this.retries),
     });
     this.nodeHolds = new NodeHolds({
@@ -215,7 +215,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       pubsub: this.pubsub,
     });
     this.answers = new Replies(this, this.#redirects, this.slowReaders, this.pins);
-    this.#losses = new Losses(this, this.answers);
+    this.losses = new Losses(this, this.answers);
     this.#upkeep = new Upkeep(this);
     deps.link.onSnapshot((snapshot) => this.onSnapshot(snapshot));
   }
@@ -405,7 +405,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       this.watches.onLaneClosed(lane);
     }
     this.durable.onLaneClosed(lane, address, code);
-    this.#losses.onLaneClosed(lane, address, code);
+    this.losses.onLaneClosed(lane, address, code);
     if (upstream !== undefined) this.slowReaders.onLaneClosed(lane);
     this.lanes.redial(this.time);
     this.turn.later(this.retries);
@@ -501,7 +501,10 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   onReadPlan(plan: ReadPlan): void {
     this.time = this.runtime.now();
     this.reads.onPlan(plan);
-    this.lanes.onHealth(plan, this.settings.reads.pollMs * 2 + SILENT_MS, this.time);
+    const lateMs = this.settings.reads.pollMs * 2 + SILENT_MS;
+    for (const upstream of this.lanes.onHealth(plan, lateMs, this.time)) {
+      for (const lane of upstream.all) this.losses.moveReads(lane, this.time - SILENT_MS);
+    }
     this.retries.onReads();
   }
 
@@ -523,6 +526,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.dispatch.onTable();
     this.reads.onSettings();
     this.durable.onSettings();
+    this.turn.later(this.retries);
   }
 
   /** The servers' own table: commands of modules, and flags as these servers see them. */

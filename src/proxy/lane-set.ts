@@ -293,18 +293,22 @@ export class LaneSet {
 
   /**
    * Control's word alone is not enough to keep commands back: it may be the one that is slow.
-   * `lateMs`: a replica that has not answered control for so long may hang.
+   * `lateMs`: a replica that has not answered control for so long may hang. Returns the nodes from
+   * which commands are kept back.
    */
-  onHealth(plan: ReadPlan, lateMs: number, now: number): void {
+  onHealth(plan: ReadPlan, lateMs: number, now: number): Upstream[] {
+    const silent: Upstream[] = [];
     const known = new Map(plan.nodes.map((node) => [node.address, node]));
     for (const upstream of this.upstreams) {
       const node = upstream === undefined ? undefined : known.get(upstream.node.address);
       if (upstream === undefined || node === undefined) continue;
       const hangs = !hasAnswered(upstream, now - SILENT_MS);
       this.bar(upstream, BAR.silent, hangs && !node.isUsable, now);
+      if ((upstream.barred & BAR.silent) !== 0) silent.push(upstream);
       const isLate = now - node.answeredAt > lateMs;
       if (hangs && (isLate || !node.isUsable)) this.#leaveReplica(upstream, now - SILENT_MS);
     }
+    return silent;
   }
 
   /** Reads can be had elsewhere: those that hang are not left to the command time-out. */

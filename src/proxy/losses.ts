@@ -8,6 +8,7 @@ import type { ProxyCore } from './core.ts';
 import { uncertain } from './error-replies.ts';
 import type { Replies } from './replies.ts';
 import type { Request } from './request.ts';
+import { topOf } from './retries.ts';
 
 export class Losses {
   readonly #proxy: ProxyCore;
@@ -72,6 +73,43 @@ export class Losses {
     proxy.retries.park(request, '', 0);
   }
 
+  /**
+   * A read that its node does not answer is sent once more, elsewhere or when the node is back. What
+   * stands in for it in the queue is returned; null where it must stay: nobody could say any more
+   * whether it came before a later write of its session.
+   */
+  moveRead(lane: Lane<Request>, before: Request | null, request: Request): Request | null {
+    const proxy = this.#proxy;
+    if (!request.isRead || request.special !== null || request.streamed) return null;
+    if (request.deaths > 1 || isBeforeWrite(request)) return null;
+   
+    const standIn = proxy.requests.take();
+    standIn.isRead = true;
+    standIn.command = request.command;
+    standIn.slot = request.slot;
+    standIn.lane = lane;
+    lane.replace(before, request, standIn);
+    request.deaths++;
+    request.lane = null;
+    request.formerLane = lane;
+    if (request.session === null) proxy.store.release(request);
+    else request.session.dropStored(request);
+    proxy.retries.park(request, '', 0);
+    return standIn;
+  }
+
+  /** All reads that a node has owed since before `since`: it does not answer any more. */
+  moveReads(lane: Lane<Request>, since: number): void {
+    let before: Request | null = null;
+    for (let at = lane.head; at !== null && at.queuedAt < since; at = at.nextInLane) {
+      const top = topOf(at);
+      const isOpen = top.session !== null && !top.answered && !at.done && at !== lane.heartbeat;
+      const standIn: Request | null = isOpen ? this.moveRead(lane, before, at) : null;
+      if (standIn !== null) at = standIn;
+      before = at;
+    }
+  }
+
   #leaveReplica(request: Request, lane: Lane<Request>): void {
     const { reads, metrics, routing } = this.#proxy;
     reads.shun(routing.nodeAt(nodeAddress(lane.options.endpoint)));
@@ -94,4 +132,14 @@ export class Losses {
     if (request.parent !== null && !request.done) this.#partLost(request);
     else this.#proxy.requests.give(request);
   }
+}
+
+/** Is a later write of its session for the same slot on its way? */
+function isBeforeWrite(request: Request): boolean {
+  for (let at = topOf(request).nextInSession; at !== null; at = at.nextInSession) {
+    const later = at as Request;
+    const parts = later.gathering?.parts ?? [later];
+    if (parts.some((part) => !part.isRead && part.slot === request.slot)) return true;
+  }
+  return false;
 }

@@ -96,8 +96,9 @@ export class Replies implements Answers {
   /** The node has served this command: it is ready for others of its kind. */
   #settleDoubt(lane: Lane<Request>, request: Request): void {
     if (this.#proxy.table.keyRule[request.command] === KEY_RULE.none) return;
+    const before = lane.doubt;
     lane.doubt &= request.isRead ? ~DOUBT.reads : 0;
-    if (!this.#proxy.retries.isIdle) this.#proxy.turn.later(this.#proxy.retries);
+    if (lane.doubt !== before) this.#proxy.turn.later(this.#proxy.retries);
   }
 
   /** A command without keys is served in any state of the cluster. */

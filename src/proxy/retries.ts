@@ -161,14 +161,24 @@ export class Retries {
     this.#showNow();
   }
 
-  /** Tries what waits, as far as one turn allows; called at its end on news and by the tick. */
+  /** Tries what waits, as far as one turn allows; called at its end on news. */
   run(): void {
+    this.#run(true);
+  }
+
+  /** Now and then, for what had its time. */
+  tick(): void {
+    this.#run(false);
+  }
+
+  #run(isNews: boolean): void {
     if (this.#running) return;
     this.#holds.review(this.#host.now());
     if (this.isIdle) return;
     this.#running = true;
     let left = this.#runParked(RELEASES_PER_TURN);
-    if (left > 0) left = this.#held.run(left);
+    const mayGoOn = isNews || this.#held.isDue(this.#host.now());
+    if (left > 0 && mayGoOn) left = this.#held.run(left);
     this.#running = false;
     this.#showNow();
     if (left <= 0) this.#host.later();

@@ -65,7 +65,7 @@ export class Upkeep {
     proxy.pubsub.tick(proxy.time);
     proxy.nodeHolds.tick(proxy.time);
     proxy.durable.tick(proxy.time);
-    proxy.turn.later(proxy.retries);
+    proxy.retries.tick();
   }
 
   #checkLane(lane: Lane<Request>, upstream: Upstream): void {
@@ -82,16 +82,29 @@ export class Upkeep {
     else if (lane.count > 0) this.#proxy.lanes.lane(upstream.node, lane.options.kind, now);
   }
 
-  /** A command that has waited too long is answered; it stays in the queue, its reply is dropped. */
+  /**
+   * A read that has waited too long is sent once more. Another command is answered; it stays in the
+   * queue, its reply is dropped.
+   */
   #expire(lane: Lane<Request>, address: string): void {
     const proxy = this.#proxy;
     const limit = proxy.time - proxy.settings.commandTimeoutMs;
-    for (let at = lane.head; at !== null && at.queuedAt < limit; at = at.nextInLane) {
-      const top = topOf(at);
+    let before: Request | null = null;
+    for (
+      let at: Request | null = lane.head;
+      at !== null && at.queuedAt < limit;
+      before = at, at = at.nextInLane
+    ) {
+      const top: Request = topOf(at);
       if (at.special?.isPatient) continue;
       if (at === lane.heartbeat || top.session === null || top.answered || at.done) continue;
       proxy.metrics.increment(SCALAR.commandTimeouts);
       proxy.link.hint({ reason: 'timeout', node: address });
+      const standIn = proxy.losses.moveRead(lane, before, at);
+      if (standIn !== null) {
+        at = standIn;
+        continue;
+      }
       if (!at.isRead) proxy.metrics.increment(SCALAR.uncertainWrites);
       // A part cannot leave its lane early, so the whole command is answered.
       proxy.answers.answerError(top, timedOut(address, at.isRead));

@@ -191,6 +191,25 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
     return chunk;
   }
 
+  /**
+   * Puts `standIn` in the place of a queued entry, which may then be sent elsewhere: the reply, should
+   * it still come, is the stand-in's. Both hold the bytes. `before`: its predecessor in the queue.
+   */
+  replace(before: E | null, entry: E, standIn: E): void {
+    standIn.chunk = entry.chunk;
+    standIn.offset = entry.offset;
+    standIn.length = entry.length;
+    standIn.swallow = entry.swallow;
+    standIn.queuedAt = entry.queuedAt;
+    standIn.nextInLane = entry.nextInLane;
+    if (entry.chunk !== null) entry.chunk.holders++;
+    if (before === null) this.head = standIn;
+    else before.nextInLane = standIn;
+    if (this.#tail === entry) this.#tail = standIn;
+    entry.nextInLane = null;
+    entry.swallow = 0;
+  }
+
   #isSent(chunk: SharedChunk): boolean {
     return chunk.sent === chunk.length && chunk !== this.#writing;
   }

@@ -3,7 +3,7 @@
  * is there, and nobody sees an error but for writes that were under way at that instant.
  */
 import { describe, expect, it } from 'vitest';
-import { extent, say } from '../support/faults/extent.ts';
+import { extent, IS_WHOLE, say } from '../support/faults/extent.ts';
 import {
   type KillRoundsOptions,
   type KillRoundsResult,
@@ -11,7 +11,7 @@ import {
 } from '../support/faults/kill-rounds.ts';
 
 const CLIENTS = 100;
-const ROUNDS = extent(4, 50);
+const ROUNDS = extent(2, 50);
 /** How old an acknowledged write can be that Redis' asynchronous replication loses. */
 const LOST_AGE_MS = 200;
 const WHOLE_MS = 10 * 60_000;
@@ -36,7 +36,7 @@ function tell(title: string, result: KillRoundsResult): void {
       `${title}: ${promotedMs.length} deaths under ${CLIENTS} clients`,
       `  commands ${report.commands}, elements acknowledged ${result.acked}, by a replica too ${result.durable}`,
       `  lost acknowledged writes: ${ages.length}${newest}${oldest}; of the durable ones: ${result.lostDurable}`,
-      `  UNCERTAIN ${report.uncertain} (${result.unknownApplied} of ${result.unknown} elements applied), other errors ${report.errors.size}`,
+      `  UNCERTAIN ${report.uncertain}, unconfirmed ${report.unconfirmed} (${result.unknownApplied} of ${result.unknown} elements applied), other errors ${report.errors.size}`,
       `  longest batch ${ms(report.longestMs)}; new primary after ${ms(times[times.length >> 1] ?? 0)} (median), ${ms(times.at(-1) ?? 0)} (longest)`,
     ].join('\n'),
   );
@@ -75,6 +75,25 @@ describe('kill -9 of a random primary', () => {
       expectNothingWrong(result);
       expect(result.durable).toBeGreaterThan(ROUNDS * 100);
       expect(result.lostDurable).toBe(0);
+    },
+    WHOLE_MS,
+  );
+
+  it.runIf(IS_WHOLE)(
+    'with writes.wait and two replicas: nothing that was acknowledged is lost',
+    async () => {
+      const result = await killRounds({
+        ...COMMON,
+        rounds: 20,
+        replicas: 2,
+        seed: 404,
+        isDurable: true,
+        config: { writes: { wait: { replicas: 1, timeoutMs: '1s' } } },
+      });
+      tell('writes.wait 1', result);
+      expectNothingWrong(result);
+      expect(result.lost).toEqual([]);
+      expect(result.lostValuesMs).toEqual([]);
     },
     WHOLE_MS,
   );

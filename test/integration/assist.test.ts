@@ -136,6 +136,23 @@ async function becomes(cluster: LocalCluster, node: LocalNode, role: string): Pr
   });
 }
 
+/** Waits until the replica follows this primary and has all that it has. */
+async function inStep(
+  cluster: LocalCluster,
+  replica: LocalNode,
+  primary: LocalNode,
+): Promise<void> {
+  const replication = (node: LocalNode): Promise<ReadonlyMap<string, string>> =>
+    onNode(cluster, node, (client) => readFields(client, 'INFO', 'replication'));
+  await until(`${replica.port} is in step with ${primary.port}`, async () => {
+    const listed = (await replicasOf(cluster, primary)).some(({ port }) => port === replica.port);
+    const leader = await replication(primary);
+    const own = await replication(replica);
+    const isUp = listed && own.get('master_link_status') === 'up';
+    return isUp && own.get('slave_repl_offset') === leader.get('master_repl_offset');
+  });
+}
+
 /** The replicas of a primary in trouble are asked for their role every few milliseconds. */
 async function watchedFor(cluster: LocalCluster, replica: LocalNode): Promise<void> {
   const asked = async (): Promise<number> => (await calls(cluster, replica)).get('role') ?? 0;
@@ -248,19 +265,13 @@ describe('three shards with two replicas each', () => {
     await onNode(cluster, second, (client) => client.call('CLUSTER', 'FAILOVER'));
     await becomes(cluster, second, 'master');
     expect((await newPrimary(second.port)).map(({ kind }) => kind)).not.toContain('assist');
-    await until('it has the other', async () => {
-      return (await replicasOf(cluster, second)).some(({ port }) => port === first.port);
-    });
-    await replicasCaughtUp(cluster, second);
+    await inStep(cluster, first, second);
     await gate.settled(cluster);
     await cluster.kill(second, 'SIGKILL');
     // This one never won an election.
     expect((await newPrimary(first.port)).map(({ kind }) => kind)).toContain('assist');
     await cluster.restart(second);
-    await until('it has the other', async () => {
-      return (await replicasOf(cluster, first)).some(({ port }) => port === second.port);
-    });
-    await replicasCaughtUp(cluster, first);
+    await inStep(cluster, second, first);
     await gate.settled(cluster);
     const alive = async (): Promise<number> => {
       const others = cluster.nodes.filter(({ pid, port }) => pid !== 0 && port !== first.port);

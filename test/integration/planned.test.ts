@@ -163,12 +163,13 @@ describe('one replica', () => {
   });
 });
 
-describe('two replicas', () => {
+describe('two replicas, which serve reads', () => {
   beforeAll(async () => {
     proxy = await startProxy({
       shards: SHARDS,
       replicas: 2,
       cluster: { nodeTimeoutMs: NODE_TIMEOUT_MS },
+      config: { reads: { weights: { primary: 50, replica: 50 } } },
     });
     await until('shard 0 is whole', isWhole);
   });

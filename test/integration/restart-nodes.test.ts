@@ -62,6 +62,8 @@ beforeAll(async () => {
     shards: SHARDS,
     replicas: 1,
     cluster: { nodeTimeoutMs: 1000, heal: true },
+    // Nodes that are restarted also serve reads until they go.
+    config: { reads: { weights: { primary: 50, replica: 50 } } },
   });
   await until('all is well', isWhole);
 });

@@ -124,6 +124,57 @@ describe('a list of addresses', () => {
   });
 });
 
+describe('reads over replicas', () => {
+  const reads = { weights: { primary: 0, replica: 100 }, whenPrimaryDown: 'serve' as const };
+
+  /** GETs that this server has run. */
+  async function getsOf(server: ServerProcess): Promise<number> {
+    const text = String(await server.ask('INFO', 'commandstats'));
+    return Number(/^cmdstat_get:calls=(\d+)/m.exec(text)?.[1] ?? 0);
+  }
+
+  async function replicasServe(proxy: StandaloneProxy, count: number): Promise<void> {
+    await until('replicas are eligible', async () => {
+      const page = await (await fetch(new URL('/metrics', proxy.httpUrl))).text();
+      return page.split('slotgate_replica_staleness_seconds{').length - 1 >= count;
+    });
+  }
+
+  it('replicas serve them in any database, also while the primary is dead', async () => {
+    const { servers, seeds } = await stage(2);
+    const [first, ...replicas] = servers as [ServerProcess, ServerProcess, ServerProcess];
+    const proxy = await proxyFor(seeds, { reads: { ...reads, consistency: 'eventual' } });
+    await isReady(proxy);
+    const client = await clientOf(proxy);
+    await client.call('SELECT', '3');
+    await client.call('SET', 'k', 'three');
+    await replicasServe(proxy, 2);
+    await until('a replica answers', async () => (await client.call('GET', 'k')) === 'three');
+    const before = await getsOf(first);
+    for (let i = 0; i < 100; i++) expect(await client.call('GET', 'k')).toBe('three');
+    expect(await getsOf(first)).toBe(before);
+    for (const replica of replicas) expect(await getsOf(replica)).toBeGreaterThan(20);
+
+    await first.kill();
+    const from = performance.now();
+    for (let i = 0; i < 100; i++) expect(await client.call('GET', 'k')).toBe('three');
+    expect(performance.now() - from).toBeLessThan(5000);
+  });
+
+  it('a session does not miss its own writes', async () => {
+    const { seeds } = await stage(1);
+    const proxy = await proxyFor(seeds, { reads: { ...reads, consistency: 'session' } });
+    await isReady(proxy);
+    const client = await clientOf(proxy);
+    await replicasServe(proxy, 1);
+    await client.call('SELECT', '2');
+    for (let i = 0; i < 300; i++) {
+      await client.call('MSET', 'a', `${i}`, 'b', `${i}`);
+      expect(await client.call('MGET', 'a', 'b')).toEqual([`${i}`, `${i}`]);
+    }
+  });
+});
+
 describe('upstream.mode', () => {
   it('cluster refuses servers without cluster mode, and says why', async () => {
     const { seeds } = await stage(0);

@@ -49,10 +49,19 @@ export class ElectionHistory {
     return elections;
   }
 
-  /** `candidate` is ordered to replace `primary`: counts as elected, whatever comes of it. */
-  noteOrder(candidate: string, primary: string, now: number): void {
+  /**
+   * `candidate` is ordered to replace `primary`: counts as elected, whatever comes of it. Call what
+   * it returns when the order certainly had no effect.
+   */
+  noteOrder(candidate: string, primary: string, now: number): () => void {
+    const electedAt = this.electedAt(candidate);
+    const orderedAt = this.orderedAt(primary);
     this.#electedAt.set(candidate, now);
     this.#orderedAt.set(primary, now);
+    return () => {
+      this.#electedAt.set(candidate, electedAt);
+      this.#orderedAt.set(primary, orderedAt);
+    };
   }
 
   /** When this node last won an election or was ordered to stand; -Infinity when it never did. */

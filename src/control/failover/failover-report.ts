@@ -92,7 +92,8 @@ export class FailoverReport {
       return;
     }
     metrics.notPromoted(shard, kindOf(result), 'failed');
-    log.warn({ ...all, answer: failure }, 'a replica does not take the order to take over');
+    const words = 'a replica does not take the order to take over';
+    this.#rare.warn(`${candidate.id} ${failure}`, { ...all, answer: failure }, words);
   }
 
   onNotElected(shard: number, primary: NodeRef, result: Ordered): void {

@@ -220,8 +220,8 @@ export class Failover {
       turn: () => this.#turns.enter(id),
       isStillOwner: () => this.#isOwner(trouble),
       onOrder: (candidate, order) => {
-        history.noteOrder(candidate.id, id, now());
         this.expect(candidate.id, order === 'FORCE' ? 'assist' : 'takeover', trouble.startedAt);
+        return history.noteOrder(candidate.id, id, now());
       },
     };
   }

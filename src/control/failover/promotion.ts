@@ -74,8 +74,11 @@ export interface Target {
   readonly turn: () => Promise<void>;
   /** The newest snapshot still shows the primary as owner of its slots. */
   readonly isStillOwner: () => boolean;
-  /** Called when the order is about to be sent: it counts whatever becomes of it. */
-  readonly onOrder: (candidate: ReplicaRef, order: Order) => void;
+  /**
+   * Called when the order is about to be sent: it counts whatever becomes of it. What it returns is
+   * called when the order had no effect.
+   */
+  readonly onOrder: (candidate: ReplicaRef, order: Order) => () => void;
 }
 
 export interface Evidence {
@@ -107,6 +110,8 @@ export type AttemptResult =
     };
 
 const CONFIRM_STEP_MS = 50;
+/** Of the failures of an order: after the others the replica certainly does nothing. */
+const MAY_HAVE_ARRIVED: ReadonlySet<string> = new Set(['timeout', 'closed']);
 /** When the connects of a proof start; the last one a little later than it must. */
 const CONNECT_AT_MS = [0, 50, PROOF_SPAN_MS + 5] as const;
 
@@ -141,8 +146,9 @@ async function send(
   const { candidate, choice } = decision;
   const order: Order = decision.action === 'force' ? 'FORCE' : 'TAKEOVER';
   const orderedAt = io.now();
-  target.onOrder(candidate, order);
+  const withdraw = target.onOrder(candidate, order);
   const failure = await io.order(candidate, order);
+  if (failure !== '' && !MAY_HAVE_ARRIVED.has(failure)) withdraw();
   const kind = failure === '' ? 'ordered' : 'order-failed';
   return { kind, order, candidate, choice, evidence, orderedAt, failure };
 }

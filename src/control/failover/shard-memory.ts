@@ -39,13 +39,17 @@ export class ShardMemory {
     else if (known?.downAt === null) this.#links.set(id, { ...known, downAt: askedAt });
   }
 
-  /** What nodes said of themselves and others: a primary's own list of its replicas counts. */
+  /**
+   * What nodes said of themselves and others: a primary's own list of its replicas counts, but for
+   * those with cluster-replica-no-failover, which are not to be promoted without an operator.
+   */
   onViews(views: readonly ClusterView[]): void {
     for (const { lines } of views) {
       const self = lines.find(({ myself }) => myself);
       if (self === undefined || self.role !== 'primary') continue;
       const replicas = lines.filter(
-        (line) => line.role === 'replica' && line.primaryId === self.id && !line.handshake,
+        ({ role, primaryId, handshake, noFailover }) =>
+          role === 'replica' && primaryId === self.id && !handshake && !noFailover,
       );
       this.#listed.set(self.id, new Set(replicas.map(({ id }) => id)));
     }

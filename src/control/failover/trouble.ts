@@ -39,9 +39,12 @@ export type Ordered = Extract<AttemptResult, { kind: 'ordered' | 'order-failed' 
 
 /** Between two looks at one node, whatever the number of hints. */
 const LOOK_GAP_MS = 100;
-/** Doubts clear up within a moment: a link that breaks, a replica that answers again. */
-const DOUBT_PAUSE_MS = 100;
-const REFUSED_PAUSE_MS = 1000;
+/** Many refusals clear up within a moment: a link that breaks, a replica that answers again. */
+const REFUSED_PAUSE_MS = 100;
+/** The others stand for long, and each attempt asks all primaries. */
+const REFUSED_PAUSE_MAX_MS = 2000;
+const OBSERVE_PAUSE_MS = 1000;
+const ORDERED_PAUSE_MS = 1000;
 /** A replica gives an order up after 5 s (CLUSTER_MF_TIMEOUT). */
 const ELECTION_MS = 5000;
 
@@ -51,6 +54,8 @@ export class Trouble {
   readonly startedAt: number;
   readonly #options: TroubleOptions;
   #refusedSince: number | null = null;
+  /** In a row. */
+  #refusals = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #isWanted = false;
   #running: Promise<void> | null = null;
@@ -127,13 +132,14 @@ export class Trouble {
     const first = await io.connect(this.primary);
     if (first.outcome !== 'refused') {
       this.#refusedSince = null;
+      this.#refusals = 0;
       return null;
     }
     this.#refusedSince ??= first.startedAt;
     this.watch();
     const found = target(this.#refusedSince);
     if (found === null) return null;
-    if (!mayPromote()) return REFUSED_PAUSE_MS;
+    if (!mayPromote()) return OBSERVE_PAUSE_MS;
     try {
       const result = await attempt(found, io);
       return this.#ending.signal.aborted ? null : await this.#conclude(result);
@@ -149,12 +155,12 @@ export class Trouble {
         this.#refusedSince = null;
         return null;
       case 'refused':
-        return result.choice === null ? DOUBT_PAUSE_MS : REFUSED_PAUSE_MS;
+        return Math.min(REFUSED_PAUSE_MS * 2 ** this.#refusals++, REFUSED_PAUSE_MAX_MS);
       case 'order-failed':
-        return REFUSED_PAUSE_MS;
+        return ORDERED_PAUSE_MS;
       case 'ordered':
         if (!(await this.#succession(ELECTION_MS))) this.#options.onNotElected(result);
-        return REFUSED_PAUSE_MS;
+        return ORDERED_PAUSE_MS;
       default:
         return result satisfies never;
     }

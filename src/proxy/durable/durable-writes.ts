@@ -180,6 +180,8 @@ export class DurableWrites {
   }
 
   #isConcerned(request: Request, lane: Lane<Request>): boolean {
+    // One that timed out has its answer, which may still be stored with it.
+    if ((request.parent ?? request).answered) return false;
     return (
       request.awaits || (lane.options.pinned && !this.#isInner(request) && this.#mayWrite(request))
     );

@@ -58,6 +58,8 @@ export class HeldSessions {
   #isMidSweep = false;
   /** Replicas may serve now what they could not before. */
   #mayRead = false;
+  /** Until then all that wait need news: their shards are away and none has had its time. */
+  #quietUntil = 0;
   readonly #settings: HoldSettings;
   readonly #holds: ShardHolds;
   readonly #host: HeldHost;
@@ -112,6 +114,8 @@ export class HeldSessions {
       return false;
     }
     const now = this.#host.now();
+    // Without a pass over thousands of others: it is due after them, or in the pass at hand.
+    this.#quietUntil = Math.min(this.#quietUntil, since + this.#settings.timeoutMs);
     const shard = this.#holds.of(slot);
     const known = session === this.#going ? this.#arrivals : null;
     const arrivals = known ?? new Arrivals(session.bytesIn, now);
@@ -158,37 +162,46 @@ export class HeldSessions {
     this.#mayRead = true;
   }
 
+  /** True when there may be something to do although nothing has happened. */
+  isDue(now: number): boolean {
+    return this.#held.size > 0 && now >= this.#quietUntil;
+  }
+
   /** Goes on with what can go, about `most` commands; returns how many more could have gone. */
   run(most: number): number {
     const now = this.#host.now();
     const spacingMs = this.#settings.timeoutMs / ARRIVAL_PARTS;
     let left = most;
+    let quietUntil = now + spacingMs;
     if (!this.#isMidSweep) this.#sweep++;
     for (const [session, held] of this.#held) {
       if (left <= 0) break;
       held.arrivals.note(session.bytesIn, now, spacingMs);
-      if (held.sweep === this.#sweep || !this.#mayGo(session, held, now)) continue;
+      const dueAt = this.#dueAt(held);
+      const isAway = this.#host.awaySince(held.slot) !== 0;
+      quietUntil = Math.min(quietUntil, isAway ? dueAt : now);
+      if (held.sweep === this.#sweep || !this.#mayGo(session, held, isAway, now >= dueAt)) continue;
       held.sweep = this.#sweep;
       left -= this.#letGo(session, held);
     }
+    this.#quietUntil = quietUntil;
     this.#isMidSweep = left <= 0;
     if (!this.#isMidSweep) this.#mayRead = false;
     return left;
   }
 
   /** Cheap, for thousands of them. */
-  #mayGo(session: Session, held: Held, now: number): boolean {
+  #mayGo(session: Session, held: Held, isAway: boolean, isOver: boolean): boolean {
     // Stopped for another reason too: parked commands of its own, or replies that it does not read.
     if ((session.gate & STALL & ~GATE.hold) !== 0) return false;
-    if (this.#host.awaySince(held.slot) === 0) {
-      return this.#isOver(held, now) || this.#host.mayTry(session, held.slot, held.isRead);
-    }
-    return (held.isRead && this.#mayRead) || this.#isOver(held, now);
+    if (isOver) return true;
+    if (isAway) return held.isRead && this.#mayRead;
+    return this.#host.mayTry(session, held.slot, held.isRead);
   }
 
-  #isOver(held: Held, now: number): boolean {
+  #dueAt({ since, shard }: Held): number {
     const { timeoutMs, maxFailoverMs, dryRun } = this.#settings;
-    return dryRun || now - held.since >= timeoutMs || now - held.shard.awaySince >= maxFailoverMs;
+    return dryRun ? 0 : Math.min(since + timeoutMs, shard.awaySince + maxFailoverMs);
   }
 
   /** Tries its commands again; returns what that cost, in commands. */

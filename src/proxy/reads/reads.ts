@@ -133,9 +133,7 @@ export class Reads implements ReadKeeping {
     const upstream = this.#proxy.lanes.upstreams[index];
     if (upstream === undefined) return 0;
     let count = 0;
-    for (let kind = 0; kind < upstream.current.length; kind++) {
-      count += upstream.current[kind]?.count ?? 0;
-    }
+    for (const lane of upstream.all) count += lane.count;
     return count;
   }
 

@@ -23,6 +23,8 @@ export interface KillRoundsOptions {
   readonly signal?: 'SIGKILL' | 'SIGSTOP';
   /** WAIT behind every batch: replicas, milliseconds. */
   readonly wait?: readonly [number, number];
+  /** See MixedLoadOptions. */
+  readonly isDurable?: boolean;
   /** Over the defaults. */
   readonly config?: ConfigInput;
   readonly seed: number;
@@ -80,6 +82,7 @@ async function underLoad(
     shards,
     seed,
     ...(wait === undefined ? {} : { wait }),
+    ...(options.isDurable === undefined ? {} : { isDurable: options.isDurable }),
     ...(options.noticedMs === undefined ? {} : { noticedMs: options.noticedMs }),
   });
   const promotedMs: number[] = [];

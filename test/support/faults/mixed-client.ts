@@ -3,6 +3,7 @@
  * several shards, alone or in pipelines, and every reply is judged.
  */
 import type { Prng } from '../sim/prng.ts';
+import { isFateUnknown } from './fates.ts';
 import type { MixedLoad } from './mixed-load.ts';
 import { OwnCounter, OwnString } from './own-values.ts';
 import { WireClient, type WireCommand, type WireReply } from './wire-client.ts';
@@ -131,8 +132,7 @@ export class MixedClient {
       return true;
     }
     const { message } = reply;
-    const isUnknown = message.startsWith('UNCERTAIN') || message.includes('parts were applied');
-    step.onFailed(isUnknown, now);
+    step.onFailed(isFateUnknown(message), now);
     this.#load.onError(step, message, sentAt, now);
     return false;
   }
@@ -198,7 +198,10 @@ export class MixedClient {
         if (!fits || lengths.some((length) => typeof length !== 'number' || length < 1)) {
           this.#complain(`RPUSH answered ${JSON.stringify(reply)}`);
         }
-        for (const id of ids) checker.onAnswer(id, 'acked', now);
+        for (const id of ids) {
+          checker.onAnswer(id, 'acked', now);
+          if (this.#load.options.isDurable === true) checker.onDurable(id);
+        }
       },
       onFailed: (isUnknown, now) => {
         for (const id of ids) checker.onAnswer(id, isUnknown ? 'unknown' : 'refused', now);

@@ -3,6 +3,7 @@ import { keySlot } from '../../../src/commands/slot.ts';
 import { until } from '../cluster.ts';
 import { Prng } from '../sim/prng.ts';
 import { AppendChecker, type Verdict } from './append-checker.ts';
+import { UNCONFIRMED } from './fates.ts';
 import { MixedClient, type Step } from './mixed-client.ts';
 import { WireClient, type WireTarget } from './wire-client.ts';
 
@@ -21,6 +22,10 @@ export interface MixedLoadOptions {
   /** WAIT behind every batch: replicas, milliseconds. */
   readonly wait?: readonly [number, number];
   readonly seed: number;
+  /** slotgate itself waits for replicas (writes.wait): what is acknowledged is durable. */
+  readonly isDurable?: boolean;
+  /** Connections break all the time: UNCERTAIN is to be expected of any write. */
+  readonly isRough?: boolean;
   /** From a death to when a worker has seen it: a process that ended is told from one that hangs. */
   readonly noticedMs?: number;
   /** How long before a death, as it was told, the node may have been silent already. Default 0. */
@@ -83,6 +88,8 @@ export class MixedReport {
   waitsShort = 0;
   /** -UNCERTAIN for writes that were under way when their primary died. */
   uncertain = 0;
+  /** -NOREPLICAS with writes.wait: applied, and no replica has said so. */
+  unconfirmed = 0;
   /** Every other error line that a client saw → how often. */
   readonly errors = new Map<string, number>();
 
@@ -133,6 +140,10 @@ export class MixedLoad {
       report.uncertain++;
       return;
     }
+    if (this.options.isDurable === true && message.startsWith(UNCONFIRMED)) {
+      report.unconfirmed++;
+      return;
+    }
     const name = step.commands.at(-1)?.[0] ?? '';
     const line = `${name}: ${message}`;
     if (report.errors.size < ERRORS_MAX || report.errors.has(line)) {
@@ -159,7 +170,8 @@ export class MixedLoad {
 
   /** The instant of a death of its shard lay between its sending and its answer. */
   #fellInto(step: Step, sentAt: number, now: number): boolean {
-    const { noticedMs = NOTICED_MS, silentMs = 0 } = this.options;
+    const { noticedMs = NOTICED_MS, silentMs = 0, isRough = false } = this.options;
+    if (isRough) return true;
     return this.checker.deaths.some(({ shard, at }) => {
       const concerns = step.shard === -1 || step.shard === shard;
       return concerns && sentAt <= at + noticedMs && now >= at - silentMs;

@@ -261,7 +261,7 @@ class Flow {
 
   #write(bytes: Buffer): void {
     const { limitBytes, blackhole } = this.#toxics;
-    const left = limitBytes - this.#passed;
+    const left = Math.max(0, limitBytes - this.#passed);
     this.#passed += bytes.length;
     // What was delayed when the line went dead is lost, too.
     if (blackhole || this.#to.destroyed || !this.#to.writable) return;

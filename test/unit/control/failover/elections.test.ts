@@ -82,6 +82,14 @@ describe('the history of elections', () => {
     expect(history.deposedAt('p')).toBe(NEVER);
   });
 
+  it('takes an order back that had no effect', () => {
+    const history = new ElectionHistory();
+    history.noteOrder('r', 'p', 3);
+    history.noteOrder('r', 'p', 9)();
+    expect(history.electedAt('r')).toBe(3);
+    expect(history.orderedAt('p')).toBe(3);
+  });
+
   it('forgets after hours', () => {
     const history = new ElectionHistory();
     history.onSnapshot(snapshotOf(1, [{ primary: 'p' }]), 0);

@@ -34,7 +34,7 @@ export function target(over: Partial<Target> = {}): Target {
     jitterMs: 20,
     turn: async () => {},
     isStillOwner: () => true,
-    onOrder: () => {},
+    onOrder: () => () => {},
     ...over,
   };
 }

@@ -26,7 +26,10 @@ describe('an attempt', () => {
   it('tells of the order before it is sent', async () => {
     const io = new FakeIo();
     const told: string[] = [];
-    const onOrder = () => void told.push(...io.orders, 'told');
+    const onOrder = () => {
+      told.push(...io.orders, 'told');
+      return () => void told.push('withdrawn');
+    };
     await attempt(target({ onOrder }), io);
     expect(told).toEqual(['told']);
   });
@@ -137,10 +140,20 @@ describe('an attempt', () => {
     expect(without.orders).toEqual([]);
   });
 
-  it('tells what a replica said that would not', async () => {
+  it.each([
+    ['ERR You should send CLUSTER FAILOVER to a replica', true],
+    ['refused', true],
+    ['timeout', false],
+    ['closed', false],
+  ])('tells of an order that failed by "%s": it had no effect is %s', async (failure, is) => {
     const io = new FakeIo();
-    io.orderFailure = 'ERR You should send CLUSTER FAILOVER to a replica';
-    const result = await attempt(target(), io);
-    expect(result).toMatchObject({ kind: 'order-failed', failure: io.orderFailure });
+    io.orderFailure = failure;
+    let isWithdrawn = false;
+    const onOrder = () => () => {
+      isWithdrawn = true;
+    };
+    const result = await attempt(target({ onOrder }), io);
+    expect(result).toMatchObject({ kind: 'order-failed', failure });
+    expect(isWithdrawn).toBe(is);
   });
 });
