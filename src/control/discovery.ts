@@ -12,7 +12,7 @@ import type { ClusterView } from '../topology/picture.ts';
 import { compareVersions } from '../topology/server-info.ts';
 import { parseShardNames } from '../topology/shard-names.ts';
 import { nodeAddress, type Snapshot } from '../topology/snapshot.ts';
-import { dialled, type StandaloneView } from '../topology/standalone.ts';
+import { neighboursOf } from '../topology/standalone.ts';
 import { ClientPool } from './client-pool.ts';
 import { type ControlLog, RareLog } from './control-log.ts';
 import { cpuMs } from './cpu-clock.ts';
@@ -25,7 +25,12 @@ import { PictureWaiters } from './picture-waiters.ts';
 import { type PollOutcome, runPoll } from './poll.ts';
 import { PollSchedule } from './poll-schedule.ts';
 import { type ResolvedSeeds, type Resolver, resolveSeeds, systemResolver } from './seeds.ts';
-import { type SentinelPicture, Sentinels } from './sentinel/sentinels.ts';
+import {
+  NO_WORD,
+  type SentinelPicture,
+  type SentinelSettings,
+  Sentinels,
+} from './sentinel/sentinels.ts';
 
 export interface DiscoveryOptions {
   /** Host names or addresses; at least one. */
@@ -54,15 +59,6 @@ export interface DiscoveryOptions {
   readonly random?: () => number;
 }
 
-export interface SentinelSettings {
-  /** Host names or addresses; at least one. */
-  readonly endpoints: readonly NodeEndpoint[];
-  readonly masterName: string;
-  /** '' for none. */
-  readonly username: string;
-  readonly password: string;
-}
-
 export interface DiscoveryStatus {
   /** There is a snapshot with at least one shard, and the last poll was answered. */
   readonly ready: boolean;
@@ -86,7 +82,6 @@ export interface NodeCaller {
 
 /** How long a poll waits for a node that has not been slow before. */
 const PATIENCE_MS = 150;
-const NO_WORD: SentinelPicture = { named: '', nodes: [], problem: '' };
 const NO_SEEDS: ResolvedSeeds = { endpoints: [], failures: new Map() };
 
 export class Discovery implements NodeCaller {
@@ -266,7 +261,7 @@ export class Discovery implements NodeCaller {
     const outcome = await runPoll({
       clients: this.#clients,
       targets: [...this.#targets(neighbours), ...word.nodes, ...this.#askedToo.splice(0)],
-      followStandalone: (view) => this.#followStandalone(view),
+      followStandalone: (view) => neighboursOf(view, this.#natMap),
       followView: (view) => neighbours.onView(view),
       followSilence: (client) => neighbours.onSilence(client.address),
       onLate: (_client, answer) => {
@@ -291,11 +286,6 @@ export class Discovery implements NodeCaller {
     const standalone = snapshot?.mode === 'standalone' ? snapshot.nodes : [];
     if (snapshot?.mode === 'cluster' && this.#complete) return neighbours.primaries();
     return [...neighbours.primaries(), ...standalone, ...this.#seeds.endpoints];
-  }
-
-  #followStandalone({ primary, replicas }: StandaloneView): NodeEndpoint[] {
-    const announced = primary === null ? replicas : [primary, ...replicas];
-    return announced.map((endpoint) => dialled(endpoint, this.#natMap));
   }
 
   /** Waited for only while no node is known; a slow name server must not delay the others. */

@@ -114,11 +114,15 @@ async function askNode(nodes: NodeAccess, node: SnapshotNode): Promise<NodeAnswe
 }
 
 function answerOf(fields: ReadonlyMap<string, string>): NodeAnswerReport {
+  const { role, offset, linkUp, isSyncing } = replicationOf(fields);
   return {
     version: fields.get('redis_version') ?? '',
     runId: fields.get('run_id') ?? '',
     uptimeSeconds: Number(fields.get('uptime_in_seconds') ?? 0),
-    ...replicationOf(fields),
+    role,
+    offset,
+    linkUp,
+    isSyncing,
     isLoading: fields.get('loading') === '1',
   };
 }

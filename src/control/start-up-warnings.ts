@@ -25,10 +25,18 @@ export interface StartUpSituation {
   readonly voters: number;
   /** Of all of them together. */
   readonly replicas: number;
+  /** Of the shard that has the fewest. */
+  readonly fewestReplicas: number;
+  /** writes.wait.replicas. */
+  readonly awaitedReplicas: number;
 }
 
 export interface StartUpWarning {
-  readonly code: 'hold-shorter-than-failover' | 'full-coverage-required' | 'no-majority-possible';
+  readonly code:
+    | 'hold-shorter-than-failover'
+    | 'full-coverage-required'
+    | 'no-majority-possible'
+    | 'awaited-replicas-missing';
   readonly message: string;
 }
 
@@ -66,6 +74,16 @@ export function startUpWarnings(
         `with ${voters} ${voters === 1 ? 'primary' : 'primaries'} the cluster can elect no ` +
         'successor of a dead one. Set failover.takeover to true (with failover.mode assist) to ' +
         'have slotgate promote a replica on proof of death, or give two more primaries a slot each',
+    });
+  }
+  const { awaitedReplicas, fewestReplicas } = situation;
+  if (awaitedReplicas > fewestReplicas) {
+    warnings.push({
+      code: 'awaited-replicas-missing',
+      message:
+        `writes.wait.replicas is ${awaitedReplicas}, but a shard has ${fewestReplicas}: each write ` +
+        'there is applied and then answered with an error. Give it replicas or lower the setting; ' +
+        'one more than is waited for keeps writes going when a node dies',
     });
   }
   return warnings;

@@ -7,7 +7,7 @@ import { parseCommandReply } from '../commands/command-info.ts';
 import type { Config } from '../config/schema.ts';
 import { CallServer, type WorkerLink } from '../control/calls.ts';
 import { type ConfigCalls, registerConfigCalls } from '../control/config-calls.ts';
-import { Discovery, type SentinelSettings } from '../control/discovery.ts';
+import { Discovery } from '../control/discovery.ts';
 import { ElectionHistory, owningShards } from '../control/failover/elections.ts';
 import { Failover } from '../control/failover/failover.ts';
 import type { Health } from '../control/health/health.ts';
@@ -17,6 +17,7 @@ import { registerNodeCalls } from '../control/node-calls.ts';
 import { NodePages } from '../control/scan/node-pages.ts';
 import { registerScan } from '../control/scan/scans.ts';
 import { registerScriptCalls } from '../control/script-calls.ts';
+import type { SentinelSettings } from '../control/sentinel/sentinels.ts';
 import { fetchCommands } from '../control/server-commands.ts';
 import { warnAtStartUp } from '../control/start-up-warnings.ts';
 import type { Logger } from '../lib/log.ts';
@@ -106,6 +107,7 @@ export class Control {
     this.health = this.#watch.health;
     this.#failover = new Failover({
       nodes: this.#discovery,
+      workers: this.calls,
       health: this.health,
       history: this.#elections,
       settings: options.config.failover,
@@ -202,7 +204,15 @@ export class Control {
     const { mode, takeover } = config.failover;
     const voters = owningShards(snapshot).size;
     const replicas = snapshot.nodes.filter(({ role }) => role === 'replica').length;
-    const situation = { holdMs: config.hold.timeoutMs, mode, takeover, voters, replicas };
+    const situation = {
+      holdMs: Math.min(config.hold.timeoutMs, config.hold.maxFailoverMs),
+      mode,
+      takeover,
+      voters,
+      replicas,
+      fewestReplicas: Math.min(...snapshot.shards.map((shard) => shard.replicas.length)),
+      awaitedReplicas: config.writes.wait.replicas,
+    };
     warnAtStartUp(this.#discovery, situation, log).catch((error: unknown) =>
       log.warn({ err: error }, 'the nodes would not tell their settings'),
     );

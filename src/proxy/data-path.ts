@@ -172,6 +172,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       isInDoubt: (session, slot, isRead) => this.#isInDoubt(session, slot, isRead),
       servesSlot: (lane, slot) =>
         this.lanes.owners.get(lane)?.node.index === this.routing.owner[slot],
+      replicasRead: () => this.reads.isOn,
       isReading: ({ lastCommand }) =>
         ((this.table.flags[lastCommand] as number) & FLAG.readonly) !== 0,
       answerError: (request, text) => this.answers.answerError(request, text),

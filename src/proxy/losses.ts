@@ -82,7 +82,7 @@ export class Losses {
     const proxy = this.#proxy;
     if (!request.isRead || request.special !== null || request.streamed) return null;
     if (request.deaths > 1 || isBeforeWrite(request)) return null;
-   
+
     const standIn = proxy.requests.take();
     standIn.isRead = true;
     standIn.command = request.command;

@@ -51,6 +51,8 @@ export interface RetryHost {
   isInDoubt(session: Session, slot: number, isRead: boolean): boolean;
   /** Is the lane to the slot's owner? */
   servesSlot(lane: Lane<Request>, slot: number): boolean;
+  /** Do replicas serve reads? */
+  replicasRead(): boolean;
   /** Would the command that the session is at only read? */
   isReading(session: Session): boolean;
   /** Answers with an error line (without '-' and CRLF). */
@@ -244,7 +246,8 @@ export class Retries {
 
   /** True where nobody needs to look for a lane: reads may go to replicas, and ASK elsewhere. */
   #isAway({ isRead, askNode, slot }: Request): boolean {
-    return !isRead && askNode < 0 && this.#host.awaySince(slot) !== 0;
+    const mayGoElsewhere = askNode >= 0 || (isRead && this.#host.replicasRead());
+    return !mayGoElsewhere && this.#host.awaySince(slot) !== 0;
   }
 
   /** Ends the waiting of a parked request with an error line. */

@@ -89,6 +89,13 @@ export function dialled(announced: NodeEndpoint, natMap: NatMap): NodeEndpoint {
   return natMap.get(nodeAddress(announced)) ?? announced;
 }
 
+/** Servers that a view names, as they are dialled. */
+export function neighboursOf(view: StandaloneView, natMap: NatMap): NodeEndpoint[] {
+  const { primary, replicas } = view;
+  const announced = primary === null ? replicas : [primary, ...replicas];
+  return announced.map((endpoint) => dialled(endpoint, natMap));
+}
+
 export function buildStandalone(nodes: StandaloneNodes, options: StandaloneOptions): Snapshot {
   const { primary, isWithheld } = nodes;
   const replicas = [...nodes.replicas]

@@ -111,7 +111,15 @@ describe('a running cluster', () => {
     expect(commands?.length).toBeGreaterThan(150);
     const warnings = await warnAtStartUp(
       discovery,
-      { holdMs: 100, mode: 'observe', takeover: false, voters: 3, replicas: 3 },
+      {
+        holdMs: 100,
+        mode: 'observe',
+        takeover: false,
+        voters: 3,
+        replicas: 3,
+        fewestReplicas: 1,
+        awaitedReplicas: 0,
+      },
       recordedLog().log,
     );
     expect(warnings.map(({ code }) => code)).toContain('hold-shorter-than-failover');

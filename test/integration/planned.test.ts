@@ -1,5 +1,6 @@
 /** Planned switches to and fro under load: no client may see any of them. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectResp } from '../../src/lib/resp-client.ts';
 import { until } from '../support/cluster.ts';
 import { nodesReport, post } from '../support/http-api.ts';
 import { Load, type LoadReport, MIX } from '../support/load/load.ts';
@@ -160,6 +161,48 @@ describe('one replica', () => {
     expect(await switchTo()).toMatchObject({ status: 409, last: { reason: 'in-motion' } });
     await client.call('CLUSTER', 'SETSLOT', 5, 'STABLE');
     client.close();
+  });
+
+  it('blocked clients, transactions and watched keys get through it as well', async () => {
+    const [tag = ''] = tagsOfShard(0, SHARDS, 1);
+    const connect = () => connectResp({ host: proxy.host, port: proxy.port, timeoutMs: 30_000 });
+    const [blocked, worker] = await Promise.all([connect(), connect()]);
+    const popped = blocked.call('BLPOP', `{${tag}}list`, 0);
+    await until('it is blocked', async () => {
+      const clients = String(await worker.call('CLIENT', 'LIST'));
+      return clients.includes('cmd=blpop');
+    });
+    let isSwitching = true;
+    const transactions = (async () => {
+      let done = 0;
+      while (isSwitching) {
+        await worker.call('WATCH', `{${tag}}count`);
+        await worker.call('MULTI');
+        await worker.call('INCR', `{${tag}}count`);
+        // Nil where the watch was lost with the primary's role: nothing ran then.
+        if ((await worker.call('EXEC')) !== null) done++;
+      }
+      return done;
+    })();
+    const { result } = await switchWhenAllowed();
+    expect(result).toMatchObject({ done: true });
+    isSwitching = false;
+    const done = await transactions;
+    expect(Number(await worker.call('GET', `{${tag}}count`))).toBe(done);
+    await worker.call('RPUSH', `{${tag}}list`, 'value');
+    expect(await popped).toEqual([`{${tag}}list`, 'value']);
+    blocked.close();
+    worker.close();
+  });
+
+  it('the API shows how far each node is', async () => {
+    await until('all is told', async () => {
+      const nodes = (await nodesReport(proxy.httpUrl)).shards.flatMap((shard) => shard.nodes);
+      return nodes.every(({ role, state, stalenessMs, answer }) => {
+        const isTold = state === 'up' && answer !== null && answer.offset > 0;
+        return isTold && (role === 'primary' ? stalenessMs === null : stalenessMs !== null);
+      });
+    });
   });
 });
 

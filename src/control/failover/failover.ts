@@ -36,6 +36,10 @@ export interface FailoverOptions {
     /** See Discovery.pictureAfter. */
     pictureAfter(time: number, timeoutMs: number, also?: NodeRef): Promise<Snapshot | null>;
   };
+  /** See CallServer.broadcast. */
+  readonly workers: {
+    broadcast(method: string, argument: unknown, deadlineMs: number): Promise<unknown>;
+  };
   readonly health: HealthView;
   readonly history: ElectionHistory;
   readonly settings: FailoverSettings;
@@ -53,6 +57,9 @@ const CONFIRM_MS = 1000;
 const JITTER_MAX_MS = 60;
 const SAMPLE_MS = 200;
 const PICTURE_MS = 1000;
+/** How long workers are waited for; they take a millisecond. */
+const FENCE_MS = 50;
+const UNFENCE_MS = 1000;
 
 export class Failover {
   readonly #options: FailoverOptions;
@@ -64,6 +71,8 @@ export class Failover {
   /** By the primary's id. */
   readonly #troubles = new Map<string, Trouble>();
   readonly #turns = new OrderTurns();
+  /** Ids of primaries to which the workers send nothing now. */
+  readonly #fenced = new Set<string>();
   #settings: FailoverSettings;
   #snapshot: Snapshot | null = null;
   /** Those of the snapshot that own slots. */
@@ -165,8 +174,22 @@ export class Failover {
 
   #end(id: string): void {
     const trouble = this.#troubles.get(id);
+    if (trouble === undefined) return;
     this.#troubles.delete(id);
-    void trouble?.end();
+    this.#unfence(trouble.primary);
+    void trouble.end();
+  }
+
+  /** A worker that does not answer in time is one whose commands are not kept back: no more. */
+  async #fence({ id, address }: NodeRef): Promise<void> {
+    this.#fenced.add(id);
+    const argument = { addresses: [address], drainMs: 0 };
+    await this.#options.workers.broadcast('hold.start', argument, FENCE_MS);
+  }
+
+  #unfence({ id, address }: NodeRef): void {
+    if (!this.#fenced.delete(id)) return;
+    void this.#options.workers.broadcast('hold.end', { addresses: [address] }, UNFENCE_MS);
   }
 
   #troubleOf(primary: SnapshotNode): Trouble {
@@ -188,6 +211,7 @@ export class Failover {
       mayPromote: () => this.#settings.mode === 'assist',
       target: (refusedSince) => this.#target(trouble, refusedSince),
       leave: () => this.#turns.leave(primary.id),
+      unfence: () => this.#unfence(primary),
       replicas: () => this.#replicasOf(primary.id).map(refOf),
       onSuccessor: (node) => this.#onSuccessor(node),
       onResult: (result) => this.#report.onResult(this.#shardOf(primary.id), primary, result),
@@ -218,6 +242,7 @@ export class Failover {
       confirmUntil: refusedSince + confirm,
       jitterMs: hash(instanceId) % (JITTER_MAX_MS + 1),
       turn: () => this.#turns.enter(id),
+      fence: () => this.#fence(primary),
       isStillOwner: () => this.#isOwner(trouble),
       onOrder: (candidate, order) => {
         this.expect(candidate.id, order === 'FORCE' ? 'assist' : 'takeover', trouble.startedAt);

@@ -22,6 +22,8 @@ export interface Replication {
   readonly linkUp: boolean;
   /** A full copy of the primary's data is under way. */
   readonly isSyncing: boolean;
+  /** Its history has seen a change of primary since its data began. */
+  readonly hasSwitched: boolean;
 }
 
 export interface ServerFacts {
@@ -63,6 +65,7 @@ export function replicationOf(fields: ReadonlyMap<string, string>): Replication 
     offset: Number(offset ?? 0),
     linkUp: !isReplica || fields.get('master_link_status') === 'up',
     isSyncing: fields.get('master_sync_in_progress') === '1',
+    hasSwitched: Number(fields.get('second_repl_offset') ?? -1) >= 0,
   };
 }
 

@@ -23,6 +23,7 @@ import {
   askView,
   type NodeAccess,
   type NodeView,
+  type Replication,
 } from './node-questions.ts';
 import { type FoundShard, findNode, findShard } from './shard-reference.ts';
 import {
@@ -113,10 +114,12 @@ interface Parties {
 
 export class PlannedSwitches {
   readonly #options: PlannedOptions;
+  readonly #startedAt: number;
   #isBusy = false;
 
   constructor(options: PlannedOptions) {
     this.#options = options;
+    this.#startedAt = options.now();
   }
 
   /**
@@ -216,14 +219,16 @@ export class PlannedSwitches {
   ): Promise<SwitchSituation> {
     const { nodes, elections, now } = this.#options;
     const address = nodeAddress(primary);
+    const { id } = primary;
     const view = await askView(nodes, primary).catch((error: unknown) => {
       const why = error instanceof Error ? error.message : String(error);
       throw new SwitchRefused('primary-silent', `the primary ${address} does not answer: ${why}`);
     });
+    const own = await askReplication(nodes, primary);
     return {
       now: now(),
       nodeTimeoutMs: await askNodeTimeoutMs(nodes, primary),
-      primary: { id: primary.id, address, view, deposedAt: elections.deposedAt(primary.id) },
+      primary: { id, address, view, deposedAt: this.#since(elections.deposedAt(id), own) },
       candidates: await this.#candidates(replicas, primary, view),
     };
   }
@@ -256,18 +261,24 @@ export class PlannedSwitches {
     const { nodes, elections, now } = this.#options;
     const { id } = replica;
     const address = nodeAddress(replica);
-    const electedAt = elections.electedAt(id);
     try {
       const replication = await askReplication(nodes, replica);
+      const electedAt = this.#since(elections.electedAt(id), replication);
       const { uptimeSeconds } = await askServer(nodes, replica);
       // Whole seconds, rounded down: it may be a second older.
       const startedAfter = now() - (uptimeSeconds + 1) * 1000;
       return { id, address, replication, electedAt, startedAfter, heardBy };
     } catch (error) {
       if (!(error instanceof NodeCallError)) throw error;
-      const startedAfter = Number.NEGATIVE_INFINITY;
-      return { id, address, replication: null, electedAt, startedAfter, heardBy };
+      const never = Number.NEGATIVE_INFINITY;
+      const times = { electedAt: never, startedAfter: never };
+      return { id, address, replication: null, ...times, heardBy };
     }
+  }
+
+  /** What happened before we started is not known: where something did, it may be that moment. */
+  #since(seenAt: number, { hasSwitched }: Replication): number {
+    return hasSwitched ? Math.max(seenAt, this.#startedAt) : seenAt;
   }
 
   /** While held, what is missing would be waited for: so most of it must be there before. */

@@ -1,7 +1,7 @@
 /**
  * One attempt to replace a primary whose port refuses, a straight sequence over injected questions:
  *
- *     confirm ── proof ── decision ── jitter, turn ── proof again ── CLUSTER FAILOVER, once
+ *     confirm ── proof ── decision ── jitter, turn, fence ── proof again ── CLUSTER FAILOVER, once
  *
  * Whatever speaks for the primary's life ends it at any step. Whether the order led to an election
  * is for the caller to watch.
@@ -72,6 +72,11 @@ export interface Target {
   readonly jitterMs: number;
   /** Resolves when this primary may be replaced: elections at one time would take each other's votes. */
   readonly turn: () => Promise<void>;
+  /**
+   * Resolves when the workers send nothing to the primary any more, or after a short while: one that
+   * came back between the proof and the election would acknowledge what is lost then.
+   */
+  readonly fence: () => Promise<void>;
   /** The newest snapshot still shows the primary as owner of its slots. */
   readonly isStillOwner: () => boolean;
   /**
@@ -125,6 +130,7 @@ export async function attempt(target: Target, io: PromotionIo): Promise<AttemptR
   if (decision.action === 'none') return refused(decision, evidence);
   await io.pause(target.jitterMs);
   await target.turn();
+  await target.fence();
   const again = await gatherAgain(target, io, evidence);
   const deniedAgain = firstNotRefused(again);
   if (deniedAgain !== null) return { kind: 'not-dead', last: deniedAgain };

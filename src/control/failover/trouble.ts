@@ -25,6 +25,8 @@ export interface TroubleOptions {
   readonly target: (refusedSince: number) => Target | null;
   /** Ends the turn that the target waited for, or its waiting. */
   readonly leave: () => void;
+  /** Ends the fence around the primary; a successor's snapshot does so otherwise. */
+  readonly unfence: () => void;
   readonly replicas: () => readonly NodeRef[];
   /** A replica says that it is a primary now; may be called several times. */
   readonly onSuccessor: (node: NodeRef) => void;
@@ -56,6 +58,7 @@ export class Trouble {
   #refusedSince: number | null = null;
   /** In a row. */
   #refusals = 0;
+  #isSucceeded = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #isWanted = false;
   #running: Promise<void> | null = null;
@@ -145,6 +148,7 @@ export class Trouble {
       return this.#ending.signal.aborted ? null : await this.#conclude(result);
     } finally {
       this.#options.leave();
+      if (!this.#isSucceeded) this.#options.unfence();
     }
   }
 
@@ -172,9 +176,9 @@ export class Trouble {
       this.#onSuccession = () => resolve(true);
     });
     const late = this.#pause(timeoutMs).then(() => this.#ending.signal.aborted);
-    const isDone = await Promise.race([succeeded, late]);
+    this.#isSucceeded = await Promise.race([succeeded, late]);
     this.#onSuccession = () => {};
-    return isDone;
+    return this.#isSucceeded;
   }
 
   /** Ends early with the trouble. */

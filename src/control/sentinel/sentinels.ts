@@ -18,13 +18,16 @@ import {
 } from './sentinel-replies.ts';
 import { currentWord, type SentinelWord } from './sentinel-word.ts';
 
-export interface SentinelsOptions {
+export interface SentinelSettings {
   /** Host names or addresses; at least one. */
   readonly endpoints: readonly NodeEndpoint[];
   readonly masterName: string;
   /** '' for none. */
   readonly username: string;
   readonly password: string;
+}
+
+export interface SentinelsOptions extends SentinelSettings {
   readonly connectTimeoutMs: number;
   readonly commandTimeoutMs: number;
   readonly natMap: NatMap;
@@ -41,6 +44,9 @@ export interface SentinelPicture {
   /** Why they do not help, '' when they do. */
   readonly problem: string;
 }
+
+/** Without Sentinels. */
+export const NO_WORD: SentinelPicture = { named: '', nodes: [], problem: '' };
 
 /** How long one that is late is waited for once another has answered, and when none has. */
 const PATIENCE_MS = 150;

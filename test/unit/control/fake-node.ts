@@ -41,6 +41,11 @@ export class FakeNode {
     return this.received.filter((command) => command.startsWith(prefix)).length;
   }
 
+  /** Says this to everybody unasked, as published messages come. */
+  push(bytes: string): void {
+    for (const socket of this.#sockets) socket.write(bytes);
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));

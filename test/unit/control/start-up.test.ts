@@ -17,9 +17,19 @@ const SITUATION = {
   takeover: false,
   voters: 3,
   replicas: 3,
+  fewestReplicas: 1,
+  awaitedReplicas: 0,
 } as const;
 
 describe('start-up warnings', () => {
+  it('tell that writes wait for more replicas than a shard has', () => {
+    const settings = { nodeTimeoutMs: 1000, requireFullCoverage: false };
+    expect(startUpWarnings(settings, { ...SITUATION, awaitedReplicas: 1 })).toEqual([]);
+    const [warning] = startUpWarnings(settings, { ...SITUATION, awaitedReplicas: 2 });
+    expect(warning?.code).toBe('awaited-replicas-missing');
+    expect(warning?.message).toContain('writes.wait.replicas is 2, but a shard has 1');
+  });
+
   it('tell a hold that is shorter than a failover, with the number that is enough', () => {
     const settings = { nodeTimeoutMs: 15_000, requireFullCoverage: false };
     const [warning] = startUpWarnings(settings, SITUATION);

@@ -33,6 +33,7 @@ export function target(over: Partial<Target> = {}): Target {
     confirmUntil: 0,
     jitterMs: 20,
     turn: async () => {},
+    fence: async () => {},
     isStillOwner: () => true,
     onOrder: () => () => {},
     ...over,

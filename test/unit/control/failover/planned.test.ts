@@ -23,6 +23,8 @@ class Rig {
   /** After CLUSTER FAILOVER: what becomes of it. */
   outcome: 'elected' | 'refused' | 'ignored' | 'outdated' = 'elected';
   lagBytes = 0;
+  /** Of the replica. */
+  past = 'second_repl_offset:-1\r\n';
   missing: BroadcastResult['missing'] = [];
   #epoch = 1;
   #now = 0;
@@ -74,8 +76,8 @@ class Rig {
     if (command === 'INFO replication') {
       const offset = 1_000_000_000 - (isPrimary ? 0 : this.lagBytes);
       return isPrimary
-        ? `role:master\r\nmaster_repl_offset:${offset}\r\n`
-        : `role:slave\r\nmaster_link_status:up\r\nslave_repl_offset:${offset}\r\n`;
+        ? `role:master\r\nmaster_repl_offset:${offset}\r\nsecond_repl_offset:-1\r\n`
+        : `role:slave\r\nmaster_link_status:up\r\nslave_repl_offset:${offset}\r\n${this.past}`;
     }
     if (command.startsWith('CONFIG GET')) return ['cluster-node-timeout', '1000'];
     throw new Error(`nobody expected ${command}`);
@@ -150,6 +152,13 @@ test('one that lags behind is waited for, and refused before anything is held', 
   await expect(rig.run()).rejects.toThrow('stays 50000000 bytes behind its primary');
   expect(rig.asked).toEqual([]);
   expect(rig.told.map(({ step }) => step)).toEqual(['chosen', 'catching-up']);
+});
+
+test('an election of which only the data tells may have been right before we started', async () => {
+  const rig = new Rig();
+  rig.past = 'second_repl_offset:1234\r\n';
+  await expect(rig.run()).rejects.toMatchObject({ reason: 'elected-lately', waitMs: 4000 });
+  expect(rig.asked).toEqual([]);
 });
 
 test('one switch at a time, and the next may come after a failure', async () => {

@@ -120,6 +120,18 @@ describe('an attempt', () => {
     expect(io.orders).toEqual([]);
   });
 
+  it('fences the primary in before it proves again', async () => {
+    const io = new FakeIo();
+    const fence = async () => void io.asked.push('fence');
+    await attempt(target({ fence }), io);
+    expect(io.asked.slice(-4)).toEqual([
+      'fence',
+      '125 connect p',
+      '125 replica r',
+      '125 order FORCE r',
+    ]);
+  });
+
   it('chooses by what the replicas say after the jitter', async () => {
     const io = new FakeIo();
     io.replicaAnswer = ({ id }, time) => ({

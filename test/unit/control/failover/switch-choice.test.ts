@@ -50,6 +50,7 @@ function replica(char: string, about: Partial<Candidate & Replication> = {}): Ca
     offset: 100,
     linkUp: true,
     isSyncing: false,
+    hasSwitched: false,
     ...about,
   };
   const none = { electedAt: NEVER, startedAfter: NEVER, heardBy: 3 };

@@ -13,6 +13,7 @@ class Scene {
   readonly trouble: Trouble;
   rests = 0;
   leaves = 0;
+  unfences = 0;
   role = 'slave';
   mode = 'assist';
   given: Target | null = target();
@@ -26,6 +27,7 @@ class Scene {
       mayPromote: () => this.mode === 'assist',
       target: () => this.given,
       leave: () => void this.leaves++,
+      unfence: () => void this.unfences++,
       replicas: () => [ref('r')],
       onSuccessor: ({ id }) => void this.successors.push(id),
       onResult: (result) => void this.results.push(result),
@@ -66,6 +68,7 @@ describe('a primary in trouble', () => {
     await vi.waitFor(() => expect(scene.leaves).toBe(1));
     expect(scene.results).toMatchObject([{ kind: 'ordered' }]);
     expect(scene.notElected).toEqual([]);
+    expect(scene.unfences).toBe(0);
     expect(scene.trouble.isOpen).toBe(true);
   });
 
@@ -77,6 +80,7 @@ describe('a primary in trouble', () => {
     scene.trouble.look();
     await vi.waitFor(() => expect(scene.notElected).toHaveLength(1));
     expect(scene.io.orders).toHaveLength(1);
+    await vi.waitFor(() => expect(scene.unfences).toBe(1));
   });
 
   it('is only watched in mode observe', async () => {
