@@ -9,8 +9,6 @@
 import type { Hint } from '../lib/planes.ts';
 import type { NatMap, NodeEndpoint } from '../topology/build.ts';
 import type { ClusterView } from '../topology/picture.ts';
-import { compareVersions } from '../topology/server-info.ts';
-import { parseShardNames } from '../topology/shard-names.ts';
 import { nodeAddress, type Snapshot } from '../topology/snapshot.ts';
 import { neighboursOf } from '../topology/standalone.ts';
 import { ClientPool } from './client-pool.ts';
@@ -31,6 +29,7 @@ import {
   type SentinelSettings,
   Sentinels,
 } from './sentinel/sentinels.ts';
+import { Zones } from './zones.ts';
 
 export interface DiscoveryOptions {
   /** Host names or addresses; at least one. */
@@ -104,11 +103,10 @@ export class Discovery implements NodeCaller {
   #refreshesOk = 0;
   #refreshesFailed = 0;
   #hints = 0;
-  /** The node ids for which zones were last asked. */
-  #zonesFor = '';
   readonly #waiters = new PictureWaiters();
   readonly #askedToo: NodeEndpoint[] = [];
   readonly #sentinels: Sentinels | null;
+  readonly #zones: Zones;
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
@@ -121,6 +119,14 @@ export class Discovery implements NodeCaller {
     this.#schedule = new PollSchedule(options.refreshIntervalMs, options.random ?? Math.random);
     this.#rare = new RareLog(options.log, options.now);
     this.#sentinels = this.#createSentinels();
+    this.#zones = new Zones({
+      callAny: (command) => this.callAny(command),
+      log: options.log,
+      onZones: (zones) => {
+        this.#keeper.setZones(zones);
+        this.#pollSoon();
+      },
+    });
   }
 
   #createSentinels(): Sentinels | null {
@@ -134,6 +140,10 @@ export class Discovery implements NodeCaller {
       onNews: () => {
         this.#schedule.onDemand();
         this.#arm();
+      },
+      onSwitching: () => {
+        const snapshot = this.#keeper.withhold(this.#options.now());
+        if (snapshot !== null) this.#options.publish(snapshot);
       },
     });
   }
@@ -308,7 +318,7 @@ export class Discovery implements NodeCaller {
       outcome,
       startedAt,
       order,
-      word.named,
+      word,
     );
     this.#answered = snapshot !== null;
     this.#complete = complete;
@@ -333,7 +343,7 @@ export class Discovery implements NodeCaller {
     this.#options.onViews?.(outcome.views);
     this.#options.publish(snapshot);
     this.#waiters.tell(snapshot);
-    this.#askZones(snapshot);
+    this.#zones.onSnapshot(snapshot);
   }
 
   #keepConnections(snapshot: Snapshot, word: SentinelPicture): void {
@@ -376,24 +386,6 @@ export class Discovery implements NodeCaller {
     if (unread !== undefined) {
       this.#rare.warn('line', { ...unread }, 'a line of CLUSTER NODES is not understood');
     }
-  }
-
-  /** Host names and zones come from CLUSTER SHARDS, asked of one node when the members change. */
-  #askZones(snapshot: Snapshot): void {
-    if (snapshot.mode !== 'cluster' || compareVersions(snapshot.serverVersion, '7.0.0') < 0) return;
-    const members = snapshot.nodes.map(({ id }) => id).join(' ');
-    if (members === this.#zonesFor) return;
-    this.#zonesFor = members;
-    this.callAny(['CLUSTER', 'SHARDS']).then(
-      (reply) => {
-        const zones = parseShardNames(reply);
-        this.#keeper.setZones(zones);
-        if (zones.size > 0) this.#pollSoon();
-      },
-      (error: unknown) => {
-        this.#options.log.debug({ err: error }, 'CLUSTER SHARDS was not answered: no zones known');
-      },
-    );
   }
 }
 

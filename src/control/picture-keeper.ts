@@ -12,6 +12,7 @@ import type { Picture } from '../topology/picture.ts';
 import { lowestVersion } from '../topology/server-info.ts';
 import { NO_SHARD, nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
 import type { PollOutcome } from './poll.ts';
+import { NO_WORD, type SentinelPicture } from './sentinel/sentinels.ts';
 import { StandaloneKeeper } from './standalone-keeper.ts';
 
 export interface PictureKeeperOptions {
@@ -65,17 +66,17 @@ export class PictureKeeper {
   }
 
   /**
-   * `startedAt`: monotonic milliseconds; `seedOrder`: dialled addresses of the seeds; `named`: the
-   * one that Sentinels name as the primary, '' without them.
+   * `startedAt`: monotonic milliseconds; `seedOrder`: dialled addresses of the seeds; `word`: that
+   * of the Sentinels.
    */
   absorb(
     outcome: PollOutcome,
     startedAt: number,
     seedOrder: readonly string[],
-    named = '',
+    word: SentinelPicture = NO_WORD,
   ): Absorbed {
     const cluster = this.#mergeCluster(outcome, startedAt);
-    const candidate = cluster ?? this.#standaloneSnapshot(outcome, startedAt, seedOrder, named);
+    const candidate = cluster ?? this.#standaloneSnapshot(outcome, startedAt, seedOrder, word);
     if (candidate === null) {
       return { snapshot: null, changedSlots: [], changed: false, complete: false };
     }
@@ -89,6 +90,18 @@ export class PictureKeeper {
         : { ...previous, polledAt: startedAt };
     this.#snapshot = snapshot;
     return { snapshot, changedSlots: slots, changed, complete: this.#isComplete(outcome) };
+  }
+
+  /**
+   * Nobody is to be written to until the next poll says more; null without a picture. Only without
+   * cluster mode.
+   */
+  withhold(now: number): Snapshot | null {
+    const snapshot = this.#snapshot;
+    if (snapshot === null || snapshot.mode === 'cluster') return null;
+    const slots = new Uint16Array(snapshot.slots.length).fill(NO_SHARD);
+    this.#snapshot = { ...snapshot, slots, epoch: this.#nextEpoch(now), polledAt: now };
+    return this.#snapshot;
   }
 
   /** Slots (count) that no shard owns, and the primaries that own slots but are silent or failed. */
@@ -164,10 +177,10 @@ export class PictureKeeper {
     outcome: PollOutcome,
     startedAt: number,
     seedOrder: readonly string[],
-    named: string,
+    word: SentinelPicture,
   ): Snapshot | null {
     if (outcome.standalone.length === 0 || this.#picture !== null) return null;
-    return this.#standalone.absorb(outcome, seedOrder, named, {
+    return this.#standalone.absorb(outcome, seedOrder, word, {
       ...this.#common(outcome, startedAt),
       unusable: refusedAddresses(outcome),
     });

@@ -10,6 +10,7 @@ import { nodeAddress, type Snapshot } from '../topology/snapshot.ts';
 import { buildStandalone, type StandaloneOptions } from '../topology/standalone.ts';
 import { type Standing, standaloneRoles } from '../topology/standalone-roles.ts';
 import type { PollOutcome } from './poll.ts';
+import type { SentinelPicture } from './sentinel/sentinels.ts';
 
 /** A replica that neither answers nor is listed by its primary any more is forgotten after this. */
 const FORGET_AFTER_MS = 60_000;
@@ -41,12 +42,11 @@ export class StandaloneKeeper {
 
   /**
    * The next snapshot; null when none of those that answered can be the primary and none was known.
-   * `named`: the address that Sentinels name, '' without them.
    */
   absorb(
     outcome: PollOutcome,
     seedOrder: readonly string[],
-    named: string,
+    { named, isSwitching }: Pick<SentinelPicture, 'named' | 'isSwitching'>,
     options: Omit<StandaloneOptions, 'idOf'>,
   ): Snapshot | null {
     const roles = standaloneRoles({
@@ -57,7 +57,10 @@ export class StandaloneKeeper {
       named,
     });
     const primary = roles.primary?.asked ?? this.#primary;
-    this.#note = describe(roles, named, primary, outcome);
+    const isReplaced = isSwitching && isSame(primary, this.#primary);
+    this.#note = isReplaced
+      ? 'the Sentinels are about to promote a replica'
+      : describe(roles, named, primary, outcome);
     if (primary === null) return null;
     this.#noteFallen(primary, outcome, options.polledAt);
     this.#primary = primary;
@@ -74,7 +77,7 @@ export class StandaloneKeeper {
       unusable.add(nodeAddress(endpoint));
     }
     return buildStandalone(
-      { primary, replicas, isWithheld: roles.isWithheld },
+      { primary, replicas, isWithheld: roles.isWithheld || isReplaced },
       { ...options, unusable, idOf: standaloneId },
     );
   }
@@ -115,6 +118,10 @@ export class StandaloneKeeper {
     if (this.#primary !== null) next.delete(nodeAddress(this.#primary));
     this.#replicas = next;
   }
+}
+
+function isSame(one: NodeEndpoint | null, other: NodeEndpoint | null): boolean {
+  return one !== null && other !== null && nodeAddress(one) === nodeAddress(other);
 }
 
 function describe(

@@ -28,7 +28,10 @@ export interface HealOptions {
 }
 
 export interface HealTimes {
-  /** Before a persistent node is started again. */
+  /**
+   * Before a persistent node is started again: well within the time that slotgate gives it to come
+   * back (failover.confirmMs), or a replica would be promoted just when it serves again.
+   */
   readonly restartMs: number;
   /** Left to the proxy and to the nodes' votes, before a take-over is ordered. */
   readonly votesMs: number;
@@ -38,7 +41,7 @@ export interface HealTimes {
   readonly retryMs: number;
 }
 
-const TIMES: HealTimes = { restartMs: 1000, votesMs: 6000, giveUpMs: 20_000, retryMs: 2000 };
+const TIMES: HealTimes = { restartMs: 250, votesMs: 6000, giveUpMs: 20_000, retryMs: 2000 };
 const POLL_MS = 200;
 const RETRY_MAX_MS = 60_000;
 const CALL_MS = 1000;

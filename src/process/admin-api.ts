@@ -11,6 +11,7 @@ import type { Failover } from '../control/failover/failover.ts';
 import { PlannedSwitches, SwitchFailed } from '../control/failover/planned.ts';
 import { type RefusalReason, SwitchRefused } from '../control/failover/switch-choice.ts';
 import type { HealthView } from '../control/health/health-view.ts';
+import { NodeCallError } from '../control/node-client.ts';
 import { reportNodes } from '../control/nodes-report.ts';
 import { monotonicNow } from '../transport/node-runtime.ts';
 
@@ -56,7 +57,9 @@ async function failOver(
       const wait = waitMs > 0 ? { retryAfterSeconds: Math.ceil(waitMs / 1000) } : {};
       throw new ApiError(statusOf(reason), message, { reason, ...wait });
     }
-    if (error instanceof SwitchFailed) throw new ApiError(503, error.message, { reason: 'failed' });
+    if (error instanceof SwitchFailed || error instanceof NodeCallError) {
+      throw new ApiError(503, error.message, { reason: 'failed' });
+    }
     throw error;
   }
 }

@@ -11,7 +11,7 @@
 
 import type { CommandInfo } from '../commands/command-info.ts';
 import { KeyPositions } from '../commands/key-positions.ts';
-import { CommandTable, FLAG } from '../commands/table.ts';
+import { CommandTable } from '../commands/table.ts';
 import { type ReplySlot, ReplyStore } from '../downstream/reply-store.ts';
 import { GATE, Session, type SessionLimits, type SessionOwner } from '../downstream/session.ts';
 import type { ControlLink } from '../lib/planes.ts';
@@ -19,12 +19,12 @@ import { type Slab, SlabPool } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { RequestFrame } from '../resp/request-framer.ts';
-import { LANE_KIND, withDatabase, withProtocol } from '../route/lane-kind.ts';
-import { NO_NODE, Routing } from '../route/routing.ts';
+import { withDatabase, withProtocol } from '../route/lane-kind.ts';
+import { Routing } from '../route/routing.ts';
 import type { ReadPlan } from '../topology/read-plan.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import type { ByteStream, Runtime, Transport } from '../transport/transport.ts';
-import { DOUBT, type Lane, type LaneEvents } from '../upstream/lane.ts';
+import type { Lane, LaneEvents } from '../upstream/lane.ts';
 import { Blocking } from './blocking/blocking.ts';
 import { Pins } from './blocking/pins.ts';
 import type { ProxyCore } from './core.ts';
@@ -36,7 +36,8 @@ import { Flows } from './flows/flows.ts';
 import { InnerClient } from './flows/inner-client.ts';
 import { NodeHolds } from './hold/node-holds.ts';
 import { type HoldNews, ShardHolds } from './hold/shard-holds.ts';
-import { BAR, LaneSet, SILENT_MS, type Upstream } from './lane-set.ts';
+import { ShardView } from './hold/shard-view.ts';
+import { LaneSet, SILENT_MS } from './lane-set.ts';
 import type { LocalServices, SessionFacts } from './local/context.ts';
 import { LocalCommands } from './local-commands.ts';
 import { Losses } from './losses.ts';
@@ -98,8 +99,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly pubsub: PubSub;
   /** Monotonic ms of the socket read being dealt with. */
   time: number;
-  /** Since when some slot has had no owner in the picture; 0 when all have. */
-  unownedSince = 0;
+  readonly shards: ShardView;
   draining = false;
   /** Flows under way, each with clients inside the worker. */
   #innerClients = 0;
@@ -135,7 +135,6 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.transport = deps.transport;
     this.link = deps.link;
     this.time = deps.runtime.now();
-    this.unownedSince = this.time;
     this.#clientCounter = deps.firstClient ?? 0;
     this.limits = {
       request: settings.request,
@@ -160,7 +159,15 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       requests: this.requests,
       events: this,
     });
-    this.#holds = this.#newHolds(deps);
+    const shards = new ShardView(this);
+    this.shards = shards;
+    this.#holds = new ShardHolds({
+      metrics: deps.metrics,
+      settings: settings.hold,
+      shards,
+      shardOf: (slot) => this.routing.shardOf[slot] as number,
+      onHold: deps.onHold ?? (() => undefined),
+    });
     this.retries = new Retries(settings.hold, this.#holds, {
       metrics: deps.metrics,
       frame: this.frame,
@@ -168,13 +175,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       laneFor: (request) => this.#redirects.laneFor(request),
       resend: (request, lane) => this.#redirects.resend(request, lane),
       shareKeys: (one, other) => this.#sharedKeys.has(this.table, one, other),
-      awaySince: (slot) => this.awaySince(slot),
-      isInDoubt: (session, slot, isRead) => this.#isInDoubt(session, slot, isRead),
-      servesSlot: (lane, slot) =>
-        this.lanes.owners.get(lane)?.node.index === this.routing.owner[slot],
+      shards,
       replicasRead: () => this.reads.isOn,
-      isReading: ({ lastCommand }) =>
-        ((this.table.flags[lastCommand] as number) & FLAG.readonly) !== 0,
       answerError: (request, text) => this.answers.answerError(request, text),
       awayText: (slot, why) => this.#redirects.awayText(slot, why),
       recycle: (request) => this.losses.dropFromLane(request),
@@ -184,7 +186,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       lanes: this.lanes,
       runtime: deps.runtime,
       settings: settings.hold,
-      upstreamAt: (address) => this.#upstreamAt(address),
+      upstreamAt: (address) => shards.upstreamAt(address),
       onEnd: () => this.turn.later(this.retries),
     });
     this.durable = new DurableWrites(this);
@@ -219,35 +221,6 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.losses = new Losses(this, this.answers);
     this.#upkeep = new Upkeep(this);
     deps.link.onSnapshot((snapshot) => this.onSnapshot(snapshot));
-  }
-
-  #newHolds({ metrics, settings, onHold }: ProxyDeps): ShardHolds {
-    const { routing, lanes } = this;
-    const upstreamOf = (slot: number): Upstream | undefined =>
-      slot < 0 ? undefined : lanes.upstreams[routing.owner[slot] as number];
-    return new ShardHolds({
-      metrics,
-      settings: settings.hold,
-      awaySince: (slot) => this.awaySince(slot),
-      isPlanned: (slot) => ((upstreamOf(slot)?.barred ?? 0) & BAR.held) !== 0,
-      shardOf: (slot) => routing.shardOf[slot] as number,
-      addressOf: (slot) => upstreamOf(slot)?.node.address ?? '',
-      onHold: onHold ?? (() => undefined),
-    });
-  }
-
-  #isInDoubt(session: Session, slot: number, isRead: boolean): boolean {
-    const upstream =
-      slot < 0 ? undefined : this.lanes.upstreams[this.routing.owner[slot] as number];
-    const isDurable = this.durable.isOn && !isRead;
-    const kind = isDurable ? session.laneKind | LANE_KIND.durable : session.laneKind;
-    const lane = upstream?.current[kind] ?? null;
-    return lane === null || (lane.doubt & (isRead ? DOUBT.reads : DOUBT.writes)) !== 0;
-  }
-
-  #upstreamAt(address: string): Upstream | undefined {
-    const node = this.routing.nodes[this.routing.nodeAt(address)];
-    return node === undefined ? undefined : this.lanes.upstream(node);
   }
 
   // ------------------------------------------------------------------ sessions
@@ -412,13 +385,6 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.turn.later(this.retries);
   }
 
-  awaySince(slot: number): number {
-    const owner = slot < 0 ? NO_NODE : (this.routing.owner[slot] as number);
-    if (owner === NO_NODE) return this.unownedSince;
-    const upstream = this.lanes.upstreams[owner];
-    return upstream === undefined ? 0 : upstream.downSince || upstream.barredSince;
-  }
-
   // ------------------------------------------------------------------ turns and topology
 
   onSessionDirty(session: Session): void {
@@ -489,8 +455,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     }
     // A shard that owns nothing yet (it imports its first slot) comes last and has no address here.
     this.firstSlots = this.firstSlots.filter((slot) => slot >= 0);
-    if (isWhole) this.unownedSince = 0;
-    else if (this.unownedSince === 0) this.unownedSince = this.time;
+    this.shards.onSnapshot(isWhole);
     this.pubsub.onRoutingChange();
     this.reads.onSnapshot();
     this.lanes.onSnapshot(this.time);
@@ -513,7 +478,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   notReadyReason(): string {
     if (this.draining) return 'draining';
     if (this.routing.snapshot === null) return 'no topology yet';
-    return this.unownedSince === 0 ? '' : 'some slots have no primary';
+    return this.shards.unownedSince === 0 ? '' : 'some slots have no primary';
   }
 
   /** Takes over what may change while clients are served; the rest must be as it was. */

@@ -26,6 +26,7 @@ import { DOUBT, type Lane } from '../upstream/lane.ts';
 import { OVERTAKEN } from './error-replies.ts';
 import { HeldSessions, type NoWait } from './hold/held-sessions.ts';
 import type { ShardHolds } from './hold/shard-holds.ts';
+import type { Shards } from './hold/shards.ts';
 import type { Request } from './request.ts';
 import type { HoldSettings } from './settings.ts';
 
@@ -45,16 +46,9 @@ export interface RetryHost {
   resend(request: Request, lane: Lane<Request>): void;
   /** Have these two a key in common? */
   shareKeys(one: Request, other: Request): boolean;
-  /** Since when the slot's shard is out of reach, monotonic ms; 0 when it is well. */
-  awaySince(slot: number): number;
-  /** May the slot's node turn the session's command away and serve what comes behind it? */
-  isInDoubt(session: Session, slot: number, isRead: boolean): boolean;
-  /** Is the lane to the slot's owner? */
-  servesSlot(lane: Lane<Request>, slot: number): boolean;
+  readonly shards: Shards;
   /** Do replicas serve reads? */
   replicasRead(): boolean;
-  /** Would the command that the session is at only read? */
-  isReading(session: Session): boolean;
   /** Answers with an error line (without '-' and CRLF). */
   answerError(request: Request, text: string): void;
   /** The error line for a slot whose shard is away. */
@@ -82,10 +76,9 @@ export class Retries {
     this.#held = new HeldSessions(settings, holds, {
       metrics: host.metrics,
       now: () => host.now(),
-      awaySince: (slot) => host.awaySince(slot),
       mayTry: (session, slot, isRead) =>
-        !host.isInDoubt(session, slot, isRead) || this.#takeProbe(),
-      isReading: (session) => host.isReading(session),
+        !host.shards.isInDoubt(session, slot, isRead) || this.#takeProbe(),
+      shards: host.shards,
       positionOf: (session) => session.bytesIn - session.backlog.end + host.frame.end,
       others: () => this.#unsettled,
     });
@@ -120,7 +113,7 @@ export class Retries {
 
   /** The node of this lane has turned the request away because it is not ready. */
   onRefused(request: Request, lane: Lane<Request>): void {
-    if (this.#host.servesSlot(lane, request.slot)) {
+    if (this.#host.shards.servesSlot(lane, request.slot)) {
       this.#holds.onRefused(request.slot, this.#host.now());
     }
   }
@@ -247,7 +240,7 @@ export class Retries {
   /** True where nobody needs to look for a lane: reads may go to replicas, and ASK elsewhere. */
   #isAway({ isRead, askNode, slot }: Request): boolean {
     const mayGoElsewhere = askNode >= 0 || (isRead && this.#host.replicasRead());
-    return !mayGoElsewhere && this.#host.awaySince(slot) !== 0;
+    return !mayGoElsewhere && this.#host.shards.awaySince(slot) !== 0;
   }
 
   /** Ends the waiting of a parked request with an error line. */

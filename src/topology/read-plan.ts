@@ -18,8 +18,9 @@ export interface ReadNode {
   /** When it answered control last, monotonic ms; 0: never. */
   readonly answeredAt: number;
   /**
-   * It answers, is not loading and not in a full sync, and follows its primary, or followed it
-   * until that died. How old its data may be is for the reader to judge, by the watermark.
+   * Of a primary: it answers something, and be it -BUSY. Of a replica: it answers, is not loading and
+   * not in a full sync, and follows its primary, or followed it until that died. How old its data may
+   * be is for the reader to judge, by the watermark.
    */
   readonly isUsable: boolean;
 }

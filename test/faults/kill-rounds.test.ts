@@ -97,4 +97,22 @@ describe('kill -9 of a random primary', () => {
     },
     WHOLE_MS,
   );
+
+  it.runIf(IS_WHOLE)(
+    'reads over replicas: clients go on seeing their own writes',
+    async () => {
+      const result = await killRounds({
+        ...COMMON,
+        rounds: 20,
+        replicas: 2,
+        seed: 405,
+        readsReplicas: true,
+        config: { reads: { weights: { primary: 50, replica: 100 }, consistency: 'session' } },
+      });
+      tell('Reads over replicas', result);
+      expectNothingWrong(result);
+      for (const ageMs of result.lostValuesMs) expect(ageMs).toBeLessThanOrEqual(LOST_AGE_MS);
+    },
+    WHOLE_MS,
+  );
 });

@@ -173,7 +173,7 @@ describe('with one Sentinel configured of three', () => {
     }
   }, 90_000);
 
-  it('a failover that an operator asks for shows no error', async () => {
+  it('a failover that an operator asks for shows no error and loses next to nothing', async () => {
     const writers = await startWriters(proxy, 'planned');
     await Promise.all(writers.map((writer) => writer.progress(50)));
     const before = await leader();
@@ -188,6 +188,18 @@ describe('with one Sentinel configured of three', () => {
     await Promise.all(writers.map((writer) => writer.progress(50)));
     await Promise.all(writers.map((writer) => writer.stop()));
     expect(writers.flatMap(({ errors }) => errors)).toEqual([]);
+    const next = await leader();
+    let lost = 0;
+    let written = 0;
+    for (const [i, writer] of writers.entries()) {
+      const stored = new Set((await next.ask('LRANGE', `planned:${i}`, '0', '-1')) as string[]);
+      lost += writer.written.filter((n) => !stored.has(String(n))).length;
+      written += writer.written.length;
+    }
+    console.log(`${lost} of ${written} acknowledged writes are lost`);
+    // Sentinel does not wait for the replica. Held in time, nothing is acknowledged that it has not;
+    // else all that the old primary took until it was left would be lost.
+    expect(lost).toBeLessThan(written / 10);
   }, 60_000);
 });
 

@@ -14,27 +14,16 @@ import type { BroadcastResult } from '../calls.ts';
 import type { ControlLog } from '../control-log.ts';
 import { NodeCallError } from '../node-client.ts';
 import type { ElectionHistory } from './elections.ts';
-import {
-  askNodeTimeoutMs,
-  askReplicasOf,
-  askReplication,
-  askRole,
-  askServer,
-  askView,
-  type NodeAccess,
-  type NodeView,
-  type Replication,
-} from './node-questions.ts';
+import { askReplication, askRole, askView, type NodeAccess } from './node-questions.ts';
 import { type FoundShard, findNode, findShard } from './shard-reference.ts';
 import {
-  type Candidate,
   type Choice,
   chooseCandidate,
   type RefusalReason,
   SwitchRefused,
   type SwitchSituation,
-  votersIn,
 } from './switch-choice.ts';
+import { Situations } from './switch-situation.ts';
 
 /** The part of ElectionHistory that planned switches go by and add to. */
 export type Elections = Pick<ElectionHistory, 'electedAt' | 'deposedAt' | 'noteOrder'>;
@@ -114,12 +103,12 @@ interface Parties {
 
 export class PlannedSwitches {
   readonly #options: PlannedOptions;
-  readonly #startedAt: number;
+  readonly #situations: Situations;
   #isBusy = false;
 
   constructor(options: PlannedOptions) {
     this.#options = options;
-    this.#startedAt = options.now();
+    this.#situations = new Situations(options);
   }
 
   /**
@@ -190,12 +179,12 @@ export class PlannedSwitches {
     const { now, pause } = this.#options;
     const wanted = to === undefined ? shard.replicas : [this.#replica(shard, to)];
     const until = now() + SETTLE_MS;
-    let situation = await this.#situation(shard, wanted);
+    let situation = await this.#situations.of(shard.primary, wanted);
     let choice = tryChoice(situation);
     while (choice instanceof SwitchRefused) {
       if (!SETTLES.has(choice.reason) || now() > until) throw choice;
       await pause(SETTLE_POLL_MS);
-      situation = await this.#situation(shard, wanted);
+      situation = await this.#situations.of(shard.primary, wanted);
       choice = tryChoice(situation);
     }
     const candidate = wanted.find(({ id }) => id === choice.candidate.id) as SnapshotNode;
@@ -211,74 +200,6 @@ export class PlannedSwitches {
     const replica = replicas.find(({ id }) => id === node.id);
     if (replica !== undefined) return replica;
     throw new SwitchRefused('not-a-replica', `${reference} is no replica of shard ${index}`);
-  }
-
-  async #situation(
-    { primary }: FoundShard,
-    replicas: readonly SnapshotNode[],
-  ): Promise<SwitchSituation> {
-    const { nodes, elections, now } = this.#options;
-    const address = nodeAddress(primary);
-    const { id } = primary;
-    const view = await askView(nodes, primary).catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new SwitchRefused('primary-silent', `the primary ${address} does not answer: ${why}`);
-    });
-    const own = await askReplication(nodes, primary);
-    return {
-      now: now(),
-      nodeTimeoutMs: await askNodeTimeoutMs(nodes, primary),
-      primary: { id, address, view, deposedAt: this.#since(elections.deposedAt(id), own) },
-      candidates: await this.#candidates(replicas, primary, view),
-    };
-  }
-
-  async #candidates(
-    replicas: readonly SnapshotNode[],
-    primary: SnapshotNode,
-    view: NodeView,
-  ): Promise<Candidate[]> {
-    const ids = new Set(votersIn(view).map(({ id }) => id));
-    const voters = this.#options.nodes.snapshot()?.nodes.filter(({ id }) => ids.has(id)) ?? [];
-    const heard = await Promise.all(voters.map((voter) => this.#hasHeardOf(voter, primary.id)));
-    return Promise.all(
-      replicas.map((replica) => {
-        const heardBy = heard.filter((known) => known === null || known.includes(replica.id));
-        return this.#candidate(replica, heardBy.length);
-      }),
-    );
-  }
-
-  /** Ids; null where it cannot be asked that and gets the benefit of the doubt. */
-  #hasHeardOf(voter: SnapshotNode, primaryId: string): Promise<readonly string[] | null> {
-    return askReplicasOf(this.#options.nodes, voter, primaryId).catch((error: unknown) => {
-      if (error instanceof NodeCallError) return [];
-      throw error;
-    });
-  }
-
-  async #candidate(replica: SnapshotNode, heardBy: number): Promise<Candidate> {
-    const { nodes, elections, now } = this.#options;
-    const { id } = replica;
-    const address = nodeAddress(replica);
-    try {
-      const replication = await askReplication(nodes, replica);
-      const electedAt = this.#since(elections.electedAt(id), replication);
-      const { uptimeSeconds } = await askServer(nodes, replica);
-      // Whole seconds, rounded down: it may be a second older.
-      const startedAfter = now() - (uptimeSeconds + 1) * 1000;
-      return { id, address, replication, electedAt, startedAfter, heardBy };
-    } catch (error) {
-      if (!(error instanceof NodeCallError)) throw error;
-      const never = Number.NEGATIVE_INFINITY;
-      const times = { electedAt: never, startedAfter: never };
-      return { id, address, replication: null, ...times, heardBy };
-    }
-  }
-
-  /** What happened before we started is not known: where something did, it may be that moment. */
-  #since(seenAt: number, { hasSwitched }: Replication): number {
-    return hasSwitched ? Math.max(seenAt, this.#startedAt) : seenAt;
   }
 
   /** While held, what is missing would be waited for: so most of it must be there before. */

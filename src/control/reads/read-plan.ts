@@ -30,7 +30,7 @@ export function buildReadPlan(input: ReadPlanInput): ReadPlan {
       tier: tierOf(primary, settings),
       watermark: 0,
       answeredAt: primaryHealth?.facts?.answeredAt ?? 0,
-      isUsable: answers(primaryHealth) && primaryHealth?.facts?.isLoading !== true,
+      isUsable: isPrimaryUsable(primaryHealth),
     });
     const isPrimaryAlive = isAlive(primary, primaryHealth);
     for (const index of shard.replicas) {
@@ -100,6 +100,14 @@ function byAddress<T>(node: SnapshotNode, map: Readonly<Record<string, T>>): T |
 /** A suspect may still answer; if it does not, its watermark soon says so. */
 function answers(health: NodeHealth | undefined): boolean {
   return health?.state === 'up' || health?.state === 'suspect';
+}
+
+/** Whether it says anything at all: what it says (-BUSY, -LOADING) is for the clients or the hold. */
+function isPrimaryUsable(health: NodeHealth | undefined): boolean {
+  if (health === undefined) return true;
+  const { evidence, state } = health;
+  const isMute = evidence === 'silent' || evidence === 'unreachable' || evidence === 'refused';
+  return state !== 'down' || !isMute;
 }
 
 /** In doubt it is dead: its replicas, whose links broke with it, are to go on serving meanwhile. */

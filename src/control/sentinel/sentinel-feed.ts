@@ -4,6 +4,11 @@ import { Redis } from 'ioredis';
 import type { NodeEndpoint } from '../../topology/build.ts';
 import { logIn } from '../node-login.ts';
 
+/** An elected Sentinel has chosen a replica and promotes it in its next step. */
+export const SELECTED = '+selected-slave';
+/** That replica did not become a primary. */
+export const SELECTION_FAILED = '-failover-abort-slave-timeout';
+
 export interface FeedOptions {
   readonly username: string;
   readonly password: string;
@@ -15,12 +20,11 @@ export interface FeedOptions {
 }
 
 /**
- * What tells that another primary is in force, or that a replica has come. The Sentinel that led a
- * failover names the new primary from +promoted-slave on, the others from +switch-master on. That one
- * was *selected* is not followed: should its Sentinel die now, the others would demote it again,
- * and what was written to it would be lost.
+ * What tells that another primary will be or is in force, or that a replica has come. The Sentinel
+ * that leads a failover names the new primary from +promoted-slave on, the others from +switch-master
+ * on.
  */
-const CHANNELS = ['+promoted-slave', '+switch-master', '+slave'];
+const CHANNELS = [SELECTED, '+promoted-slave', '+switch-master', SELECTION_FAILED, '+slave'];
 const RETRY_MS = 1000;
 
 export class SentinelFeed {

@@ -47,3 +47,24 @@ function newestOf(
   };
   return newest.sort((a, b) => rank(b) - rank(a))[0] ?? null;
 }
+
+/** A Sentinel that leads a failover has chosen the replica to promote. */
+export interface Selection {
+  /** The config epoch at that moment. */
+  readonly epoch: number;
+  /** Monotonic ms. */
+  readonly at: number;
+}
+
+/** It is told of the promotion within about a second; a Sentinel that died meanwhile tells nothing. */
+const SELECTION_MS = 5000;
+
+/** Is the promotion still to come? Once it is done the epoch is higher. */
+export function isUnderWay(
+  selection: Selection | null,
+  word: SentinelWord | null,
+  now: number,
+): boolean {
+  if (selection === null || now - selection.at >= SELECTION_MS) return false;
+  return (word?.configEpoch ?? 0) <= selection.epoch;
+}

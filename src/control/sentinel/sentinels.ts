@@ -8,7 +8,7 @@ import { nodeAddress } from '../../topology/snapshot.ts';
 import { dialled } from '../../topology/standalone.ts';
 import { NodeCallError, NodeClient } from '../node-client.ts';
 import { type Resolver, resolveSeeds } from '../seeds.ts';
-import { SentinelFeed } from './sentinel-feed.ts';
+import { SELECTED, SELECTION_FAILED, SentinelFeed } from './sentinel-feed.ts';
 import {
   instanceAddress,
   masterOf,
@@ -16,7 +16,7 @@ import {
   readFields,
   readInstances,
 } from './sentinel-replies.ts';
-import { currentWord, type SentinelWord } from './sentinel-word.ts';
+import { currentWord, isUnderWay, type Selection, type SentinelWord } from './sentinel-word.ts';
 
 export interface SentinelSettings {
   /** Host names or addresses; at least one. */
@@ -32,13 +32,22 @@ export interface SentinelsOptions extends SentinelSettings {
   readonly commandTimeoutMs: number;
   readonly natMap: NatMap;
   readonly resolve: Resolver;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   /** The primary changes, or may have changed: ask at once. */
   readonly onNews: () => void;
+  /** See {@link SentinelPicture.isSwitching}; a tenth of a second is left. */
+  readonly onSwitching: () => void;
 }
 
 export interface SentinelPicture {
   /** Address of the primary, '' while nobody knows it. */
   readonly named: string;
+  /**
+   * A replica is about to be promoted though the primary may live (an operator asked for it): what
+   * the primary acknowledges from now on would be lost.
+   */
+  readonly isSwitching: boolean;
   /** The primary and its replicas. */
   readonly nodes: readonly NodeEndpoint[];
   /** Why they do not help, '' when they do. */
@@ -46,7 +55,7 @@ export interface SentinelPicture {
 }
 
 /** Without Sentinels. */
-export const NO_WORD: SentinelPicture = { named: '', nodes: [], problem: '' };
+export const NO_WORD: SentinelPicture = { named: '', isSwitching: false, nodes: [], problem: '' };
 
 /** How long one that is late is waited for once another has answered, and when none has. */
 const PATIENCE_MS = 150;
@@ -77,6 +86,7 @@ export class Sentinels {
   readonly #options: SentinelsOptions;
   readonly #known = new Map<string, Known>();
   #word: SentinelWord | null = null;
+  #selection: Selection | null = null;
   #unresolved: readonly string[] = [];
   #isClosed = false;
 
@@ -97,6 +107,7 @@ export class Sentinels {
     return {
       // Remembered from before, it would keep an upstream that its nodes have left.
       named: told.length === 0 || this.#word === null ? '' : nodeAddress(this.#word.primary),
+      isSwitching: isUnderWay(this.#selection, this.#word, this.#options.now()),
       nodes: told.flatMap(({ nodes }) => nodes),
       problem: told.length > 0 ? '' : this.#problem(answers),
     };
@@ -246,6 +257,14 @@ export class Sentinels {
   // ------------------------------------------------------------------ listening
 
   #onEvent(channel: string, message: string): void {
-    if (masterOf(channel, message) === this.#options.masterName) this.#options.onNews();
+    const { masterName, now, onNews, onSwitching } = this.#options;
+    if (masterOf(channel, message) !== masterName) return;
+    if (channel === SELECTED) {
+      this.#selection = { epoch: this.#word?.configEpoch ?? 0, at: now() };
+      onSwitching();
+    } else if (channel === SELECTION_FAILED) {
+      this.#selection = null;
+    }
+    onNews();
   }
 }

@@ -12,6 +12,7 @@ import type { HoldSettings } from '../settings.ts';
 import { Arrivals } from './arrivals.ts';
 import type { ShardHold } from './shard-hold.ts';
 import type { ShardHolds, Verdict } from './shard-holds.ts';
+import type { Shards } from './shards.ts';
 
 /** How exactly it is known when a client's later commands came: parts of hold.timeoutMs. */
 const ARRIVAL_PARTS = 16;
@@ -36,11 +37,9 @@ interface Held {
 export interface HeldHost {
   readonly metrics: WorkerMetrics;
   now(): number;
-  awaySince(slot: number): number;
+  readonly shards: Pick<Shards, 'awaySince' | 'isReading'>;
   /** False while enough others try whether the slot's node is ready to serve it. */
   mayTry(session: Session, slot: number, isRead: boolean): boolean;
-  /** Would its present command only read? */
-  isReading(session: Session): boolean;
   /** Position in the client's stream behind the command in the frame, which comes from its backlog. */
   positionOf(session: Session): number;
   /** Commands that wait elsewhere. */
@@ -125,7 +124,7 @@ export class HeldSessions {
       bytes,
       shard,
       commands: session.commands,
-      isRead: this.#host.isReading(session),
+      isRead: this.#host.shards.isReading(session),
       arrivals,
       sweep: this.#sweep,
     });
@@ -178,7 +177,7 @@ export class HeldSessions {
       if (left <= 0) break;
       held.arrivals.note(session.bytesIn, now, spacingMs);
       const dueAt = this.#dueAt(held);
-      const isAway = this.#host.awaySince(held.slot) !== 0;
+      const isAway = this.#host.shards.awaySince(held.slot) !== 0;
       quietUntil = Math.min(quietUntil, isAway ? dueAt : now);
       if (held.sweep === this.#sweep || !this.#mayGo(session, held, isAway, now >= dueAt)) continue;
       held.sweep = this.#sweep;

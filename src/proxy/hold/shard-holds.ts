@@ -12,6 +12,7 @@ import type { WorkerMetrics } from '../../metrics/worker-metrics.ts';
 import { NO_SHARD } from '../../topology/snapshot.ts';
 import type { HoldSettings } from '../settings.ts';
 import { BLIP_MS, HOLD, type NoHold, ShardHold } from './shard-hold.ts';
+import type { Shards } from './shards.ts';
 
 /** A parked command comes again every 100 ms at least, so refusals are over after this without one. */
 const REFUSALS_OVER_MS = 500;
@@ -38,13 +39,9 @@ export interface HoldNews {
 export interface ShardHoldsHost {
   readonly metrics: WorkerMetrics;
   readonly settings: HoldSettings;
-  /** Since when the slot's node is out of reach or the slot has no owner, monotonic ms; 0: it is well. */
-  awaySince(slot: number): number;
-  /** Is the slot's node being switched? */
-  isPlanned(slot: number): boolean;
+  readonly shards: Pick<Shards, 'awaySince' | 'isPlanned' | 'addressOf'>;
   /** Index of the slot's shard, or NO_SHARD. */
   shardOf(slot: number): number;
-  addressOf(slot: number): string;
   onHold(news: HoldNews): void;
 }
 
@@ -84,7 +81,7 @@ export class ShardHolds {
     const { settings, metrics } = this.#host;
     const hold = this.of(slot);
     const away = this.#awaySince(hold, slot, now);
-    if (this.#host.isPlanned(slot)) {
+    if (this.#host.shards.isPlanned(slot)) {
       hold.onPlanned(slot, away, now);
       if (isNew) hold.asked++;
     } else if (away !== 0) {
@@ -103,7 +100,7 @@ export class ShardHolds {
   }
 
   #awaySince(hold: ShardHold, slot: number, now: number): number {
-    const away = this.#host.awaySince(slot);
+    const away = this.#host.shards.awaySince(slot);
     if (away !== 0) return away;
     return now - hold.refusedAt < REFUSALS_OVER_MS ? hold.refusedSince : 0;
   }
@@ -162,7 +159,7 @@ export class ShardHolds {
     return {
       event,
       shard: this.#indexOf(hold.slot),
-      node: this.#host.addressOf(hold.slot),
+      node: this.#host.shards.addressOf(hold.slot),
       dryRun: this.#host.settings.dryRun,
       planned: hold.isPlanned,
       serves: this.#awaySince(hold, hold.slot, now) === 0,

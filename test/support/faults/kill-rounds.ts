@@ -25,6 +25,7 @@ export interface KillRoundsOptions {
   readonly wait?: readonly [number, number];
   /** See MixedLoadOptions. */
   readonly isDurable?: boolean;
+  readonly readsReplicas?: boolean;
   /** Over the defaults. */
   readonly config?: ConfigInput;
   readonly seed: number;
@@ -82,7 +83,8 @@ async function underLoad(
     shards,
     seed,
     ...(wait === undefined ? {} : { wait }),
-    ...(options.isDurable === undefined ? {} : { isDurable: options.isDurable }),
+    isDurable: options.isDurable ?? false,
+    readsReplicas: options.readsReplicas ?? false,
     ...(options.noticedMs === undefined ? {} : { noticedMs: options.noticedMs }),
   });
   const promotedMs: number[] = [];

@@ -171,7 +171,10 @@ export class MixedClient {
     if (dice < 0.52) return this.#set([random.pick(this.#strings)]);
     if (dice < 0.67) return this.#get(random.pick(this.#strings));
     if (dice < 0.76) return this.#increment(random.pick(this.#counters));
-    if (dice < 0.86) return this.#read(random.pick(this.#lists));
+    if (dice < 0.86) {
+      if (this.#load.options.readsReplicas === true) return this.#get(random.pick(this.#strings));
+      return this.#read(random.pick(this.#lists));
+    }
     if (dice < 0.93) return this.#push(keys.listsOfPair(random.int(keys.pairs)));
     if (dice < 0.96) return this.#set([...new Set(this.#strings)]);
     if (dice < 0.98) return this.#getAll();

@@ -24,6 +24,8 @@ export interface MixedLoadOptions {
   readonly seed: number;
   /** slotgate itself waits for replicas (writes.wait): what is acknowledged is durable. */
   readonly isDurable?: boolean;
+  /** Reads go to replicas, too: of other clients' writes they may show fewer than before. */
+  readonly readsReplicas?: boolean;
   /** Connections break all the time: UNCERTAIN is to be expected of any write. */
   readonly isRough?: boolean;
   /** From a death to when a worker has seen it: a process that ended is told from one that hangs. */

@@ -5,7 +5,11 @@ import {
   readAddress,
   readInstances,
 } from '../../../src/control/sentinel/sentinel-replies.ts';
-import { currentWord, type SentinelWord } from '../../../src/control/sentinel/sentinel-word.ts';
+import {
+  currentWord,
+  isUnderWay,
+  type SentinelWord,
+} from '../../../src/control/sentinel/sentinel-word.ts';
 
 const word = (port: number, configEpoch: number): SentinelWord => ({
   primary: { host: '10.0.0.1', port },
@@ -34,6 +38,14 @@ describe('out of several answers', () => {
     expect(currentWord([], word(2, 4), 3)).toEqual(word(2, 4));
     expect(currentWord([], null, 0)).toBeNull();
   });
+});
+
+it('a selection holds until the epoch moves on, or for a while', () => {
+  const selection = { epoch: 3, at: 1000 };
+  expect(isUnderWay(selection, word(1, 3), 2000)).toBe(true);
+  expect(isUnderWay(selection, word(2, 4), 2000)).toBe(false);
+  expect(isUnderWay(selection, word(1, 3), 6000)).toBe(false);
+  expect(isUnderWay(null, word(1, 3), 2000)).toBe(false);
 });
 
 describe('what Sentinels say', () => {

@@ -53,7 +53,9 @@ function listening(ports: readonly number[], more: Partial<SentinelSettings> = {
     ...{ connectTimeoutMs: 1000, commandTimeoutMs: 1000 },
     endpoints: ports.map((port) => ({ host: HOST, port })),
     resolve: async (host) => [host],
+    now: () => performance.now(),
     onNews: () => undefined,
+    onSwitching: () => undefined,
     ...more,
   });
   closing.push(async () => sentinels.close());
@@ -66,6 +68,7 @@ describe('the Sentinels', () => {
     expect(await listening([one.port]).ask()).toEqual({
       named: '10.0.0.1:6379',
       nodes: [PRIMARY, { host: '10.0.0.2', port: 6379 }],
+      isSwitching: false,
       problem: '',
     });
   });
@@ -143,12 +146,15 @@ it('news of the primary are passed on, those of others are not', async () => {
   const node = await fake(answer);
   publish = (channel, message) => node.push(texts('message', channel, message));
   let news = 0;
+  let switches = 0;
   const sentinels = new Sentinels({
     ...{ masterName: 'cache', username: '', password: '', natMap: new Map() },
     ...{ connectTimeoutMs: 1000, commandTimeoutMs: 1000 },
     endpoints: [{ host: HOST, port: node.port }],
     resolve: async (host) => [host],
+    now: () => performance.now(),
     onNews: () => news++,
+    onSwitching: () => switches++,
   });
   closing.push(async () => sentinels.close());
   await sentinels.ask();
@@ -156,4 +162,11 @@ it('news of the primary are passed on, those of others are not', async () => {
   publish('+switch-master', 'other 10.0.0.1 6379 10.0.0.2 6379');
   publish('+switch-master', 'cache 10.0.0.1 6379 10.0.0.2 6379');
   await expect.poll(() => news).toBe(2);
+  publish('+selected-slave', 'slave 10.0.0.2:6379 10.0.0.2 6379 @ cache 10.0.0.1 6379');
+  await expect.poll(() => news).toBe(3);
+  expect(switches).toBe(1);
+  expect((await sentinels.ask()).isSwitching).toBe(true);
+  publish('-failover-abort-slave-timeout', 'master cache 10.0.0.1 6379');
+  await expect.poll(() => news).toBe(4);
+  expect((await sentinels.ask()).isSwitching).toBe(false);
 });

@@ -195,11 +195,16 @@ describe('a read plan', () => {
     ).toBe(true);
   });
 
-  it('a primary is usable before it has told anything, and not while it is down or loading', () => {
+  it('a primary is usable unless it says nothing at all', () => {
     const usable = (health: Partial<NodeHealth>): boolean | undefined =>
       plan({ health: { [PRIMARY]: health } }).get(PRIMARY)?.isUsable;
     expect(usable({ facts: null })).toBe(true);
-    expect(usable(DOWN)).toBe(false);
-    expect(usable({ facts: facts('primary', { isLoading: true }) })).toBe(false);
+    for (const evidence of ['silent', 'unreachable', 'refused'] as const) {
+      expect(usable({ state: 'down', evidence })).toBe(false);
+      expect(usable({ state: 'suspect', evidence })).toBe(true);
+    }
+    // Clients are to hear what it says.
+    expect(usable({ state: 'down', evidence: 'busy' })).toBe(true);
+    expect(usable({ facts: facts('primary', { isLoading: true }) })).toBe(true);
   });
 });

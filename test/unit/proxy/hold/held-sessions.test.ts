@@ -65,18 +65,15 @@ beforeEach(() => {
   const holds = new ShardHolds({
     metrics,
     settings: SETTINGS,
-    awaySince,
-    isPlanned: () => false,
+    shards: { awaySince, isPlanned: () => false, addressOf: () => '' },
     shardOf: (slot) => slot,
-    addressOf: () => '',
     onHold: () => {},
   });
   held = new HeldSessions(SETTINGS, holds, {
     metrics,
     now: () => now,
-    awaySince,
+    shards: { awaySince, isReading: () => false },
     mayTry: () => !isProbed,
-    isReading: () => false,
     positionOf: (session) => (session.commands + 1) * BYTES,
     others: () => 0,
   });

@@ -38,10 +38,12 @@ beforeEach(() => {
   holds = new ShardHolds({
     metrics,
     settings,
-    awaySince: (slot) => away.get(slot) ?? 0,
-    isPlanned: () => planned,
+    shards: {
+      awaySince: (slot) => away.get(slot) ?? 0,
+      isPlanned: () => planned,
+      addressOf: () => 'n:1',
+    },
     shardOf: (slot) => shardOf(slot),
-    addressOf: () => 'n:1',
     onHold: (one) => news.push(one),
   });
 });
