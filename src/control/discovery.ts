@@ -124,7 +124,7 @@ export class Discovery implements NodeCaller {
       log: options.log,
       onZones: (zones) => {
         this.#keeper.setZones(zones);
-        this.#pollSoon();
+        if (zones.size > 0) this.#pollSoon();
       },
     });
   }
@@ -322,15 +322,16 @@ export class Discovery implements NodeCaller {
     );
     this.#answered = snapshot !== null;
     this.#complete = complete;
+    const note = word.problem || this.#keeper.standaloneNote;
     this.#reason = describeProblem({
       outcome,
       unresolved: this.#seeds.failures,
       answered: this.#answered,
       mode: this.#keeper.snapshot?.mode ?? null,
       gaps: this.#keeper.gaps(outcome),
-      note: word.problem || this.#keeper.standaloneNote,
+      note,
     });
-    this.#warn(outcome, word.problem);
+    this.#warn(outcome, note);
     if (snapshot === null) {
       this.#refreshesFailed++;
       return;
@@ -372,11 +373,11 @@ export class Discovery implements NodeCaller {
     );
   }
 
-  #warn(outcome: PollOutcome, sentinelProblem: string): void {
+  #warn(outcome: PollOutcome, note: string): void {
     if (!this.#answered) {
       this.#rare.warn('silent', { reason: this.#reason }, 'the upstream cannot be reached');
-    } else if (sentinelProblem !== '') {
-      this.#rare.warn('sentinels', { reason: sentinelProblem }, 'the Sentinels do not help');
+    } else if (note !== '') {
+      this.#rare.warn('roles', { reason: note }, 'who is the primary needs attention');
     }
     for (const [node, { code, message }] of outcome.failures) {
       const advice = adviceFor(code);

@@ -8,7 +8,7 @@ import type { ControlLog } from './control-log.ts';
 export interface ZonesOptions {
   readonly callAny: (command: readonly [string, ...string[]]) => Promise<unknown>;
   readonly log: ControlLog;
-  /** By node id; never empty. */
+  /** By node id. */
   readonly onZones: (zones: ReadonlyMap<string, string>) => void;
 }
 
@@ -28,10 +28,7 @@ export class Zones {
     this.#askedFor = members;
     const { callAny, log, onZones } = this.#options;
     callAny(['CLUSTER', 'SHARDS']).then(
-      (reply) => {
-        const zones = parseShardNames(reply);
-        if (zones.size > 0) onZones(zones);
-      },
+      (reply) => onZones(parseShardNames(reply)),
       (error: unknown) => {
         log.debug({ err: error }, 'CLUSTER SHARDS was not answered: no zones known');
       },

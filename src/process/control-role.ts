@@ -286,6 +286,8 @@ export class Control {
     if (this.#draining) reasons.push('draining');
     if (!status.ready) reasons.push(status.reason || 'no topology yet');
     if (this.#ports.size === 0) reasons.push('no worker is running');
+    // They report as soon as they listen.
+    else if (this.#notReady.size === 0) reasons.push('no worker takes clients yet');
     for (const reason of new Set(this.#notReady.values())) {
       if (reason !== '' && status.ready) reasons.push(reason);
     }

@@ -98,7 +98,9 @@ export class Replies implements Answers {
     if (this.#proxy.table.keyRule[request.command] === KEY_RULE.none) return;
     const before = lane.doubt;
     lane.doubt &= request.isRead ? ~DOUBT.reads : 0;
-    if (lane.doubt !== before) this.#proxy.turn.later(this.#proxy.retries);
+    if (lane.doubt === before) return;
+    if (lane.doubt === 0) this.#proxy.retries.onReady(request, lane);
+    this.#proxy.turn.later(this.#proxy.retries);
   }
 
   /** A command without keys is served in any state of the cluster. */

@@ -118,6 +118,11 @@ export class Retries {
     }
   }
 
+  /** The node of this lane serves writes since it was lost or turned some away. */
+  onReady(request: Request, lane: Lane<Request>): void {
+    if (this.#host.shards.servesSlot(lane, request.slot)) this.#holds.of(request.slot).onReady();
+  }
+
   /** Replicas may serve now what they could not before. */
   onReads(): void {
     this.#held.onReads();

@@ -1,7 +1,6 @@
 /** A shard goes away: which commands wait, for how long, and what the others notice of it. */
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { ConfigInput } from '../../src/config/schema.ts';
-import { createLogger, type Logger } from '../../src/lib/log.ts';
+import { createLogger } from '../../src/lib/log.ts';
 import { connectResp, type RespClient, type RespReply } from '../../src/lib/resp-client.ts';
 import type { LocalCluster } from '../../src/local/local-cluster.ts';
 import type { LocalNode } from '../../src/local/options.ts';
@@ -20,44 +19,64 @@ const AT_ONCE_MS = 400;
 /** Clients of other shards: nothing but the machine's own slowness may hold them up. */
 const OTHERS_GAP_MS = 2000;
 
+/** As at start; CONFIG SET takes them live. */
+const DEFAULTS = {
+  timeoutMs: '10s',
+  maxRequests: '20000',
+  maxFailoverMs: '30s',
+  minGapMs: '0',
+  dryRun: 'no',
+} as const;
+
 let cluster: LocalCluster;
 let node: LocalNode;
-let proxy: TestProxy | undefined;
+let proxy: TestProxy;
+/** The worker inside, for what control asks of it. */
+let worker: Worker;
+const lines: string[] = [];
 const clients: RespClient[] = [];
 
 beforeAll(async () => {
   // Nothing is promoted, and the cluster never agrees that the node has failed.
   cluster = await startTestCluster({ shards: SHARDS, replicas: 0, nodeTimeoutMs: 60_000 });
   node = (await ownerOf(cluster, 1)) as LocalNode;
+  const listen = vi.spyOn(Worker.prototype, 'listen');
+  const destination = { write: (line: string) => void lines.push(line) };
+  proxy = await startProxy({
+    cluster,
+    config: { health: { pingIntervalMs: 100, pingTimeoutMs: 200, downAfter: 2 } },
+    log: createLogger({ level: 'info', format: 'json', destination }),
+  });
+  worker = listen.mock.contexts[0] as Worker;
+  listen.mockRestore();
 });
 
 afterEach(async () => {
+  release();
   for (const client of clients.splice(0)) client.close();
-  await proxy?.close();
-  proxy = undefined;
   if (node.pid === 0) await cluster.restart(node);
-  // A primary that has just been started refuses writes for a while.
-  await until('the node serves', () =>
-    onNode(cluster, node, (client) => client.call('SET', `{${HIT}}ready`, 1)).then(
-      () => true,
-      () => false,
-    ),
-  );
 });
 
-afterAll(() => cluster?.stop());
+afterAll(async () => {
+  await proxy?.close();
+  await cluster?.stop();
+});
 
-async function start(hold: ConfigInput['hold'], log?: Logger): Promise<TestProxy> {
-  proxy = await startProxy({
-    cluster,
-    config: { hold, reads: { replicas: false } },
-    ...(log === undefined ? {} : { log }),
-  });
-  return proxy;
+/** Resolves when all shards serve and these settings are in force. */
+async function use(hold: Partial<Record<keyof typeof DEFAULTS, string>>): Promise<void> {
+  const client = await connect();
+  const set = async (settings: Readonly<Record<string, string>>): Promise<void> => {
+    const pairs = Object.entries(settings).flatMap(([name, value]) => [`hold.${name}`, value]);
+    if (pairs.length > 0) await client.call('CONFIG', 'SET', ...pairs);
+  };
+  await set(DEFAULTS);
+  // A primary that has just been started refuses writes for a while.
+  expect(await client.call('SET', `{${HIT}}k`, 0)).toBe('OK');
+  await set(hold);
 }
 
 async function connect(): Promise<RespClient> {
-  const { host, port } = proxy as TestProxy;
+  const { host, port } = proxy;
   const client = await connectResp({ host, port, timeoutMs: 30_000 });
   clients.push(client);
   return client;
@@ -85,32 +104,39 @@ async function killNode(probe: RespClient): Promise<void> {
 }
 
 async function sum(family: string, label: string | number = ''): Promise<number> {
-  return (await Metrics.read((proxy as TestProxy).httpUrl)).sum(family, String(label));
+  return (await Metrics.read(proxy.httpUrl)).sum(family, String(label));
 }
 
-/** The worker inside, for what control asks of it. */
-async function startWorker(config: ConfigInput['hold'] = {}): Promise<Worker> {
-  const listen = vi.spyOn(Worker.prototype, 'listen');
-  try {
-    await start(config);
-    return listen.mock.contexts[0] as Worker;
-  } finally {
-    listen.mockRestore();
-  }
-}
-
-function hold(worker: Worker, drainMs: number): Promise<{ drained: boolean }> {
+function hold(drainMs: number): Promise<{ drained: boolean }> {
   const addresses = [`${node.host}:${node.port}`];
   return worker.handle('hold.start', { addresses, drainMs }) as Promise<{ drained: boolean }>;
 }
 
-function release(worker: Worker): void {
+function release(): void {
   worker.handle('hold.end', { addresses: [`${node.host}:${node.port}`] });
 }
 
 describe('how long a command waits', () => {
+  it('hold.minGapMs: a shard that comes and goes is not held each time', async () => {
+    // Before any other test: the shard has not been held yet.
+    await use({ timeoutMs: '20s', minGapMs: '60s' });
+    const client = await connect();
+    const probe = await connect();
+    await client.call('SET', `{${HIT}}k`, 1);
+    await killNode(probe);
+    const held = timed(client.call('SET', `{${HIT}}k`, 2));
+    await until('it is held', async () => (await sum('slotgate_hold_state', 'holding')) === 1);
+    await cluster.restart(node);
+    expect((await held).said).toBe('OK');
+    await until('the hold is over', async () => (await sum('slotgate_hold_state')) === 0);
+    await killNode(probe);
+    const refused = await timed(client.call('SET', `{${HIT}}k`, 3));
+    expect(refused.said).toMatch(/CLUSTERDOWN .*hold\.minGapMs/);
+    expect(refused.ms).toBeLessThan(AT_ONCE_MS);
+  });
+
   it('hold.timeoutMs from when it came, and not at all after hold.maxFailoverMs', async () => {
-    await start({ timeoutMs: 600, maxFailoverMs: 2000 });
+    await use({ timeoutMs: '600', maxFailoverMs: '2000' });
     const client = await connect();
     await client.call('SET', `{${HIT}}k`, 1);
     await cluster.kill(node, 'SIGKILL');
@@ -127,15 +153,15 @@ describe('how long a command waits', () => {
     expect(third.said).toMatch(/CLUSTERDOWN .* for more than 2 s \(hold\.maxFailoverMs\)/);
     expect(third.ms).toBeLessThan(AT_ONCE_MS);
     await until('it shows', async () => {
-      return (await sum('slotgate_hold_skipped_requests_total', 'maxFailoverMs')) === 1;
+      return (await sum('slotgate_hold_skipped_requests_total', 'maxFailoverMs')) > 0;
     });
     expect(await sum('slotgate_hold_state')).toBe(0);
   });
 
   it('a pipeline is answered as one: what came with the first does not wait anew', async () => {
-    const worker = await startWorker({ timeoutMs: 1000 });
+    await use({ timeoutMs: '1000' });
     const client = await connect();
-    await hold(worker, 10_000);
+    await hold(10_000);
     const from = performance.now();
     const early = Array.from({ length: 20 }, () => timed(client.call('INCR', `{${HIT}}k`)));
     await until('half of the time has passed', () => performance.now() - from > 500);
@@ -151,9 +177,8 @@ describe('how long a command waits', () => {
   });
 
   it('hold.dryRun: no command waits, what would have is counted and logged', async () => {
-    const lines: string[] = [];
-    const destination = { write: (line: string) => void lines.push(line) };
-    await start({ dryRun: true }, createLogger({ level: 'info', format: 'json', destination }));
+    await use({ dryRun: 'yes' });
+    lines.length = 0;
     const client = await connect();
     await client.call('SET', `{${HIT}}k`, 1);
     await killNode(await connect());
@@ -174,30 +199,13 @@ describe('how long a command waits', () => {
     expect(await sum('slotgate_hold_seconds_total')).toBeGreaterThan(0);
   });
 
-  it('hold.minGapMs: a shard that comes and goes is not held each time', async () => {
-    await start({ timeoutMs: '20s', minGapMs: '60s' });
-    const client = await connect();
-    const probe = await connect();
-    await client.call('SET', `{${HIT}}k`, 1);
-    await killNode(probe);
-    const held = timed(client.call('SET', `{${HIT}}k`, 2));
-    await until('it is held', async () => (await sum('slotgate_hold_state', 'holding')) === 1);
-    await cluster.restart(node);
-    expect((await held).said).toBe('OK');
-    await until('the hold is over', async () => (await sum('slotgate_hold_state')) === 0);
-    await killNode(probe);
-    const refused = await timed(client.call('SET', `{${HIT}}k`, 3));
-    expect(refused.said).toMatch(/CLUSTERDOWN .*hold\.minGapMs/);
-    expect(refused.ms).toBeLessThan(AT_ONCE_MS);
-  });
-
   it('hold.maxRequests: more than that do not wait', async () => {
-    const worker = await startWorker({ timeoutMs: '20s', maxRequests: 5 });
+    await use({ timeoutMs: '20s', maxRequests: '5' });
     const all = await Promise.all(Array.from({ length: 8 }, connect));
-    await hold(worker, 10_000);
+    await hold(10_000);
     const outcomes = all.map((client) => timed(client.call('INCR', `{${HIT}}n`)));
     await until('five wait', async () => (await sum('slotgate_holding_requests')) === 5);
-    release(worker);
+    release();
     const said = (await Promise.all(outcomes)).map((outcome) => outcome.said);
     expect(said.filter((text) => /hold\.maxRequests/.test(text)).length).toBe(3);
     expect(said.filter((text) => /^\d+$/.test(text)).length).toBe(5);
@@ -205,10 +213,7 @@ describe('how long a command waits', () => {
 });
 
 it('a node that hangs: what is in flight is answered late, what comes then is held', async () => {
-  proxy = await startProxy({
-    cluster,
-    config: { health: { pingIntervalMs: 100, pingTimeoutMs: 200, downAfter: 2 } },
-  });
+  await use({});
   const client = await connect();
   await client.call('DEL', `{${HIT}}hangs`);
   await cluster.kill(node, 'SIGSTOP');
@@ -237,19 +242,19 @@ describe('the end of a hold', () => {
   const DEPTH = 5;
 
   it('is paced: clients of other shards go on, each held one keeps its order', async () => {
-    const worker = await startWorker({ timeoutMs: '30s' });
+    await use({ timeoutMs: '30s' });
     const probe = await connect();
-    const port = (proxy as TestProxy).port;
+    const port = proxy.port;
     const held: RawClient[] = [];
     for (let i = 0; i < CLIENTS; i++) held.push(await RawClient.open({ port }));
-    await hold(worker, 20_000);
+    await hold(20_000);
     held.forEach((client, i) => {
       const pushes = Array.from({ length: DEPTH }, (_, n) => `RPUSH {${HIT}}list${i} ${n}\r\n`);
       client.send(`${pushes.join('')}LRANGE {${HIT}}list${i} 0 -1\r\n`);
     });
     await until('all wait', async () => (await sum('slotgate_holding_requests')) === CLIENTS);
     const before = await longestOf(probe, 300);
-    release(worker);
+    release();
     const longest = await longestOf(probe, 0, () => held.every(({ received }) => received > 0));
     const expected = `${Array.from({ length: DEPTH }, (_, n) => `:${n + 1}\r\n`).join('')}*${DEPTH}\r\n`;
     for (const client of held) {
@@ -275,7 +280,7 @@ describe('the end of a hold', () => {
 
 describe('hold.start and hold.end', () => {
   it('commands of all kinds wait, others do not, and all go on afterwards', async () => {
-    const worker = await startWorker();
+    await use({});
     const watching = await connect();
     const blocked = await connect();
     const probe = await connect();
@@ -284,7 +289,7 @@ describe('hold.start and hold.end', () => {
     await watching.call('WATCH', key);
     const popped = timed(blocked.call('BLPOP', `{${HIT}}pop`, 20));
     await until('it blocks', async () => (await sum('slotgate_downstream_blocked_clients')) === 1);
-    expect(await hold(worker, 2000)).toEqual({ drained: true });
+    expect(await hold(2000)).toEqual({ drained: true });
 
     const queue = async (client: RespClient, ...commands: string[][]): Promise<RespReply> => {
       for (const [name = '', ...rest] of commands.slice(0, -1)) await client.call(name, ...rest);
@@ -312,14 +317,14 @@ describe('hold.start and hold.end', () => {
     expect(await probe.call('GET', `{${OTHER}}held`)).toBe('1');
     expect(await sum('slotgate_hold_state', 'holding')).toBe(1);
 
-    release(worker);
+    release();
     for (const { said } of await Promise.all(waiting)) expect(said).not.toMatch(/Error|ERR/);
     expect(await probe.call('RPUSH', `{${HIT}}pop`, 'x')).toBe(1);
     expect((await popped).said).toBe(`{${HIT}}pop,x`);
   });
 
   it('what is in flight is waited for, as long as it may take', async () => {
-    const worker = await startWorker();
+    await use({});
     const client = await connect();
     await client.call('SET', `{${HIT}}k`, 1);
     await cluster.kill(node, 'SIGSTOP');
@@ -328,40 +333,30 @@ describe('hold.start and hold.end', () => {
       await until('it is in flight', async () => {
         return (await sum('slotgate_upstream_inflight_requests', node.port)) > 0;
       });
-      expect(await hold(worker, 100)).toEqual({ drained: false });
-      const second = hold(worker, 10_000);
+      expect(await hold(100)).toEqual({ drained: false });
+      const second = hold(10_000);
       await cluster.kill(node, 'SIGCONT');
       expect(await second).toEqual({ drained: true });
       expect((await pending).said).toBe('OK');
     } finally {
       await cluster.kill(node, 'SIGCONT');
-      release(worker);
+      release();
     }
   });
 
-  it('ends by itself when control says nothing more', async () => {
-    const worker = await startWorker();
-    const client = await connect();
-    expect(await hold(worker, 0)).toEqual({ drained: true });
-    const { said, ms } = await timed(client.call('SET', `{${HIT}}k`, 1));
-    expect(said).toBe('OK');
-    expect(ms).toBeGreaterThan(4500);
-    expect(ms).toBeLessThan(5000 + 2 * AT_ONCE_MS);
-  });
-
   it('a client that leaves while its node is held is taken off it', async () => {
-    const worker = await startWorker();
+    await use({});
     const blocked = await connect();
     const pop = timed(blocked.call('BLPOP', `{${HIT}}pop`, 20));
     await until('it blocks', async () => (await sum('slotgate_downstream_blocked_clients')) === 1);
-    expect(await hold(worker, 1000)).toEqual({ drained: true });
+    expect(await hold(1000)).toEqual({ drained: true });
     blocked.close();
     await pop;
     await until('the node has let go of it', async () => {
       const info = await onNode(cluster, node, (client) => client.call('INFO', 'clients'));
       return String(info).includes('blocked_clients:0');
     });
-    release(worker);
+    release();
     const probe = await connect();
     expect(await probe.call('RPUSH', `{${HIT}}pop`, 'y')).toBe(1);
     expect(await probe.call('LPOP', `{${HIT}}pop`)).toBe('y');

@@ -23,7 +23,10 @@ export interface HoldRules {
 
 /** A lost connection that is back within this was no failover: the gap does not count from it. */
 export const BLIP_MS = 100;
-/** One that is away again within this never was back: a node accepts before it is ready to serve. */
+/**
+ * One that is away again within this, and has served no write in between, never was back: a node
+ * accepts connections before it is ready.
+ */
 export const RELAPSE_MS = 1000;
 
 export class ShardHold {
@@ -88,6 +91,11 @@ export class ShardHold {
     if (this.state !== HOLD.holding) return;
     if (this.waiting > 0) this.#move(HOLD.draining, now);
     else this.#end(now);
+  }
+
+  /** It has served a write. */
+  onReady(): void {
+    this.#seenAt = Number.NEGATIVE_INFINITY;
   }
 
   /** It is still away. */

@@ -79,6 +79,13 @@ describe('a relapse', () => {
     expect(hold.onAway(SLOT, 30_500, 30_500, RULES)).toBeNull();
     expect(hold.onAway(SLOT, 30_500, 31_000, RULES)).toBe('max-failover');
   });
+
+  it('one that has served a write in between was back', () => {
+    hold.onAway(SLOT, 1000, 1000, RULES);
+    hold.onWell(3000);
+    hold.onReady();
+    expect(hold.onAway(SLOT, 3100, 3100, RULES)).toBe('min-gap');
+  });
 });
 
 describe('the least gap', () => {
