@@ -46,6 +46,8 @@ export const FLAG = {
   noMandatoryKeys: 4096,
 } as const;
 
+const FOR_REPLICAS = FLAG.readonly | FLAG.primaryOnly;
+
 const SERVER_FLAGS: ReadonlyMap<string, number> = new Map([
   ['readonly', FLAG.readonly],
   ['write', FLAG.write],
@@ -78,6 +80,8 @@ export class CommandTable {
   readonly keyStep = new Int16Array(COMMANDS_MAX);
   /** One of KEY_RULE. */
   readonly keyRule = new Uint8Array(COMMANDS_MAX);
+  /** 1 for what a replica may serve: it names keys, and the servers flag it readonly. */
+  readonly forReplicas = new Uint8Array(COMMANDS_MAX);
   /** One of MOVABLE; of use where keyRule is movable. */
   readonly movable = new Uint8Array(COMMANDS_MAX);
   /** Bits of FLAG. */
@@ -202,6 +206,8 @@ export class CommandTable {
     if (verdict.outside === 'route' && this.keyRule[id] === KEY_RULE.none) {
       this.keyRule[id] = KEY_RULE.first;
     }
+    const isRead = ((this.flags[id] as number) & FOR_REPLICAS) === FLAG.readonly;
+    this.forReplicas[id] = isRead && this.keyRule[id] !== KEY_RULE.none ? 1 : 0;
   }
 }
 

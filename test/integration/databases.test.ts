@@ -311,16 +311,25 @@ describe('what is shown of it', () => {
   });
 
   it('an element popped for a client that left goes back to its database', async () => {
-    await client.call('SELECT', '2');
-    const waiting = client.call('BLPOP', 'back', '0').catch(() => undefined);
-    await until('it waits', async () =>
-      / flags=[A-Za-z]*b/.test(String(await other.call('CLIENT', 'LIST'))),
-    );
-    client.close();
-    await waiting;
+    const rounds = 30;
+    const returned = async (): Promise<number> => {
+      const page = await (await fetch(new URL('/metrics', proxy.httpUrl))).text();
+      return Number(/^slotgate_blocked_returned_total (\d+)$/m.exec(page)?.[1]);
+    };
+    const before = await returned();
     await other.call('SELECT', '2');
-    await other.call('RPUSH', 'back', 'kept');
-    await until('it is there', async () => (await other.call('LLEN', 'back')) === 1);
+    for (let i = 0; i < rounds; i++) {
+      const waiter = await RawClient.open(proxy);
+      waiter.send('SELECT 2\r\nBLPOP back:{t} 0\r\n');
+      await until('it waits', async () =>
+        / flags=[A-Za-z]*b/.test(String(await other.call('CLIENT', 'LIST'))),
+      );
+      const pushed = other.call('RPUSH', 'back:{t}', String(i));
+      waiter.destroy();
+      await pushed;
+    }
+    await until('all are there', async () => (await other.call('LLEN', 'back:{t}')) === rounds);
+    expect(await returned()).toBeGreaterThan(before);
   });
 });
 

@@ -72,6 +72,7 @@ async function use(hold: Partial<Record<keyof typeof DEFAULTS, string>>): Promis
   await set(DEFAULTS);
   // A primary that has just been started refuses writes for a while.
   expect(await client.call('SET', `{${HIT}}k`, 0)).toBe('OK');
+  await until('nothing is held', async () => (await sum('slotgate_hold_state')) === 0);
   await set(hold);
 }
 

@@ -47,7 +47,7 @@ export class ShardHold {
   asked = 0;
   /** Its nodes refuse since and until when, monotonic ms; see ShardHolds. */
   refusedSince = 0;
-  refusedAt = 0;
+  refusedAt = Number.NEGATIVE_INFINITY;
   /** The log has its beginning. */
   isLogged = false;
   /** Begun by hold.start: the gap does not count from it. */
@@ -96,6 +96,7 @@ export class ShardHold {
   /** It has served a write. */
   onReady(): void {
     this.#seenAt = Number.NEGATIVE_INFINITY;
+    this.refusedAt = Number.NEGATIVE_INFINITY;
   }
 
   /** It is still away. */

@@ -8,8 +8,6 @@
  * round, a read behind a write, goes to the primary until replicas are known to have the write.
  */
 
-import { KEY_RULE } from '../../commands/key-rules.ts';
-import { FLAG } from '../../commands/table.ts';
 import { GATE, READS, type Session } from '../../downstream/session.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
 import { LANE_KIND } from '../../route/lane-kind.ts';
@@ -23,7 +21,6 @@ import { type Request, UNMARKED } from '../request.ts';
 
 /** A node that turned a read away gets no more of them for this long: control may not know yet. */
 const SHUN_MS = 250;
-const FOR_REPLICAS = FLAG.readonly | FLAG.primaryOnly;
 
 export class Reads implements ReadKeeping {
   readonly #proxy: ProxyCore;
@@ -75,10 +72,7 @@ export class Reads implements ReadKeeping {
 
   /** May this command be served by replicas? By the servers' own word: rule 8. */
   isFor(id: number): boolean {
-    const { flags, keyRule } = this.#proxy.table;
-    return (
-      ((flags[id] as number) & FOR_REPLICAS) === FLAG.readonly && keyRule[id] !== KEY_RULE.none
-    );
+    return this.#proxy.table.forReplicas[id] === 1;
   }
 
   /** The replica's lane for a read of `slot`; null: the owner of the slot serves it. */

@@ -143,6 +143,14 @@ describe('a node that refuses', () => {
   });
 });
 
+it('a node that has served a write refuses no more', () => {
+  holds.onRefused(1, 1000);
+  holds.verdict(1, 1000, 1000, true);
+  holds.of(1).onReady();
+  holds.review(1010);
+  expect(holds.of(1).state).toBe(HOLD.idle);
+});
+
 it('a planned switch waits whatever the failover rules say', () => {
   settings.maxFailoverMs = 0;
   settings.minGapMs = 100_000;
