@@ -358,6 +358,15 @@ describe('settings that do not go together', () => {
     ]);
   });
 
+  it('Sentinels watch no cluster, and a user of theirs needs a password', () => {
+    const yaml =
+      'upstream: { mode: cluster, sentinels: ["10.0.0.1:26379"], sentinelUsername: app }';
+    expect(problems(yaml)).toEqual([
+      expect.stringMatching(/upstream\.sentinels is set, but upstream\.mode is cluster/),
+      expect.stringMatching(/upstream\.sentinelUsername needs upstream\.sentinelPassword/),
+    ]);
+  });
+
   it('may share a port on different addresses, or have the kernel choose both', () => {
     expect(problems('bind: 10.0.0.1\nport: 8379\nrequirepass: x\n')).toEqual([]);
     expect(problems('port: 0\nhttp: { port: 0 }\n')).toEqual([]);
