@@ -1,8 +1,9 @@
 /**
  * Which node of a shard serves a read: among those that may, by weight, then least in flight.
  *
- * Weights are met by chance rather than by turns, so that many proxies do not move in step. Nodes of
- * one weight share what falls to them by their load, since the slower one should get less.
+ * Weights are met by chance rather than by turns, so that many proxies do not move in step. Where
+ * the node drawn has clearly more in flight than another of its weight, that one serves: equal shares
+ * are for equal nodes, and a slow one should get less.
  */
 
 import type { ReadNode, ReadPlan } from '../topology/read-plan.ts';
@@ -19,6 +20,10 @@ export interface NodeLoad {
   isReachable(node: RouteNode, now: number): boolean;
   inFlight(node: RouteNode): number;
 }
+
+/** In flight at one node: up to this many, and that many times another's, is chance. */
+const BUSY_FROM = 256;
+const BUSY_FACTOR = 4;
 
 interface Candidate {
   readonly node: RouteNode;
@@ -154,21 +159,21 @@ export class ReadChoice {
       left -= candidate.weight;
       if (left < 0) break;
     }
-    return drawn === undefined ? NO_NODE : this.#leastLoaded(shard, drawn.weight);
+    return drawn === undefined ? NO_NODE : this.#relieved(shard, drawn);
   }
 
-  /** Of equals any: a fixed order would favour the first. */
-  #leastLoaded(shard: Candidate[], weight: number): number {
-    let best = NO_NODE;
-    let least = Number.POSITIVE_INFINITY;
-    let equals = 0;
+  /** Weights are met as long as nobody falls behind; then the least busy of the equals steps in. */
+  #relieved(shard: Candidate[], drawn: Candidate): number {
+    const mine = this.#load.inFlight(drawn.node);
+    if (mine <= BUSY_FROM) return drawn.node.index;
+    let best = drawn.node.index;
+    let least = (mine - BUSY_FROM) / BUSY_FACTOR;
     for (const candidate of shard) {
-      if (!candidate.eligible || candidate.weight !== weight) continue;
+      if (!candidate.eligible || candidate.weight !== drawn.weight) continue;
       const inFlight = this.#load.inFlight(candidate.node);
-      if (inFlight > least) continue;
-      equals = inFlight < least ? 1 : equals + 1;
+      if (inFlight >= least) continue;
       least = inFlight;
-      if (equals === 1 || this.#random() * equals < 1) best = candidate.node.index;
+      best = candidate.node.index;
     }
     return best;
   }

@@ -10,7 +10,7 @@ import { startProxyProcess } from '../support/proxy-process.ts';
 const READS = extent(20_000, 100_000);
 const CLIENTS = 10;
 const PIPELINE = 50;
-/** Of the primary and its two replicas. */
+/** Of the primary and its two replicas; two are alike, and none of them is slow. */
 const WEIGHTS = [30, 40, 30] as const;
 /** How far a share may be from its weight: in parts of the weight. */
 const TOLERANCE = extent(0.05, 0.02);

@@ -98,13 +98,20 @@ describe('the choice of a node for a read', () => {
     expect(chiSquare).toBeLessThan(13.8);
   });
 
-  it('shares what falls to nodes of one weight by what they have in flight', () => {
+  it('relieves a node that has clearly more in flight than another of its weight', () => {
     const { choice, plan, inFlight } = stage();
     plan({ weight: 0 }, {}, {});
+    inFlight.set(1, 250).set(2, 0);
     const [, one, other] = counts(choice, 10_000) as [number, number, number];
     expect(Math.abs(one - other)).toBeLessThan(500);
-    inFlight.set(1, 5);
+    inFlight.set(1, 700).set(2, 100);
     expect(counts(choice, 100)).toEqual([0, 0, 100, 0]);
+    inFlight.set(2, 150);
+    expect(counts(choice, 100)[1]).toBeGreaterThan(20);
+    // Another weight is another share.
+    plan({ weight: 0 }, {}, { weight: 1 });
+    inFlight.set(2, 0);
+    expect(counts(choice, 100)[1]).toBeGreaterThan(90);
   });
 
   it('never falls on a node without a weight, and on the owner where all have none', () => {
