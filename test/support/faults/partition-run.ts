@@ -56,6 +56,9 @@ function sides(name: PartitionName, { primary, replica, rest }: Cast): [string[]
   }
 }
 
+/** What it said last may still be on its way through a busy slotgate. */
+const LAST_REPLIES_MS = 500;
+
 async function play(name: PartitionName): Promise<PartitionOutcome> {
   const cluster = await PartitionNodes.start(SHARDS, NODE_TIMEOUT_MS);
   try {
@@ -99,6 +102,10 @@ async function underLoad(
   };
   const promoted = (await cluster.ownerId(rest[0] as string, SHARD, SHARDS)) === replica.id;
   const failoverCalls = await cluster.failoverCalls();
+  // A cut-off primary answers until it hears of its successor: when that is, is known only afterwards.
+  const ends = Object.values(loads).map((load) =>
+    forgive(load, cutOff(name), Number.POSITIVE_INFINITY),
+  );
   healPartition();
   const leader = promoted ? replica : primary;
   await until('the cluster is whole again', async () => {
@@ -107,8 +114,7 @@ async function underLoad(
     }
     return cluster.isWhole();
   });
-  // A cut-off primary answers reads until it hears of its successor.
-  for (const load of Object.values(loads)) forgive(load, cutOff(name), performance.now());
+  for (const end of ends.flat()) end.at = performance.now() + LAST_REPLIES_MS;
   await Promise.all(Object.values(loads).map((load) => load.progress(PROGRESS)));
   return {
     name,
@@ -119,8 +125,10 @@ async function underLoad(
   };
 }
 
-function forgive(load: MixedLoad, shards: readonly number[], at: number): void {
-  for (const shard of shards) load.checker.onDeath({ shard, at });
+function forgive(load: MixedLoad, shards: readonly number[], at: number): { at: number }[] {
+  const deaths = shards.map((shard) => ({ shard, at }));
+  for (const death of deaths) load.checker.onDeath(death);
+  return deaths;
 }
 
 /** Shards whose primaries the proxy or the majority cannot reach meanwhile. */
