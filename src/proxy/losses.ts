@@ -81,7 +81,7 @@ export class Losses {
   moveRead(lane: Lane<Request>, before: Request | null, request: Request): Request | null {
     const proxy = this.#proxy;
     if (!request.isRead || request.special !== null || request.streamed) return null;
-    if (request.deaths > 1 || isBeforeWrite(request)) return null;
+    if (request.deaths > 1 || laterWrites(request) !== LATER.none) return null;
 
     const standIn = proxy.requests.take();
     standIn.isRead = true;
@@ -134,12 +134,26 @@ export class Losses {
   }
 }
 
-/** Is a later write of its session for the same slot on its way? */
-function isBeforeWrite(request: Request): boolean {
+/** Writes of its session behind a read, for the same slot. */
+export const LATER = {
+  none: 0,
+  /** On their way: whether they are applied will be known, or never. */
+  open: 1,
+  /** Executed: the read would see them. */
+  served: 2,
+} as const;
+
+/** Those that were answered (a time-out) are nobody's any more: their client knows that nobody knows. */
+export function laterWrites(request: Request): number {
+  let found: number = LATER.none;
   for (let at = topOf(request).nextInSession; at !== null; at = at.nextInSession) {
     const later = at as Request;
-    const parts = later.gathering?.parts ?? [later];
-    if (parts.some((part) => !part.isRead && part.slot === request.slot)) return true;
+    if (later.answered) continue;
+    for (const part of later.gathering?.parts ?? [later]) {
+      if (part.isRead || part.slot !== request.slot) continue;
+      if (part.done || part.kept) return LATER.served;
+      found = LATER.open;
+    }
   }
-  return false;
+  return found;
 }

@@ -14,6 +14,7 @@ import { LANE, type Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
 import { timedOut } from './error-replies.ts';
 import type { Upstream } from './lane-set.ts';
+import { LATER, laterWrites } from './losses.ts';
 import type { Request } from './request.ts';
 import { topOf } from './retries.ts';
 
@@ -83,32 +84,57 @@ export class Upkeep {
   }
 
   /**
-   * A read that has waited too long is sent once more. Another command is answered; it stays in the
-   * queue, its reply is dropped.
+   * A write that has waited too long is answered; it stays in the queue, its reply is dropped. A read
+   * is sent once more, after the writes behind it: until these are answered nobody could say whether
+   * it came before them.
    */
   #expire(lane: Lane<Request>, address: string): void {
+    const head = lane.head;
+    const limit = this.#proxy.time - this.#proxy.settings.commandTimeoutMs;
+    if (head === null || head.queuedAt >= limit) return;
+    this.#expireWrites(lane, address, limit);
+    this.#expireReads(lane, address, limit);
+  }
+
+  #expireWrites(lane: Lane<Request>, address: string, limit: number): void {
     const proxy = this.#proxy;
-    const limit = proxy.time - proxy.settings.commandTimeoutMs;
+    for (let at = lane.head; at !== null && at.queuedAt < limit; at = at.nextInLane) {
+      if (at.isRead || !this.#isOwed(lane, at)) continue;
+      this.#countTimeout(address);
+      proxy.metrics.increment(SCALAR.uncertainWrites);
+      // A part cannot leave its lane early, so the whole command is answered.
+      proxy.answers.answerError(topOf(at), timedOut(address, false));
+    }
+  }
+
+  #expireReads(lane: Lane<Request>, address: string, limit: number): void {
+    const proxy = this.#proxy;
+    const patience = limit - proxy.settings.commandTimeoutMs;
     let before: Request | null = null;
     for (
       let at: Request | null = lane.head;
       at !== null && at.queuedAt < limit;
       before = at, at = at.nextInLane
     ) {
-      const top: Request = topOf(at);
-      if (at.special?.isPatient) continue;
-      if (at === lane.heartbeat || top.session === null || top.answered || at.done) continue;
-      proxy.metrics.increment(SCALAR.commandTimeouts);
-      proxy.link.hint({ reason: 'timeout', node: address });
-      const standIn = proxy.losses.moveRead(lane, before, at);
-      if (standIn !== null) {
-        at = standIn;
-        continue;
-      }
-      if (!at.isRead) proxy.metrics.increment(SCALAR.uncertainWrites);
-      // A part cannot leave its lane early, so the whole command is answered.
-      proxy.answers.answerError(top, timedOut(address, at.isRead));
+      if (!at.isRead || !this.#isOwed(lane, at)) continue;
+      if (at.queuedAt >= patience && laterWrites(at) === LATER.open) continue;
+      this.#countTimeout(address);
+      const standIn: Request | null = proxy.losses.moveRead(lane, before, at);
+      if (standIn !== null) at = standIn;
+      else proxy.answers.answerError(topOf(at), timedOut(address, true));
     }
+  }
+
+  /** Somebody still waits for it, and it may not take as long as it likes. */
+  #isOwed(lane: Lane<Request>, request: Request): boolean {
+    const top = topOf(request);
+    if (request.special?.isPatient || request === lane.heartbeat) return false;
+    return top.session !== null && !top.answered && !request.done;
+  }
+
+  #countTimeout(address: string): void {
+    this.#proxy.metrics.increment(SCALAR.commandTimeouts);
+    this.#proxy.link.hint({ reason: 'timeout', node: address });
   }
 
   #beat(lane: Lane<Request>, upstream: Upstream): void {
