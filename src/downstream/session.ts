@@ -86,7 +86,8 @@ export interface SessionOwner {
    * now: a stall bit is set, and the same command comes again when the gate has opened.
    */
   onCommand(session: Session, buf: Slab, start: number, end: number): boolean;
-  onProtocolError(session: Session, text: string): void;
+  /** `isLimit`: the request is right, but more than the configuration allows. */
+  onProtocolError(session: Session, text: string, isLimit?: boolean): void;
   /** The slot left the reply order; its owner may recycle it. */
   onDelivered(slot: ReplySlot): void;
   /** Bytes wait to be written at the end of this turn. */
@@ -135,7 +136,6 @@ export class Session implements StreamHandler {
   libName = '';
   libVersion = '';
   user = 'default';
-  readonlyMode = false;
   /** {@link READS}: as configured, or what the client asked for. */
   reads: number = READS.configured;
   /** Its writes, once replicas serve reads. */
@@ -259,7 +259,8 @@ export class Session implements StreamHandler {
         if ((this.gate & STALL) !== 0) return (this.gate & GATE.closing) !== 0 ? end : pos;
       } else if (code === FRAME.incomplete) {
         if (frame.need > owner.limits.maxRequestBytes) {
-          owner.onProtocolError(this, 'Protocol error: request exceeds limits.maxRequestBytes');
+          const text = 'Protocol error: request exceeds limits.maxRequestBytes';
+          owner.onProtocolError(this, text, true);
           return end;
         }
         this.#need = frame.need;

@@ -266,8 +266,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     return this.dispatch.onCommand(session, buf, start, end);
   }
 
-  onProtocolError(session: Session, text: string): void {
-    this.dispatch.onProtocolError(session, text);
+  onProtocolError(session: Session, text: string, isLimit?: boolean): void {
+    this.dispatch.onProtocolError(session, text, isLimit);
   }
 
   onDelivered(slot: ReplySlot): void {

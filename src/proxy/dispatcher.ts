@@ -395,10 +395,10 @@ export class Dispatcher implements Dispatch {
     this.reject(session, id, this.#redirects.awayText(slot, this.#proxy.retries.whyNot));
   }
 
-  onProtocolError(session: Session, text: string): void {
+  onProtocolError(session: Session, text: string, isLimit = false): void {
     const proxy = this.#proxy;
     proxy.metrics.increment(SCALAR.protocolErrors);
-    proxy.metrics.increment(SCALAR.rejectedProtocol);
+    proxy.metrics.increment(isLimit ? SCALAR.rejectedLimits : SCALAR.rejectedProtocol);
     if (text !== '') {
       const line = asLine(`ERR ${text}`);
       const request = this.newRequest(session, 0, ANY_SLOT);

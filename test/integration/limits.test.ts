@@ -210,6 +210,10 @@ describe('sizes', () => {
     const many = `*100\r\n$4\r\nMSET\r\n${`$${MB}\r\n${'x'.repeat(MB)}\r\n`.repeat(9)}`;
     const { said, errorCode } = await transcript(proxy, many);
     expect(said === refused || errorCode !== '').toBe(true);
+    await until('both are counted', async () => {
+      const metrics = await (await fetch(new URL('/metrics', proxy.httpUrl))).text();
+      return /connections_rejected_total\{reason="limits"\} 2$/m.test(metrics);
+    });
     expect(await client.call('PING')).toBe('PONG');
     client.close();
   });

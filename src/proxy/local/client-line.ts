@@ -1,7 +1,7 @@
 /** One client as CLIENT LIST and CLIENT INFO show it: Redis 7.0's fields in its order, then 7.2's. */
 
 import type { CommandTable } from '../../commands/table.ts';
-import { GATE, type Session } from '../../downstream/session.ts';
+import { GATE, READS, type Session } from '../../downstream/session.ts';
 import { databaseOf } from '../../route/lane-kind.ts';
 import type { SessionFacts } from './context.ts';
 
@@ -72,7 +72,7 @@ function flagsOf(session: Session, facts: SessionFacts): string {
     ['x', (gate & GATE.multi) !== 0],
     ['b', session.waits || (gate & GATE.paused) !== 0],
     ['c', (gate & GATE.closing) !== 0],
-    ['r', session.readonlyMode],
+    ['r', session.reads === READS.eventual],
     ['e', session.noEvict],
     ['T', session.noTouch],
   ];

@@ -72,7 +72,6 @@ function reset({ session, services }: LocalCall, reply: ReplyWriter): void {
   session.protocol = 2;
   session.laneKind = withDatabase(session.laneKind, 0);
   session.name = '';
-  session.readonlyMode = false;
   session.reads = READS.configured;
   session.noEvict = false;
   session.noTouch = false;
@@ -89,13 +88,11 @@ function reset({ session, services }: LocalCall, reply: ReplyWriter): void {
 
 /** READONLY: this session is content with what replicas know. */
 function readonly({ session }: LocalCall, reply: ReplyWriter): void {
-  session.readonlyMode = true;
   session.reads = READS.eventual;
   reply.simple('OK');
 }
 
 function readwrite({ session }: LocalCall, reply: ReplyWriter): void {
-  session.readonlyMode = false;
   session.reads = READS.configured;
   reply.simple('OK');
 }

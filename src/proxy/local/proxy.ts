@@ -78,7 +78,6 @@ function reads({ args, session, services }: LocalCall, reply: ReplyWriter): void
     return;
   }
   session.reads = mode;
-  session.readonlyMode = mode === READS.eventual;
   reply.simple('OK');
 }
 

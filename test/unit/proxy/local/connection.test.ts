@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GATE } from '../../../../src/downstream/session.ts';
+import { GATE, READS } from '../../../../src/downstream/session.ts';
 import { SCALAR } from '../../../../src/metrics/definitions.ts';
 import { createRig, createSnapshot } from './local-rig.ts';
 
@@ -171,7 +171,7 @@ describe('RESET', () => {
     expect(session).toMatchObject({
       protocol: 2,
       name: '',
-      readonlyMode: false,
+      reads: READS.configured,
       noEvict: false,
       replyMode: 0,
       authenticated: false,
@@ -196,9 +196,9 @@ describe('the other commands about the connection', () => {
   it('READONLY and READWRITE say whether replicas may serve', async () => {
     const { session, run } = createRig();
     expect(await run('READONLY')).toBe(OK);
-    expect(session.readonlyMode).toBe(true);
+    expect(session.reads).toBe(READS.eventual);
     expect(await run('READWRITE')).toBe(OK);
-    expect(session.readonlyMode).toBe(false);
+    expect(session.reads).toBe(READS.configured);
   });
 
   it('ASKING is accepted, and ACL WHOAMI answers', async () => {
