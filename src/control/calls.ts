@@ -4,6 +4,8 @@
  * process, messages otherwise).
  */
 
+import { withDeadline } from '../lib/deadline.ts';
+import { errorText } from '../lib/errors.ts';
 import type { ControlCalls } from '../lib/planes.ts';
 
 export type CallErrorCode =
@@ -70,10 +72,10 @@ export class CallServer implements ControlCalls {
     if (handler === undefined) throw new CallError('unknown-method', `no call named "${method}"`);
     const running = async (): Promise<unknown> => handler(argument, deadlineMs);
     try {
-      return await withDeadline(running(), method, deadlineMs);
+      return await inTime(running(), method, deadlineMs);
     } catch (error) {
       if (error instanceof CallError) throw error;
-      throw new CallError('failed', `call "${method}" failed: ${messageOf(error)}`, error);
+      throw new CallError('failed', `call "${method}" failed: ${errorText(error)}`, error);
     }
   }
 
@@ -92,7 +94,7 @@ export class CallServer implements ControlCalls {
         return;
       }
       const late = result.reason instanceof CallError && result.reason.code === 'deadline';
-      const message = messageOf(result.reason);
+      const message = errorText(result.reason);
       missing.push({ worker, reason: late ? 'deadline' : 'failed', message });
     });
     return { answers, missing };
@@ -106,22 +108,11 @@ async function askWorker(
   argument: unknown,
   deadlineMs: number,
 ): Promise<unknown> {
-  return withDeadline(worker.call(method, argument, deadlineMs), method, deadlineMs);
+  return inTime(worker.call(method, argument, deadlineMs), method, deadlineMs);
 }
 
-async function withDeadline<T>(work: Promise<T>, method: string, deadlineMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<never>((_, reject) => {
-    const error = new CallError('deadline', `call "${method}" not answered in ${deadlineMs} ms`);
-    timer = setTimeout(reject, deadlineMs, error);
+function inTime<T>(work: Promise<T>, method: string, deadlineMs: number): Promise<T> {
+  return withDeadline(work, deadlineMs, () => {
+    throw new CallError('deadline', `call "${method}" not answered in ${deadlineMs} ms`);
   });
-  try {
-    return await Promise.race([work, expired]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

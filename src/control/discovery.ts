@@ -16,6 +16,7 @@ import { type ControlLog, RareLog } from './control-log.ts';
 import { cpuMs } from './cpu-clock.ts';
 import { adviceFor, describeProblem } from './discovery-reason.ts';
 import { Neighbours } from './neighbours.ts';
+import type { InstanceNodes } from './node-access.ts';
 import { NodeCallError, type UpstreamMode } from './node-client.ts';
 import type { NodeFailure } from './node-failure.ts';
 import { PictureKeeper } from './picture-keeper.ts';
@@ -73,17 +74,11 @@ export interface DiscoveryStatus {
   readonly hints: number;
 }
 
-/** What others in control may ask the upstream through discovery's connections. */
-export interface NodeCaller {
-  /** One command to whichever node answers; rejects with a NodeCallError when none does. */
-  callAny(command: readonly [string, ...string[]]): Promise<unknown>;
-}
-
 /** How long a poll waits for a node that has not been slow before. */
 const PATIENCE_MS = 150;
 const NO_SEEDS: ResolvedSeeds = { endpoints: [], failures: new Map() };
 
-export class Discovery implements NodeCaller {
+export class Discovery implements InstanceNodes {
   readonly #options: DiscoveryOptions;
   readonly #natMap: NatMap;
   readonly #clients: ClientPool;
@@ -225,10 +220,7 @@ export class Discovery implements NodeCaller {
   }
 
   /** One command to the node at this address; texts as Buffers. */
-  callNode(
-    node: { readonly host: string; readonly port: number },
-    command: readonly [string, ...string[]],
-  ): Promise<unknown> {
+  callNode(node: NodeEndpoint, command: readonly [string, ...string[]]): Promise<unknown> {
     return this.#clients.get({ host: node.host, port: node.port }).callBuffer(command);
   }
 

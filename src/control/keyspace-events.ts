@@ -3,29 +3,21 @@
  * all nodes, since replicas become primaries and each node tells of its own keys.
  */
 
-import { nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
+import { errorText } from '../lib/errors.ts';
+import { nodeAddress, type SnapshotNode } from '../topology/snapshot.ts';
+import type { InstanceNodes } from './node-access.ts';
 
 const KEYSPACE_EVENTS = 'notify-keyspace-events';
 
-/** The nodes as this file needs them. */
-export interface SettableNodes {
-  snapshot(): Snapshot | null;
-  callAny(command: readonly [string, ...string[]]): Promise<unknown>;
-  callNode(
-    node: { readonly host: string; readonly port: number },
-    command: readonly [string, ...string[]],
-  ): Promise<unknown>;
-}
-
 /** The value at whichever node answers; '' where a node does not tell. */
-export async function readKeyspaceEvents(nodes: SettableNodes): Promise<string> {
+export async function readKeyspaceEvents(nodes: InstanceNodes): Promise<string> {
   const reply = await nodes.callAny(['CONFIG', 'GET', KEYSPACE_EVENTS]);
   return Array.isArray(reply) ? String(reply[1] ?? '') : '';
 }
 
 /** Undefined when every node that is up took it, else the error line of the first that did not. */
 export async function writeKeyspaceEvents(
-  nodes: SettableNodes,
+  nodes: InstanceNodes,
   value: string,
 ): Promise<string | undefined> {
   const all = (nodes.snapshot()?.nodes ?? []).filter(({ failed }) => !failed);
@@ -39,7 +31,7 @@ export async function writeKeyspaceEvents(
 }
 
 async function setAt(
-  nodes: SettableNodes,
+  nodes: InstanceNodes,
   node: SnapshotNode,
   value: string,
 ): Promise<string | undefined> {
@@ -47,7 +39,7 @@ async function setAt(
     await nodes.callNode(node, ['CONFIG', 'SET', KEYSPACE_EVENTS, value]);
     return undefined;
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = errorText(error);
     const said = text.indexOf('ERR ');
     return said >= 0 ? text.slice(said) : `ERR ${nodeAddress(node)}: ${text}`;
   }

@@ -3,9 +3,11 @@
  * merged over them: SLOWLOG, LATENCY, MEMORY. Replies go back as they came, texts as Buffers.
  */
 
+import { withDeadline } from '../lib/deadline.ts';
+import { errorText } from '../lib/errors.ts';
 import { nodeAddress, primariesOf, type SnapshotNode } from '../topology/snapshot.ts';
 import type { CallServer } from './calls.ts';
-import type { InstanceNodes } from './instance-calls.ts';
+import type { InstanceNodes } from './node-access.ts';
 
 /** Left of a caller's deadline for the way back. */
 const RETURN_MS = 50;
@@ -42,17 +44,12 @@ async function ask(
 ): Promise<NodeReply> {
   const { id } = node;
   const address = nodeAddress(node);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('did not answer in time')), Math.max(1, ms));
-  });
   try {
-    const value = await Promise.race([nodes.callNode(node, command), late]);
+    const value = await withDeadline(nodes.callNode(node, command), ms, () => {
+      throw new Error('did not answer in time');
+    });
     return { id, address, value, error: '' };
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    return { id, address, value: null, error: text };
-  } finally {
-    clearTimeout(timer);
+    return { id, address, value: null, error: errorText(error) };
   }
 }

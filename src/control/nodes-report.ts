@@ -3,8 +3,10 @@
  * watching it has found, and what it answers right now. A node that is silent costs one patience.
  */
 
+import { withDeadline } from '../lib/deadline.ts';
 import { NO_SHARD, nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
-import { askInfo, type NodeAccess, replicationOf } from './failover/node-questions.ts';
+import { askInfo, replicationOf } from './failover/node-questions.ts';
+import type { NodeAccess } from './node-access.ts';
 
 export interface NodesReport {
   readonly mode: Snapshot['mode'];
@@ -103,14 +105,8 @@ function plainState({ failed }: SnapshotNode, answers: boolean) {
 
 /** Null when it does not answer; why, its state tells. */
 async function askNode(nodes: NodeAccess, node: SnapshotNode): Promise<NodeAnswerReport | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE_MS, null);
-  });
   const asked = askInfo(nodes, node).then(answerOf, () => null);
-  const answer = await Promise.race([asked, late]);
-  clearTimeout(timer);
-  return answer;
+  return withDeadline(asked, PATIENCE_MS, () => null);
 }
 
 function answerOf(fields: ReadonlyMap<string, string>): NodeAnswerReport {

@@ -4,9 +4,10 @@
  * shared connections to it waiting. Control's connections are not behind that script.
  */
 
+import { withDeadline } from '../lib/deadline.ts';
 import { primariesOf, type SnapshotNode } from '../topology/snapshot.ts';
 import type { CallServer } from './calls.ts';
-import type { InstanceNodes } from './instance-calls.ts';
+import type { InstanceNodes } from './node-access.ts';
 import { NodeCallError } from './node-client.ts';
 
 /** Pause before a node that hangs in a script is asked once more, milliseconds. */
@@ -85,6 +86,8 @@ type Outcome =
   | { readonly ok: true; readonly value: unknown; readonly error: '' }
   | { readonly ok: false; readonly hung: boolean; readonly error: string };
 
+const HUNG: Outcome = { ok: false, hung: true, error: 'ERR a node does not answer' };
+
 async function ask(
   nodes: InstanceNodes,
   node: SnapshotNode,
@@ -109,22 +112,9 @@ async function patiently(
 ): Promise<Outcome> {
   for (;;) {
     const left = until - now();
-    const outcome = await withTimeout(attempt(), left);
+    const outcome = await withDeadline(attempt(), left, () => HUNG);
     if (outcome.ok || !outcome.hung || until - now() <= AGAIN_MS) return outcome;
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-  }
-}
-
-async function withTimeout(work: Promise<Outcome>, ms: number): Promise<Outcome> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Outcome>((resolve) => {
-    const outcome: Outcome = { ok: false, hung: true, error: 'ERR a node does not answer' };
-    timer = setTimeout(resolve, Math.max(1, ms), outcome);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { withDeadline } from '../lib/deadline.ts';
 
 import type { NodeEndpoint } from '../topology/build.ts';
 import { nodeAddress } from '../topology/snapshot.ts';
@@ -56,14 +57,7 @@ async function resolveHost(
 ): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host];
   // A name server that is gone takes the system's resolver many seconds to give up on.
-  let timer: NodeJS.Timeout | undefined;
-  const expired = new Promise<never>((_, reject) => {
-    const error = Object.assign(new Error('name lookup timed out'), { code: 'EAI_AGAIN' });
-    timer = setTimeout(reject, timeoutMs, error);
+  return withDeadline(resolve(host), timeoutMs, () => {
+    throw Object.assign(new Error('name lookup timed out'), { code: 'EAI_AGAIN' });
   });
-  try {
-    return await Promise.race([resolve(host), expired]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

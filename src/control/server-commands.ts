@@ -1,6 +1,6 @@
 /** The servers' own command table, modules included: COMMAND as the node answers it. */
 
-import type { NodeCaller } from './discovery.ts';
+import type { NodeCaller } from './node-access.ts';
 import { NodeCallError } from './node-client.ts';
 
 /**

@@ -4,8 +4,8 @@
  */
 
 import type { ControlLog } from './control-log.ts';
-import type { NodeCaller } from './discovery.ts';
 import { canVote } from './failover/decision.ts';
+import type { NodeCaller } from './node-access.ts';
 import { NodeCallError } from './node-client.ts';
 
 export interface NodeSettings {

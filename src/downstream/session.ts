@@ -1,93 +1,30 @@
 /**
  * One client connection: its bytes in, its replies out in request order, and what may be done now.
  *
- * `gate` is 0 when nothing special applies, and the data path tests that one integer. Its
- * {@link STALL} bits stop the session from taking further commands; the bytes wait in the backlog
- * and go on in order when the bit is cleared (`open`). Replies are answered exactly once: a slot
+ * {@link STALL} bits of its `gate` stop the session from taking further commands; the bytes wait
+ * in the backlog (Intake) and go on in order when the bit is cleared (`open`). Replies are answered exactly once: a slot
  * enters the order by `push` and leaves it by `deliver` or by the session's end.
  */
 
-import type { Slab, SlabPool } from '../lib/slab.ts';
-import { copyBytes } from '../lib/slab.ts';
-import { splitInline } from '../resp/inline.ts';
-import {
-  encodeRequest,
-  FRAME,
-  type FrameLimits,
-  frameRequest,
-  type RequestFrame,
-} from '../resp/request-framer.ts';
+import type { Slab } from '../lib/slab.ts';
 import { protocolOf, withProtocol } from '../route/lane-kind.ts';
 import { ReadMarks, type WriteMarks } from '../route/write-marks.ts';
-import { type ByteStream, HEADROOM, type StreamHandler } from '../transport/transport.ts';
-import { Backlog } from './backlog.ts';
+import type { ByteStream, StreamHandler } from '../transport/transport.ts';
+import type { Backlog } from './backlog.ts';
+import { GATE, STALL } from './gate.ts';
+import { Intake, type IntakeLimits, type IntakeOwner } from './intake.ts';
 import { OutQueue } from './out-queue.ts';
 import type { ReplySlot, ReplyStore } from './reply-store.ts';
-
-export const GATE = {
-  /** Not authenticated: AUTH, HELLO, QUIT and RESET only. */
-  auth: 1,
-  /** CLIENT REPLY OFF or SKIP. */
-  replyMode: 2,
-  /** The slot's connection changed: wait until what is in flight is answered. */
-  barrier: 8,
-  /** The first command in the backlog needs a shard that cannot serve now. */
-  hold: 16,
-  /** Too many commands in flight. */
-  pipeline: 32,
-  /** The client does not read its replies. */
-  output: 64,
-  /** Commands that a node turned away wait to be sent again. */
-  parked: 128,
-  /** A command that waits, or takes several steps, must be answered first. */
-  blocked: 256,
-  /** No further commands; closes when what is in flight is answered. */
-  closing: 512,
-  /** Between MULTI and EXEC: commands are queued. */
-  multi: 1024,
-  /** Between WATCH and EXEC: commands for the watched shard use the pinned connection. */
-  watching: 2048,
-  /** RESP2 with subscriptions: only what may be said then. */
-  subscribed: 4096,
-  /** MONITOR: gets no other replies. */
-  monitor: 8192,
-  /** Some client monitors this instance: commands are shown to it. */
-  trace: 16384,
-  /** CLIENT PAUSE is in force. */
-  pause: 32768,
-  /** The first command in the backlog waits for the end of CLIENT PAUSE. */
-  paused: 65536,
-} as const;
-
-/** Any of these stops the taking of commands. */
-export const STALL =
-  GATE.barrier |
-  GATE.hold |
-  GATE.pipeline |
-  GATE.output |
-  GATE.parked |
-  GATE.blocked |
-  GATE.paused |
-  GATE.closing;
 
 /** Where a session's reads may go, see config's reads.consistency. */
 export const READS = { configured: 0, eventual: 1, session: 2, primary: 3 } as const;
 
 /** What a session asks of the proxy. */
-export interface SessionOwner {
-  readonly frame: RequestFrame;
+export interface SessionOwner extends IntakeOwner<Session> {
   readonly store: ReplyStore;
-  readonly pool: SlabPool;
   readonly limits: SessionLimits;
   /** Bytes have arrived: the one clock read for all commands in them. */
   onSessionRead(session: Session, bytes: number): void;
-  /**
-   * One whole command in `frame`, its bytes buf[start, end). Returns false when it cannot be taken
-   * now: a stall bit is set, and the same command comes again when the gate has opened.
-   */
-  onCommand(session: Session, buf: Slab, start: number, end: number): boolean;
-  /** `isLimit`: the request is right, but more than the configuration allows. */
-  onProtocolError(session: Session, text: string, isLimit?: boolean): void;
   /** The slot left the reply order; its owner may recycle it. */
   onDelivered(slot: ReplySlot): void;
   /** Bytes wait to be written at the end of this turn. */
@@ -101,11 +38,7 @@ export interface SessionOwner {
   onSessionClosed(session: Session, code: string): void;
 }
 
-export interface SessionLimits {
-  readonly request: FrameLimits;
-  readonly unauthenticated: FrameLimits;
-  readonly maxRequestBuffer: number;
-  readonly maxRequestBytes: number;
+export interface SessionLimits extends IntakeLimits {
   readonly maxInflight: number;
   readonly replyHighWater: number;
   readonly replyHardLimit: number;
@@ -184,9 +117,8 @@ export class Session implements StreamHandler {
   /** What was to come in between while a reply is delivered in parts. */
   #delayed: Buffer[] | null = null;
   #delayedBytes = 0;
-  #need = 0;
-  #readPaused = false;
   #ended = false;
+  readonly #intake: Intake<Session>;
   readonly #owner: SessionOwner;
 
   constructor(id: number, stream: ByteStream, owner: SessionOwner, now: number) {
@@ -194,7 +126,8 @@ export class Session implements StreamHandler {
     this.stream = stream;
     this.#owner = owner;
     this.out = new OutQueue(owner.pool);
-    this.backlog = new Backlog(owner.pool);
+    this.#intake = new Intake(this, owner);
+    this.backlog = this.#intake.backlog;
     this.window = Math.min(FIRST_WINDOW, owner.limits.maxInflight);
     this.openedAt = now;
     this.lastActiveAt = now;
@@ -212,106 +145,13 @@ export class Session implements StreamHandler {
   onData(buf: Slab, readStart: number, end: number): void {
     this.#owner.onSessionRead(this, end - readStart);
     if ((this.gate & GATE.closing) !== 0 || this.#ended) return;
-    const backlog = this.backlog;
-    const waiting = backlog.size;
-    let start = readStart;
-    if ((this.gate & STALL) !== 0 || waiting > HEADROOM || waiting + end - start < this.#need) {
-      backlog.append(buf, start, end);
-      if ((this.gate & STALL) === 0 && backlog.size >= this.#need) this.runBacklog();
-      this.#limitBacklog();
-      return;
-    }
-    if (waiting > 0) {
-      start -= waiting;
-      copyBytes(buf, start, backlog.slab as Slab, backlog.start, backlog.end);
-      backlog.clear();
-    }
-    const consumed = this.#consume(buf, start, end);
-    if (consumed < end && !this.closed) backlog.append(buf, consumed, end);
-    // A pipeline that was cut by a stall may be larger than what may wait.
-    if ((this.gate & STALL) !== 0) this.#limitBacklog();
+    this.#intake.onData(buf, readStart, end);
   }
 
   /** Goes on with what was kept back. */
   runBacklog(): void {
-    const backlog = this.backlog;
-    if (this.closed || backlog.slab === null || (this.gate & STALL) !== 0) return;
-    const consumed = this.#consume(backlog.slab, backlog.start, backlog.end);
-    if (this.closed) return;
-    backlog.consumeTo(consumed);
-    this.#limitBacklog();
-    if (this.#ended && (backlog.size === 0 || (this.gate & STALL) === 0)) this.closeAfterReplies();
-  }
-
-  /** Takes commands from buf[pos, end) while the gate allows; returns the position reached. */
-  #consume(buf: Slab, from: number, end: number): number {
-    const owner = this.#owner;
-    const frame = owner.frame;
-    let pos = from;
-    this.#need = 0;
-    while (pos < end) {
-      const limits = this.authenticated ? owner.limits.request : owner.limits.unauthenticated;
-      const code = frameRequest(frame, buf, pos, end, limits);
-      if (code === FRAME.complete) {
-        const next = frame.end;
-        if (!owner.onCommand(this, buf, pos, next)) return pos;
-        pos = next;
-        if ((this.gate & STALL) !== 0) return (this.gate & GATE.closing) !== 0 ? end : pos;
-      } else if (code === FRAME.incomplete) {
-        if (frame.need > owner.limits.maxRequestBytes) {
-          const text = 'Protocol error: request exceeds limits.maxRequestBytes';
-          owner.onProtocolError(this, text, true);
-          return end;
-        }
-        this.#need = frame.need;
-        return pos;
-      } else if (code === FRAME.ignored) {
-        pos = frame.end;
-      } else if (code === FRAME.inline) {
-        const next = frame.end;
-        if (!this.#onInline(buf, pos, frame.lineEnd)) return pos;
-        pos = next;
-        if ((this.gate & STALL) !== 0) return (this.gate & GATE.closing) !== 0 ? end : pos;
-      } else {
-        owner.onProtocolError(this, frame.error);
-        return end;
-      }
-    }
-    return pos;
-  }
-
-  #onInline(buf: Slab, start: number, end: number): boolean {
-    const args = splitInline(buf, start, end);
-    if (args === null) {
-      this.#owner.onProtocolError(this, 'Protocol error: unbalanced quotes in request');
-      return true;
-    }
-    if (args.length === 0) return true;
-    const name = (args[0] as Buffer).toString('latin1').toLowerCase();
-    if (name === 'post' || name === 'host:') {
-      // A browser tricked into talking to us (cross-protocol scripting): Redis closes at once too.
-      this.#owner.onProtocolError(this, '');
-      return true;
-    }
-    const bytes = encodeRequest(args);
-    const owner = this.#owner;
-    const limits = this.authenticated ? owner.limits.request : owner.limits.unauthenticated;
-    const code = frameRequest(owner.frame, bytes, 0, bytes.length, limits);
-    if (code === FRAME.complete) return owner.onCommand(this, bytes, 0, bytes.length);
-    owner.onProtocolError(this, owner.frame.error);
-    return true;
-  }
-
-  #limitBacklog(): void {
-    const max = this.#owner.limits.maxRequestBuffer;
-    const isStalled = (this.gate & STALL) !== 0;
-    if (!this.#readPaused && isStalled && this.backlog.size > max) {
-      this.#readPaused = true;
-      this.stream.pause();
-    } else if (this.#readPaused && (!isStalled || this.backlog.size < max / 2)) {
-      this.#readPaused = false;
-      this.stream.resume();
-    }
+    if (this.closed || !this.#intake.run() || !this.#ended) return;
+    if (this.backlog.size === 0 || (this.gate & STALL) === 0) this.closeAfterReplies();
   }
 
   /** Gives a command its place in the reply order. */
@@ -462,7 +302,7 @@ export class Session implements StreamHandler {
     if ((this.gate & bit) === 0) return;
     this.gate &= ~bit;
     if ((this.gate & STALL) !== 0 || this.closed) return;
-    if (!this.runnable && (this.backlog.size > 0 || this.#readPaused)) {
+    if (!this.runnable && (this.backlog.size > 0 || this.#intake.isPaused)) {
       this.runnable = true;
       this.#owner.onSessionRunnable(this);
     }

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { ProxyError } from '../lib/errors.ts';
+import { errorText, ProxyError } from '../lib/errors.ts';
 import { localError } from './errors.ts';
 import { TEMPORARY_MARK } from './guardian.ts';
 import { type ClusterSize, nodeCount } from './options.ts';
@@ -59,7 +59,7 @@ export function openDataFolder(folder: string): FolderContents | undefined {
     return undefined;
   } catch (error) {
     if (error instanceof ProxyError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     throw localError('usage', `--data ${folder} cannot be used: ${why}`, error);
   }
 }

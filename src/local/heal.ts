@@ -7,7 +7,7 @@
  * replica is told to, which is safe because we are the parent that saw the process end.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { ProxyError } from '../lib/errors.ts';
+import { errorText, ProxyError } from '../lib/errors.ts';
 import { ReplyError, type RespClient } from '../lib/resp-client.ts';
 import { readFields, readView, type ViewedNode } from './cluster-view.ts';
 import type { LocalNode } from './options.ts';
@@ -62,7 +62,7 @@ export async function healNode(
     else await untilSucceeded(cluster, node, times, options);
   } catch (error) {
     if (signal.aborted) return;
-    say(`Node ${name}: ${message(error)}`);
+    say(`Node ${name}: ${errorText(error)}`);
   }
   for (let waitMs = times.retryMs; !signal.aborted; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
     try {
@@ -71,7 +71,7 @@ export async function healNode(
       return;
     } catch (error) {
       if (signal.aborted) return;
-      say(`Node ${name} could not be started again: ${message(error)}`);
+      say(`Node ${name} could not be started again: ${errorText(error)}`);
       // Rejects only when aborted, which the loop's condition sees.
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
     }
@@ -149,8 +149,4 @@ async function ask<T>(
   } finally {
     client?.close();
   }
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

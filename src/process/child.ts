@@ -3,6 +3,7 @@
  * with the supervisor: a closed channel means that nobody would replace or stop it any more.
  */
 
+import { errorText } from '../lib/errors.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import type { ChildRole, ChildStart, ChildToSupervisor, SupervisorToChild } from './messages.ts';
 
@@ -17,7 +18,7 @@ function tell(message: ChildToSupervisor): void {
 
 function failStart(error: unknown): void {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed';
-  tell({ kind: 'failed', code, text: error instanceof Error ? error.message : String(error) });
+  tell({ kind: 'failed', code, text: errorText(error) });
 }
 
 /** Messages that arrive before the role is there; they are dealt with in order when it is. */

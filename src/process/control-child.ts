@@ -1,5 +1,7 @@
 /** Control as a process of its own: the workers reach it, and it them, through the supervisor. */
 
+import { withDeadline } from '../lib/deadline.ts';
+import { deferred } from '../lib/deferred.ts';
 import type { Logger } from '../lib/log.ts';
 import { Control } from './control-role.ts';
 import {
@@ -34,13 +36,10 @@ export function controlChild(
     early = null;
     for (const take of calls) take();
   };
-  let onKnown = (): void => {};
-  const known = new Promise<void>((resolve) => {
-    onKnown = resolve;
-  });
+  const known = deferred();
   /** Calls of workers that are not answered yet. */
   let owed = 0;
-  let onPaid = (): void => {};
+  let paid = deferred();
   const control = new Control({
     config,
     log,
@@ -50,7 +49,7 @@ export function controlChild(
     onMemory: (next) => tell({ kind: 'memory', memory: next }),
     onKnown: () => {
       takeEarly();
-      onKnown();
+      known.resolve();
     },
   });
 
@@ -74,7 +73,7 @@ export function controlChild(
   const answer = async (channel: CallChannel, call: CallMessage): Promise<void> => {
     owed++;
     await channel.onCall(call);
-    if (--owed === 0) onPaid();
+    if (--owed === 0) paid.resolve();
   };
   const onWorker = (id: number, body: WorkerToControl): void => {
     const channel = channels.get(id);
@@ -95,14 +94,8 @@ export function controlChild(
   };
   const stop = async (): Promise<void> => {
     takeEarly();
-    if (owed > 0) {
-      await inTime(
-        FINISH_MS,
-        new Promise<void>((resolve) => {
-          onPaid = resolve;
-        }),
-      );
-    }
+    paid = deferred();
+    if (owed > 0) await inTime(FINISH_MS, paid.promise);
     await control.stop();
     process.disconnect();
     process.exit(0);
@@ -119,7 +112,7 @@ export function controlChild(
     start: async () => {
       // Without them the first sums of the counters would be too small.
       const reports = living.map((name) => add(name).call(REPORT_CALL, null, TAKE_OVER_MS));
-      const ready = Promise.all([Promise.allSettled(reports), inTime(TAKE_OVER_MS, known)]);
+      const ready = Promise.all([Promise.allSettled(reports), inTime(TAKE_OVER_MS, known.promise)]);
       const url = await control.start(living.length > 0 ? ready : undefined);
       takeEarly();
       tell({ kind: 'http', url });
@@ -127,11 +120,7 @@ export function controlChild(
   };
 }
 
-async function inTime(ms: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work, late]);
-  clearTimeout(timer);
+/** Ends with the work or after `ms`, whichever is first. */
+function inTime(ms: number, work: Promise<void>): Promise<void> {
+  return withDeadline(work, ms, () => undefined);
 }

@@ -7,6 +7,7 @@
 import type { ChildProcess } from 'node:child_process';
 import cluster, { type Worker as ClusterWorker } from 'node:cluster';
 import { ALLOCATOR_ENVIRONMENT } from '../lib/allocator.ts';
+import { deferred } from '../lib/deferred.ts';
 import type { Logger } from '../lib/log.ts';
 import { endChild, killChild, RestartPause } from './child-life.ts';
 import type { ChildToSupervisor, SupervisorToChild, WorkerName } from './messages.ts';
@@ -188,10 +189,7 @@ export class Crew {
       SLOTGATE_INTERNAL_WORKER: String(number),
     });
     const generation = Math.max(0, ++this.#forked - this.size) % GENERATIONS;
-    let decide = (): void => {};
-    const decided = new Promise<void>((resolve) => {
-      decide = resolve;
-    });
+    const { promise: decided, resolve: decide } = deferred();
     const member: Member = {
       worker,
       seat,

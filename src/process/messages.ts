@@ -4,6 +4,7 @@
  */
 
 import type { Config } from '../config/schema.ts';
+import { errorText } from '../lib/errors.ts';
 import type { Hint } from '../lib/planes.ts';
 import type { WorkerReport } from '../metrics/definitions.ts';
 import type { MergeMemory } from '../metrics/merge.ts';
@@ -158,7 +159,7 @@ export class CallChannel {
       const value = await this.#handle(message.method, message.argument, message.deadlineMs);
       this.#send({ kind: 'answer', id: message.id, value });
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = errorText(error);
       this.#send({ kind: 'answer', id: message.id, error: text });
     }
   }

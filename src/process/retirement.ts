@@ -4,7 +4,8 @@
  * The longer it takes, the shorter a silence will do.
  */
 
-import { GATE, type Session } from '../downstream/session.ts';
+import { GATE } from '../downstream/gate.ts';
+import type { Session } from '../downstream/session.ts';
 import type { DataPath } from '../proxy/data-path.ts';
 import { isSubscriber } from '../proxy/local/client-line.ts';
 

@@ -1,6 +1,7 @@
 /** All roles in one process: `workers: 1`, tests and small installs. No fork, the same interfaces. */
 
 import type { Config } from '../config/schema.ts';
+import { deferred } from '../lib/deferred.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ControlLink, Hint } from '../lib/planes.ts';
 import type { Running } from '../lib/running.ts';
@@ -58,16 +59,13 @@ export async function startSingle(
   const timer = setInterval(report, REPORT_MS);
   report();
   let closing: Promise<void> | null = null;
-  let finished: () => void = () => {};
-  const done = new Promise<void>((resolve) => {
-    finished = resolve;
-  });
+  const ended = deferred();
   const close = async (): Promise<void> => {
     control.startDraining();
     await worker.drain(config.drainTimeoutMs);
     clearInterval(timer);
     await control.stop();
-    finished();
+    ended.resolve();
   };
   return {
     endpoint: `${host}:${port}`,
@@ -76,7 +74,7 @@ export async function startSingle(
       closing ??= close();
       return closing;
     },
-    done,
+    done: ended.promise,
     reload: (next) => {
       const changed = reloadAndTell(current, next, log);
       if (changed !== current) void control.reload(changed);

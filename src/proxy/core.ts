@@ -71,12 +71,10 @@ export interface ProxyCore {
   };
   readonly sessions: readonly Session[];
   readonly keys: KeyPositions;
-  /** Lowest slot of each shard: what stands for the shard where a command has no key. */
-  readonly firstSlots: readonly number[];
   /** Monotonic ms of the socket read being dealt with. */
   time: number;
 
-  readonly dispatch: Dispatch;
+  readonly sender: Sending;
   readonly answers: Answers;
 }
 
@@ -140,8 +138,8 @@ export interface DurableKeeping {
   tick(now: number): void;
 }
 
-/** Where a command goes. */
-export interface Dispatch {
+/** How a command goes to its node, or is answered in its place; see Sender. */
+export interface Sending {
   send(
     session: Session,
     id: number,
@@ -160,8 +158,6 @@ export interface Dispatch {
   laneFor(session: Session, slot: number, onReplica?: boolean): Lane<Request> | null;
   /** Puts a request for one slot, new and in its session's order, on a lane. */
   enqueue(request: Request, lane: Lane<Request>, buf: Slab, start: number, end: number): void;
-  /** A slot of some shard, another shard each time. */
-  anySlot(): number;
   newRequest(session: Session, id: number, slot: number): Request;
   /** Refuses a command in its place in the order. */
   reject(session: Session, id: number, text: string): boolean;

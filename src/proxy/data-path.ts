@@ -12,8 +12,9 @@
 import type { CommandInfo } from '../commands/command-info.ts';
 import { KeyPositions } from '../commands/key-positions.ts';
 import { CommandTable } from '../commands/table.ts';
+import { GATE } from '../downstream/gate.ts';
 import { type ReplySlot, ReplyStore } from '../downstream/reply-store.ts';
-import { GATE, Session, type SessionLimits, type SessionOwner } from '../downstream/session.ts';
+import { Session, type SessionLimits, type SessionOwner } from '../downstream/session.ts';
 import type { ControlLink } from '../lib/planes.ts';
 import { type Slab, SlabPool } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
@@ -24,9 +25,9 @@ import { Routing } from '../route/routing.ts';
 import type { ReadPlan } from '../topology/read-plan.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import type { ByteStream, Runtime, Transport } from '../transport/transport.ts';
-import type { Lane, LaneEvents } from '../upstream/lane.ts';
 import { Blocking } from './blocking/blocking.ts';
 import { Pins } from './blocking/pins.ts';
+import { Clients } from './clients.ts';
 import type { ProxyCore } from './core.ts';
 import { Databases } from './databases.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -37,8 +38,10 @@ import { InnerClient } from './flows/inner-client.ts';
 import { NodeHolds } from './hold/node-holds.ts';
 import { type HoldNews, ShardHolds } from './hold/shard-holds.ts';
 import { ShardView } from './hold/shard-view.ts';
+import { LaneReports } from './lane-reports.ts';
 import { LaneSet, SILENT_MS } from './lane-set.ts';
-import type { LocalServices, SessionFacts } from './local/context.ts';
+import type { LocalServices } from './local/context.ts';
+import { localServices } from './local/services.ts';
 import { LocalCommands } from './local-commands.ts';
 import { Losses } from './losses.ts';
 import { Monitors } from './monitor/monitors.ts';
@@ -50,7 +53,8 @@ import { Replies } from './replies.ts';
 import { type Request, RequestPool, UNMARKED } from './request.ts';
 import { Retries } from './retries.ts';
 import { Scripts } from './scripts/scripts.ts';
-import type { ProxySettings } from './settings.ts';
+import { Sender } from './sender.ts';
+import { type ProxySettings, sessionLimits } from './settings.ts';
 import { SharedKeys } from './shared-keys.ts';
 import { SlowReaders } from './slow-readers.ts';
 import { Splitter } from './splitter.ts';
@@ -58,9 +62,6 @@ import { Turn } from './turn.ts';
 import { Transactions } from './tx/transactions.ts';
 import type { Watches } from './tx/watch.ts';
 import { Upkeep } from './upkeep.ts';
-
-/** How often draining looks whether all clients have gone. */
-const DRAIN_CHECK_MS = 10;
 
 export interface ProxyDeps {
   readonly settings: ProxySettings;
@@ -75,7 +76,7 @@ export interface ProxyDeps {
   readonly onHold?: (news: HoldNews) => void;
 }
 
-export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
+export class DataPath implements ProxyCore, SessionOwner {
   readonly frame = new RequestFrame();
   readonly pool = new SlabPool();
   readonly store = new ReplyStore(this.pool);
@@ -93,7 +94,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly retries: Retries;
   readonly nodeHolds: NodeHolds;
   readonly durable: DurableWrites;
-  readonly sessions: Session[] = [];
+  readonly clients: Clients;
   readonly keys = new KeyPositions();
   readonly scripts: Scripts;
   readonly pubsub: PubSub;
@@ -107,7 +108,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly #redirects: Redirects;
   readonly #sharedKeys = new SharedKeys();
   readonly splits: Splitter;
-  readonly dispatch: Dispatcher;
+  readonly sender: Sender;
+  readonly #dispatcher: Dispatcher;
   readonly reads: Reads;
   readonly pins: Pins;
   readonly flows: Flows;
@@ -117,14 +119,11 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   readonly watches: Watches;
   readonly answers: Replies;
   readonly losses: Losses;
-  /** Lowest slot of each shard: what stands for the shard where a command has no key. */
-  firstSlots: number[] = [];
-  readonly #pause: Pause;
-  readonly #monitors: Monitors;
+  readonly pause: Pause;
+  readonly monitors: Monitors;
   readonly #locals: LocalCommands;
   readonly slowReaders: SlowReaders;
   readonly #upkeep: Upkeep;
-  #clientCounter: number;
 
   constructor(deps: ProxyDeps) {
     const { settings } = deps;
@@ -135,21 +134,8 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.transport = deps.transport;
     this.link = deps.link;
     this.time = deps.runtime.now();
-    this.#clientCounter = deps.firstClient ?? 0;
-    this.limits = {
-      request: settings.request,
-      unauthenticated: {
-        ...settings.request,
-        maxArguments: 10,
-        maxBulkBytes: 16384,
-        unauthenticated: true,
-      },
-      maxRequestBuffer: settings.maxRequestBuffer,
-      maxRequestBytes: settings.maxRequestBytes,
-      maxInflight: settings.maxInflightPerSession,
-      replyHighWater: settings.replyHighWater,
-      replyHardLimit: settings.replyHardLimit,
-    };
+    this.clients = new Clients(deps.metrics, settings.local.workerId, deps.firstClient ?? 0);
+    this.limits = sessionLimits(settings);
     this.turn = new Turn(deps.runtime, (lane) => this.durable.beforeFlush(lane));
     this.lanes = new LaneSet(settings.lanes, {
       transport: deps.transport,
@@ -157,7 +143,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       pool: this.pool,
       metrics: deps.metrics,
       requests: this.requests,
-      events: this,
+      events: new LaneReports(this),
     });
     const shards = new ShardView(this);
     this.shards = shards;
@@ -195,9 +181,9 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.pubsub = new PubSub(this);
     this.#redirects = new Redirects(this);
     this.splits = new Splitter(this);
-    this.#pause = new Pause(this);
-    this.#monitors = new Monitors(this);
-    this.#locals = new LocalCommands(this, this.#services());
+    this.pause = new Pause(this);
+    this.monitors = new Monitors(this);
+    this.#locals = new LocalCommands(this, localServices(this));
     this.slowReaders = new SlowReaders(this);
     this.pins = new Pins(this);
     this.flows = new Flows(this, confirmFlow);
@@ -206,15 +192,15 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.transactions = new Transactions(this, this.pins, this.#locals);
     this.watches = this.transactions.watches;
     const { splits, blocking, transactions, flows } = this;
-    this.dispatch = new Dispatcher(this, {
+    this.sender = new Sender(this, this.#redirects, this.watches);
+    this.#dispatcher = new Dispatcher(this, {
       splits,
       blocking,
       transactions,
       flows,
       locals: this.#locals,
-      redirects: this.#redirects,
-      pause: this.#pause,
-      monitors: this.#monitors,
+      pause: this.pause,
+      monitors: this.monitors,
       pubsub: this.pubsub,
     });
     this.answers = new Replies(this, this.#redirects, this.slowReaders, this.pins);
@@ -228,18 +214,14 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   /** Takes a new client connection. */
   open(stream: ByteStream): Session {
     this.time = this.runtime.now();
-    const id = ++this.#clientCounter * 64 + this.settings.local.workerId;
-    const session = new Session(id, stream, this, this.time);
+    const session = new Session(this.clients.nextId(), stream, this, this.time);
     if (this.settings.local.requirepass !== '') {
       session.authenticated = false;
       session.gate |= GATE.auth;
     }
-    this.#pause.onOpen(session);
-    this.#monitors.onOpen(session);
-    session.tableIndex = this.sessions.length;
-    this.sessions.push(session);
-    this.metrics.increment(SCALAR.connectionsOpened);
-    this.metrics.set(SCALAR.connectionsNow, this.sessions.length);
+    this.pause.onOpen(session);
+    this.monitors.onOpen(session);
+    this.clients.add(session);
     return session;
   }
 
@@ -263,11 +245,11 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   }
 
   onCommand(session: Session, buf: Slab, start: number, end: number): boolean {
-    return this.dispatch.onCommand(session, buf, start, end);
+    return this.#dispatcher.onCommand(session, buf, start, end);
   }
 
   onProtocolError(session: Session, text: string, isLimit?: boolean): void {
-    this.dispatch.onProtocolError(session, text, isLimit);
+    this.#dispatcher.onProtocolError(session, text, isLimit);
   }
 
   onDelivered(slot: ReplySlot): void {
@@ -279,110 +261,16 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.requests.give(request);
   }
 
-  #services(): LocalServices {
-    const proxy = this;
-    return {
-      settings: this.settings.local,
-      runtime: this.runtime,
-      get table() {
-        return proxy.table;
-      },
-      metrics: this.metrics,
-      control: this.link,
-      snapshot: () => this.routing.snapshot,
-      sessions: () => this.sessions,
-      sessionCount: () => this.sessions.length,
-      factsOf: (session) => this.#factsOf(session),
-      unblock: (session, how) => this.blocking.free(session, how),
-      pause: this.#pause,
-      monitors: this.#monitors,
-      forgetState: (session) => this.#forgetState(session),
-      closeSession: (session, { graceful }) => {
-        if (graceful) session.closeAfterReplies();
-        else session.stream.destroy();
-      },
-    };
-  }
-
-  #factsOf(session: Session): SessionFacts {
-    return {
-      queued: this.transactions.queued(session),
-      watched: this.watches.of(session)?.keys ?? 0,
-      ...this.pubsub.countsOf(session),
-    };
-  }
-
-  #forgetState(session: Session): void {
+  /** Nothing of what it has begun goes on: transaction, subscriptions, MONITOR. */
+  forgetState(session: Session): void {
     this.transactions.forget(session);
     this.pubsub.forget(session);
-    this.#monitors.remove(session);
+    this.monitors.remove(session);
   }
 
   /** For calls that control makes of this worker. */
   get services(): LocalServices {
     return this.#locals.services;
-  }
-
-  // ------------------------------------------------------------------ lanes
-
-  onLaneRead(lane: Lane<Request>): void {
-    this.time = this.runtime.now();
-    lane.readAt = this.time;
-  }
-
-  onReply(request: Request, buf: Slab, start: number, end: number, typeAt: number): void {
-    this.answers.onReply(request, buf, start, end, typeAt);
-  }
-
-  onSwallowedError(request: Request, buf: Slab, end: number, typeAt: number): void {
-    request.special?.onSwallowedError?.(buf.toString('latin1', typeAt + 1, end - 2));
-  }
-
-  onReplyPart(
-    lane: Lane<Request>,
-    request: Request,
-    buf: Slab,
-    start: number,
-    end: number,
-    last: boolean,
-  ): void {
-    this.answers.onReplyPart(lane, request, buf, start, end, last);
-  }
-
-  onBigReply(lane: Lane<Request>, request: Request, bytes: number): void {
-    this.metrics.increment(SCALAR.bigReplies);
-    this.slowReaders.onBigReply(lane, request, bytes);
-  }
-
-  onLaneReady(lane: Lane<Request>): void {
-    this.time = this.runtime.now();
-    this.lanes.onReady(lane);
-    this.turn.later(this.retries);
-  }
-
-  onHeartbeat(request: Request): void {
-    request.lane = null;
-    this.requests.give(request);
-  }
-
-  onLaneDirty(lane: Lane<Request>): void {
-    this.turn.laneDirty(lane);
-  }
-
-  onLaneClosed(lane: Lane<Request>, code: string): void {
-    this.time = this.runtime.now();
-    const upstream = this.lanes.onClosed(lane, code, this.time);
-    const address = upstream?.node.address ?? '';
-    if (code !== 'EIDLE') this.link.hint({ reason: 'refused', node: address });
-    if (lane.options.pinned) {
-      this.pins.onLaneClosed(lane);
-      this.watches.onLaneClosed(lane);
-    }
-    this.durable.onLaneClosed(lane, address, code);
-    this.losses.onLaneClosed(lane, address, code);
-    if (upstream !== undefined) this.slowReaders.onLaneClosed(lane);
-    this.lanes.redial(this.time);
-    this.turn.later(this.retries);
   }
 
   // ------------------------------------------------------------------ turns and topology
@@ -399,22 +287,20 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     return this.runtime.now();
   }
 
-  onSessionDrained(session: Session): void {
-    this.#countSent(session);
-    this.slowReaders.onDrained(session);
+  get sessions(): readonly Session[] {
+    return this.clients.sessions;
   }
 
-  #countSent(session: Session): void {
-    if (session.isInner) return;
-    this.metrics.add(SCALAR.sentBytes, session.bytesOut - session.bytesOutCounted);
-    session.bytesOutCounted = session.bytesOut;
+  onSessionDrained(session: Session): void {
+    this.clients.countSent(session);
+    this.slowReaders.onDrained(session);
   }
 
   onSessionClosed(session: Session, _code: string): void {
     if (session.isInner) this.#innerClients--;
-    else this.#removeFromTable(session);
+    else this.clients.remove(session);
     this.retries.forget(session);
-    this.#forgetState(session);
+    this.forgetState(session);
     let slot = session.head;
     session.head = null;
     while (slot !== null) {
@@ -432,30 +318,11 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
     this.turn.later(this.retries);
   }
 
-  #removeFromTable(session: Session): void {
-    const last = this.sessions.pop() as Session;
-    if (last !== session) {
-      this.sessions[session.tableIndex] = last;
-      last.tableIndex = session.tableIndex;
-    }
-    this.metrics.set(SCALAR.connectionsNow, this.sessions.length);
-    this.#countSent(session);
-  }
-
   onSnapshot(snapshot: Snapshot): void {
     this.time = this.runtime.now();
     if (!this.routing.apply(snapshot)) return;
-    this.dispatch.onMode(snapshot.crossSlotFree);
-    this.firstSlots = snapshot.shards.map(() => -1);
-    let isWhole = true;
-    for (let slot = snapshot.slots.length - 1; slot >= 0; slot--) {
-      const shard = snapshot.slots[slot] as number;
-      if (shard < this.firstSlots.length) this.firstSlots[shard] = slot;
-      else isWhole = false;
-    }
-    // A shard that owns nothing yet (it imports its first slot) comes last and has no address here.
-    this.firstSlots = this.firstSlots.filter((slot) => slot >= 0);
-    this.shards.onSnapshot(isWhole);
+    this.#dispatcher.onMode(snapshot.crossSlotFree);
+    this.shards.onSnapshot(this.routing.isWhole);
     this.pubsub.onRoutingChange();
     this.reads.onSnapshot();
     this.lanes.onSnapshot(this.time);
@@ -489,7 +356,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
       hold: Object.assign(hold, next.hold),
       local: Object.assign(local, next.local),
     });
-    this.dispatch.onTable();
+    this.#dispatcher.onTable();
     this.reads.onSettings();
     this.durable.onSettings();
     this.turn.later(this.retries);
@@ -498,7 +365,7 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
   /** The servers' own table: commands of modules, and flags as these servers see them. */
   learnCommands(infos: readonly CommandInfo[]): void {
     this.table = CommandTable.fromInfos(infos);
-    this.dispatch.onTable();
+    this.#dispatcher.onTable();
     this.durable.onTable();
     for (const name of this.table.names) this.metrics.learnCommand(name);
   }
@@ -509,23 +376,9 @@ export class DataPath implements ProxyCore, SessionOwner, LaneEvents<Request> {
    */
   drain(timeoutMs: number): Promise<void> {
     this.draining = true;
-    this.#pause.end(); // Else clients would be cut with commands that were never served.
-    const deadline = this.runtime.now() + timeoutMs;
-    for (const session of [...this.sessions]) {
-      // Nothing is owed to one that waits; what comes for it meanwhile is put back.
-      if (session.waits) session.stream.destroy();
-      else session.drain();
-    }
-    return new Promise((resolve) => {
-      const check = (): void => {
-        const isBusy = this.sessions.length + this.pins.lent + this.#innerClients > 0;
-        if (isBusy && this.runtime.now() < deadline) return;
-        stop();
-        resolve();
-      };
-      const stop = this.runtime.every(DRAIN_CHECK_MS, check);
-      check();
-    });
+    this.pause.end(); // Else clients would be cut with commands that were never served.
+    const othersBusy = (): boolean => this.pins.lent + this.#innerClients > 0;
+    return this.clients.drain(this.runtime, timeoutMs, othersBusy);
   }
 
   close(): void {

@@ -7,7 +7,8 @@
  * connection of its own tries SELECT, and the node's reply is the client's.
  */
 
-import { GATE, type Session } from '../downstream/session.ts';
+import { GATE } from '../downstream/gate.ts';
+import type { Session } from '../downstream/session.ts';
 import { asciiSlab } from '../lib/slab.ts';
 import { RESULT } from '../metrics/definitions.ts';
 import { databaseOf, withDatabase } from '../route/lane-kind.ts';
@@ -54,20 +55,20 @@ export class Databases {
 
   /** SELECT outside of MULTI; the number of arguments has been checked. False when it must wait. */
   select(session: Session, id: number, args: readonly Buffer[]): boolean {
-    const { dispatch } = this.#proxy;
+    const { sender } = this.#proxy;
     const index = parseLong(args, 1);
-    if (index === null) return dispatch.reject(session, id, NOT_AN_INTEGER);
-    if (!isInt(index)) return dispatch.reject(session, id, OUT_OF_INT_RANGE);
-    if (index < 0) return dispatch.reject(session, id, NO_SUCH_DATABASE);
+    if (index === null) return sender.reject(session, id, NOT_AN_INTEGER);
+    if (!isInt(index)) return sender.reject(session, id, OUT_OF_INT_RANGE);
+    if (index < 0) return sender.reject(session, id, NO_SUCH_DATABASE);
     if (index === databaseOf(session.laneKind)) return this.#answerOk(session, id);
-    if (index > DATABASE_MAX) return dispatch.reject(session, id, TOO_HIGH);
+    if (index > DATABASE_MAX) return sender.reject(session, id, TOO_HIGH);
     if (session.pending > 0) {
       // What is under way belongs to the other database, on other connections.
       session.gate |= GATE.barrier;
       return false;
     }
     const exists = this.#exists(index);
-    if (exists === false) return dispatch.reject(session, id, NO_SUCH_DATABASE);
+    if (exists === false) return sender.reject(session, id, NO_SUCH_DATABASE);
     if (exists === true) {
       this.enter(session, index);
       return this.#answerOk(session, id);
@@ -76,7 +77,7 @@ export class Databases {
   }
 
   #answerOk(session: Session, id: number): true {
-    this.#proxy.dispatch.answerLocally(session, id, OK, 0, OK.length, RESULT.ok);
+    this.#proxy.sender.answerLocally(session, id, OK, 0, OK.length, RESULT.ok);
     return true;
   }
 

@@ -1,7 +1,7 @@
 /**
- * Takes whole commands from sessions and decides where each goes: to the lane of its slot's owner,
- * to a split or fan-out, to a local answer, or to a refusal. What cannot go on now leaves a stall
- * bit in the session's gate, and the same command comes again.
+ * Takes whole commands from sessions and decides what each is: one for the owner of its slot, a
+ * split or fan-out, a local answer, a flow, a refusal. What cannot go on now leaves a stall bit in
+ * the session's gate, and the same command comes again.
  */
 
 import { hasBlockOption } from '../commands/key-positions.ts';
@@ -9,15 +9,12 @@ import { KEY_RULE } from '../commands/key-rules.ts';
 import { slotOf } from '../commands/slot.ts';
 import { FLAG } from '../commands/table.ts';
 import { KIND } from '../commands/verdicts.ts';
-import { GATE, type Session } from '../downstream/session.ts';
+import type { Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
-import { RESULT, SCALAR } from '../metrics/definitions.ts';
-import { LANE_KIND } from '../route/lane-kind.ts';
-import { NO_NODE } from '../route/routing.ts';
+import { SCALAR } from '../metrics/definitions.ts';
 import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../route/slot-of-keys.ts';
-import type { Lane } from '../upstream/lane.ts';
 import { BLOCKING, type Blocking } from './blocking/blocking.ts';
-import { ANY_KEY, type Dispatch, type ProxyCore } from './core.ts';
+import type { ProxyCore } from './core.ts';
 import { EffectiveKinds } from './effective-kinds.ts';
 import { EMULATED } from './emulation/registry.ts';
 import { asLine, wrongArity } from './error-replies.ts';
@@ -29,38 +26,32 @@ import { type GateParts, Gates, PASS } from './gates.ts';
 import type { LocalCommands } from './local-commands.ts';
 import { NODE_FORM, NodeCommands } from './node-commands.ts';
 import type { PubSub } from './pubsub/pubsub.ts';
-import type { Redirects } from './redirects.ts';
-import type { Request } from './request.ts';
 import type { Splitter } from './splitter.ts';
 import type { Transactions } from './tx/transactions.ts';
 
 export interface DispatcherParts extends GateParts {
   readonly splits: Splitter;
-  readonly redirects: Redirects;
   readonly blocking: Blocking;
   readonly flows: Flows;
 }
 
-export class Dispatcher implements Dispatch {
+export class Dispatcher {
   readonly #kinds: EffectiveKinds;
   readonly #gates: Gates;
   readonly #proxy: ProxyCore;
   readonly #locals: LocalCommands;
   readonly #splits: Splitter;
   readonly #fanout: Fanout;
-  readonly #redirects: Redirects;
   readonly #blocking: Blocking;
   readonly #transactions: Transactions;
   readonly #flows: Flows;
   readonly #pubsub: PubSub;
   readonly #nodeCommands: NodeCommands;
-  #anyShard = 0;
 
   constructor(proxy: ProxyCore, parts: DispatcherParts) {
     this.#proxy = proxy;
     this.#locals = parts.locals;
     this.#splits = parts.splits;
-    this.#redirects = parts.redirects;
     this.#blocking = parts.blocking;
     this.#transactions = parts.transactions;
     this.#flows = parts.flows;
@@ -101,7 +92,7 @@ export class Dispatcher implements Dispatch {
       if (arity > 0 ? argc !== arity : argc < -arity) return this.#refuseArity(session, id);
       if (table.keyRule[id] === KEY_RULE.first && argc > 1) {
         const slot = slotOf(buf, args[2] as number, args[3] as number);
-        return this.send(session, id, slot, false, buf, start, end);
+        return this.#proxy.sender.send(session, id, slot, false, buf, start, end);
       }
       return this.#routeByKeys(session, id, buf, start, end);
     }
@@ -129,7 +120,7 @@ export class Dispatcher implements Dispatch {
     const crossSlotFree = routing.snapshot?.crossSlotFree === true;
     const slot = slotOfKeys(table, id, buf, frame, keys, crossSlotFree);
     if (slot === CROSS_SLOT) return this.#locals.refuseCrossSlot(session, id, false);
-    const target = slot < 0 ? this.anySlot() : slot;
+    const target = slot < 0 ? this.#proxy.routing.anySlot() : slot;
     return scripts.send(session, id, target, buf, start, end);
   }
 
@@ -152,7 +143,15 @@ export class Dispatcher implements Dispatch {
       case KIND.count:
         return this.#splits.dispatch(session, id, buf, start, end);
       case KIND.anyPrimary:
-        return this.send(session, id, this.anySlot(), false, buf, start, end);
+        return this.#proxy.sender.send(
+          session,
+          id,
+          this.#proxy.routing.anySlot(),
+          false,
+          buf,
+          start,
+          end,
+        );
       case KIND.fanout:
         return this.#fanout.dispatch(session, id, buf, start, end);
       case KIND.container:
@@ -212,8 +211,8 @@ export class Dispatcher implements Dispatch {
     const slot = slotOfKeys(proxy.table, id, buf, proxy.frame, proxy.keys, crossSlotFree);
     if (slot === CROSS_SLOT) return this.#acrossSlots(session, id, buf);
     if (slot === BAD_ARITY) return this.#refuseArity(session, id);
-    const target = slot === ANY_SLOT ? this.anySlot() : slot;
-    return this.send(session, id, target, true, buf, start, end);
+    const target = slot === ANY_SLOT ? this.#proxy.routing.anySlot() : slot;
+    return this.#proxy.sender.send(session, id, target, true, buf, start, end);
   }
 
   /** Commands that no node could run: as a flow where the operator wants that, else refused. */
@@ -227,158 +226,6 @@ export class Dispatcher implements Dispatch {
     return this.#flows.start(session, id, (flow) => steps(flow, args));
   }
 
-  /** A slot of some shard, another shard each time. */
-  anySlot(): number {
-    const proxy = this.#proxy;
-    const shards = proxy.routing.snapshot?.shards.length ?? 0;
-    if (shards === 0) return 0;
-    this.#anyShard = (this.#anyShard + 1) % shards;
-    const slot = proxy.firstSlots[this.#anyShard];
-    return slot === undefined ? 0 : slot;
-  }
-
-  /**
-   * Puts a command on the lane of its slot's owner. False when it cannot go now: the session waits
-   * (barrier or hold) and the command comes again.
-   */
-  send(
-    session: Session,
-    id: number,
-    slot: number,
-    multiKey: boolean,
-    buf: Slab,
-    start: number,
-    end: number,
-  ): boolean {
-    const proxy = this.#proxy;
-    const isRead = ((proxy.table.flags[id] as number) & FLAG.readonly) !== 0;
-    if (!this.mayUseSlot(session, slot, multiKey, isRead)) return false;
-    const lane = this.laneFor(session, slot, isRead && proxy.reads.isOn && proxy.reads.isFor(id));
-    if (lane === null) {
-      if (proxy.retries.hold(session, slot, end - start)) return false;
-      this.failNow(session, id, slot);
-      return true;
-    }
-    const request = this.newRequest(session, id, slot);
-    request.multiKey = multiKey;
-    this.enqueue(request, lane, buf, start, end);
-    return true;
-  }
-
-  /** Puts a request for one slot, new and in its session's order, on a lane. */
-  enqueue(request: Request, lane: Lane<Request>, buf: Slab, start: number, end: number): void {
-    const proxy = this.#proxy;
-    const { routing, reads } = proxy;
-    const { slot, multiKey } = request;
-    const session = request.session as Session;
-    request.lane = lane;
-    lane.enqueue(request, buf, start, end, false, proxy.time);
-    if (!request.isRead) {
-      session.written |= 1 << (routing.owner[slot] as number);
-      if (reads.isOn) reads.onWrite(request, this.#writtenSlot(request));
-    } else if ((lane.options.kind & LANE_KIND.readonly) !== 0) reads.onRead(request, slot);
-    const travelsAlone = multiKey && routing.motionCount !== 0 && routing.motion[slot] !== 0;
-    // In a slot in motion a multi-key command travels alone: its TRYAGAIN must be retryable.
-    if (travelsAlone || (lane.doubt !== 0 && proxy.answers.mayBeRefused(lane, request))) {
-      session.gate |= GATE.barrier;
-    }
-  }
-
-  /** A script may write to keys that it was not given; without cluster mode keys are of any slot. */
-  #writtenSlot({ command, slot }: Request): number {
-    const isScript = this.#kinds.of(command) === KIND.script;
-    return isScript || this.#proxy.routing.snapshot?.crossSlotFree === true ? ANY_KEY : slot;
-  }
-
-  /** `onReplica`: a replica may serve it as well. */
-  laneFor(session: Session, slot: number, onReplica = false): Lane<Request> | null {
-    const { durable, routing, lanes, reads, time } = this.#proxy;
-    if (onReplica) {
-      const replica = reads.laneFor(session, slot);
-      if (replica !== null) return replica;
-    }
-    const owner = routing.owner[slot] as number;
-    const node = owner === NO_NODE ? undefined : routing.nodes[owner];
-    if (node === undefined) return null;
-    if ((session.gate & GATE.watching) !== 0) {
-      const watching = this.#transactions.watches.laneFor(session, node);
-      if (watching !== null) return watching;
-    }
-    const isDurable = durable.isOn || session.onDurable;
-    return lanes.lane(node, isDurable ? durable.kindFor(session) : session.laneKind, time);
-  }
-
-  /** The barrier: false sets the stall bit, and the command waits until all before it are answered. */
-  mayUseSlot(session: Session, slot: number, multiKey: boolean, isRead = false): boolean {
-    const { durable, routing, reads } = this.#proxy;
-    if (session.pending === 0) {
-      session.routeEpoch = routing.epoch;
-      session.onDurable = false;
-      return true;
-    }
-    if (!isRead && !reads.mayWrite(session, slot)) return false;
-    if (durable.isOn && !durable.mayJoin(session)) {
-      session.gate |= GATE.barrier;
-      return false;
-    }
-    if (session.routeEpoch !== routing.epoch) {
-      if ((routing.slotChangedAt[slot] as number) > session.routeEpoch) {
-        session.gate |= GATE.barrier;
-        return false;
-      }
-    }
-    if (multiKey && routing.motionCount !== 0 && routing.motion[slot] !== 0) {
-      session.gate |= GATE.barrier;
-      return false;
-    }
-    return true;
-  }
-
-  /** A request with its place in the session's reply order. */
-  newRequest(session: Session, id: number, slot: number): Request {
-    const proxy = this.#proxy;
-    const request = proxy.requests.take();
-    request.session = session;
-    request.inSession = true;
-    request.command = id;
-    request.slot = slot;
-    request.isRead = ((proxy.table.flags[id] as number) & FLAG.readonly) !== 0;
-    request.startedAt = proxy.time;
-    session.commands++;
-    if (session.replyMode !== 0) {
-      request.silent = true;
-      if (session.replyMode === 3) {
-        session.replyMode = 0;
-        session.gate &= ~GATE.replyMode;
-      }
-    }
-    session.push(request);
-    return request;
-  }
-
-  /** Refuses a command in its place in the order. */
-  reject(session: Session, id: number, text: string): boolean {
-    const line = asLine(text);
-    this.#proxy.metrics.countErrorReply(line, 1, line.length);
-    this.answerLocally(session, id, line, 0, line.length, RESULT.rejected);
-    return true;
-  }
-
-  /** A reply that needs no node. */
-  answerLocally(
-    session: Session,
-    id: number,
-    buf: Slab,
-    start: number,
-    end: number,
-    result: 0 | 1 | 2,
-  ): void {
-    const request = this.newRequest(session, id, ANY_SLOT);
-    request.answered = true;
-    this.#proxy.metrics.countCommand(id, result);
-    session.deliver(request, buf, start, end);
-  }
-
   #hasArity(id: number): boolean {
     const { table, frame } = this.#proxy;
     const arity = table.arity[id] as number;
@@ -387,12 +234,7 @@ export class Dispatcher implements Dispatch {
 
   #refuseArity(session: Session, id: number): boolean {
     const name = this.#proxy.table.names[id] ?? 'other';
-    return this.reject(session, id, wrongArity(name));
-  }
-
-  /** The shard of this slot has been away for too long, or too much waits for it. */
-  failNow(session: Session, id: number, slot: number): void {
-    this.reject(session, id, this.#redirects.awayText(slot, this.#proxy.retries.whyNot));
+    return this.#proxy.sender.reject(session, id, wrongArity(name));
   }
 
   onProtocolError(session: Session, text: string, isLimit = false): void {
@@ -401,7 +243,7 @@ export class Dispatcher implements Dispatch {
     proxy.metrics.increment(isLimit ? SCALAR.rejectedLimits : SCALAR.rejectedProtocol);
     if (text !== '') {
       const line = asLine(`ERR ${text}`);
-      const request = this.newRequest(session, 0, ANY_SLOT);
+      const request = this.#proxy.sender.newRequest(session, 0, ANY_SLOT);
       request.answered = true;
       session.deliver(request, line, 0, line.length);
     }

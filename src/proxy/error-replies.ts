@@ -54,15 +54,19 @@ function startsWith(buf: Slab, at: number, word: string): boolean {
 
 export interface RedirectTarget {
   readonly slot: number;
-  /** "host:port", or ":port" where the node gave no host: the host that was asked. */
+  /** "host:port". */
   readonly address: string;
 }
 
-/** `MOVED 3999 127.0.0.1:6381` or `ASK …`; null when it cannot be read. */
-export function parseRedirect(line: string): RedirectTarget | null {
+/**
+ * `MOVED 3999 127.0.0.1:6381` or `ASK …`; null when it cannot be read. One without a host means the
+ * host of the node that said it, `asked` ("host:port").
+ */
+export function parseRedirect(line: string, asked: string): RedirectTarget | null {
   const match = /^(?:MOVED|ASK) (\d{1,5}) (\S*):(\d{1,5})$/.exec(line);
   if (match === null) return null;
-  const host = match[2] === '?' ? '' : (match[2] as string);
+  const named = match[2] === '?' ? '' : (match[2] as string);
+  const host = named === '' ? asked.slice(0, asked.lastIndexOf(':')) : named;
   const shown = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
   return { slot: Number(match[1]), address: `${shown}:${match[3]}` };
 }
@@ -76,11 +80,16 @@ export const CROSSSLOT_EMULATED =
 /** Redis' answer to what a RESP2 client may not say while it is subscribed. */
 export function whileSubscribed(name: string): string {
   const text = `Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`;
-  return name === 'exec' ? `EXECABORT Transaction discarded because of: ${text}` : `ERR ${text}`;
+  return rejected(name, text);
 }
 
 export function wrongArity(name: string): string {
-  return `ERR wrong number of arguments for '${name}' command`;
+  return rejected(name, `wrong number of arguments for '${name}' command`);
+}
+
+/** An EXEC that is rejected ends its transaction. */
+function rejected(name: string, text: string): string {
+  return name === 'exec' ? `EXECABORT Transaction discarded because of: ${text}` : `ERR ${text}`;
 }
 
 export const NOAUTH = 'NOAUTH Authentication required.';

@@ -4,11 +4,13 @@
  */
 
 import type { Session } from '../downstream/session.ts';
+import { errorText } from '../lib/errors.ts';
 import { asciiSlab, createSlab, type Slab } from '../lib/slab.ts';
 import { splitArray } from '../resp/array-parts.ts';
 import { encodeRequest } from '../resp/request-framer.ts';
 import { slotOfPattern } from '../route/pattern-slot.ts';
 import type { Lane } from '../upstream/lane.ts';
+import { hasArity } from './arity.ts';
 import type { ProxyCore } from './core.ts';
 import { asLine, wrongArity } from './error-replies.ts';
 import { SYNTAX_ERROR } from './local/arguments.ts';
@@ -43,19 +45,18 @@ export class Fanout {
   dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
     const proxy = this.#proxy;
     const name = proxy.table.names[id] as string;
-    const arity = proxy.table.arity[id] as number;
-    const { argc } = proxy.frame;
-    if (arity > 0 ? argc !== arity : argc < -arity) {
-      return proxy.dispatch.reject(session, id, wrongArity(name));
+    if (!hasArity(proxy.table.arity[id] as number, proxy.frame.argc)) {
+      return proxy.sender.reject(session, id, wrongArity(name));
     }
     if (name.startsWith('flush') && !this.#isFlush(buf)) {
-      return proxy.dispatch.reject(session, id, SYNTAX_ERROR);
+      return proxy.sender.reject(session, id, SYNTAX_ERROR);
     }
     if (name === 'script|load') proxy.scripts.onBody(buf, 2);
-    const slots = name === 'keys' ? this.#slotsOfPattern(this.#argument(buf, 1)) : proxy.firstSlots;
+    const slots =
+      name === 'keys' ? this.#slotsOfPattern(this.#argument(buf, 1)) : proxy.routing.firstSlots;
     const merge = this.#mergeOf(name);
     if (merge === undefined) {
-      return proxy.dispatch.reject(
+      return proxy.sender.reject(
         session,
         id,
         `ERR '${name.toUpperCase()}' cannot be merged over shards`,
@@ -108,8 +109,7 @@ export class Fanout {
     };
     scripts.forgetEverywhere().then(
       () => store(OK),
-      (error: unknown) =>
-        store(asLine(`ERR ${error instanceof Error ? error.message : String(error)}`)),
+      (error: unknown) => store(asLine(`ERR ${errorText(error)}`)),
     );
   }
 
@@ -121,7 +121,7 @@ export class Fanout {
 
   #slotsOfPattern(pattern: string): readonly number[] {
     const slot = slotOfPattern(Buffer.from(pattern, 'latin1'));
-    return slot < 0 ? this.#proxy.firstSlots : [slot];
+    return slot < 0 ? this.#proxy.routing.firstSlots : [slot];
   }
 
   /** To the owners of these slots; their replies are merged in this order. False: it must wait. */
@@ -151,13 +151,13 @@ export class Fanout {
     if (slots.length === 0) {
       // Nothing is known of the cluster yet.
       if (proxy.retries.hold(session, 0, end - start)) return false;
-      proxy.dispatch.failNow(session, id, 0);
+      proxy.sender.failNow(session, id, 0);
       return true;
     }
-    for (const slot of slots) if (!proxy.dispatch.mayUseSlot(session, slot, false)) return false;
+    for (const slot of slots) if (!proxy.sender.mayUseSlot(session, slot, false)) return false;
     const state = lanesFor(proxy, session, slots, slots.length, end - start, this.#lanes);
     if (state !== READY.go) return state === READY.answered;
-    const parent = proxy.dispatch.newRequest(session, id, -1);
+    const parent = proxy.sender.newRequest(session, id, -1);
     const gathering = new Gathering(merge, !parent.isRead);
     parent.gathering = gathering;
     if (gathering.isWrite) gathering.placeOf = (part) => this.#placeOf(part);

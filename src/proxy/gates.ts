@@ -4,10 +4,12 @@
  */
 
 import { FLAG } from '../commands/table.ts';
-import { GATE, type Session } from '../downstream/session.ts';
+import { GATE } from '../downstream/gate.ts';
+import type { Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import { SUBSCRIBE_VERBS, UNSUBSCRIBE_VERBS } from '../upstream/subscriber.ts';
+import { hasArity } from './arity.ts';
 import type { ProxyCore } from './core.ts';
 import type { EffectiveKinds } from './effective-kinds.ts';
 import { NOAUTH, whileSubscribed, wrongArity } from './error-replies.ts';
@@ -69,7 +71,7 @@ export class Gates {
       ((proxy.table.flags[id] as number) & FLAG.noAuth) === 0
     ) {
       proxy.metrics.increment(SCALAR.rejectedAuth);
-      proxy.dispatch.reject(session, id, NOAUTH);
+      proxy.sender.reject(session, id, NOAUTH);
       return PASS.taken;
     }
     if ((session.gate & (GATE.pause | GATE.trace | GATE.monitor)) !== 0) {
@@ -95,15 +97,10 @@ export class Gates {
       return PASS.wait;
     }
     if (session.protocol === 3 || id === 0 || name === 'quit' || name === 'reset') return PASS.on;
-    let at = id;
-    if (this.#kinds.isContainer(id, frame.argc)) {
-      at = table.lookupSub(id, buf, frame.args[2] as number, frame.args[3] as number);
-      if (at === 0) return PASS.on;
-    }
-    const arity = table.arity[at] as number;
-    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) return PASS.on;
+    const at = this.#commandAt(id, buf);
+    if (at === 0 || !hasArity(table.arity[at] as number, frame.argc)) return PASS.on;
     if (name !== 'ping')
-      this.#proxy.dispatch.reject(session, at, whileSubscribed(table.names[at] as string));
+      this.#proxy.sender.reject(session, at, whileSubscribed(table.names[at] as string));
     else if (frame.argc > 2) return PASS.on;
     else this.#pubsub.ping(session, id, argumentsOf(buf, frame)[1]);
     return PASS.taken;
@@ -112,10 +109,7 @@ export class Gates {
   /** The whole instance is paused or monitored, or this client monitors it. */
   #underInstanceGates(session: Session, command: number, buf: Slab): number {
     const { frame, table } = this.#proxy;
-    let id = command;
-    if (this.#kinds.isContainer(id, frame.argc)) {
-      id = table.lookupSub(id, buf, frame.args[2] as number, frame.args[3] as number);
-    }
+    const id = this.#commandAt(command, buf);
     if (
       (session.gate & GATE.pause) !== 0 &&
       this.#pause.holds(id, this.#isWritingExec(session, id))
@@ -130,10 +124,17 @@ export class Gates {
       ((table.flags[id] as number) & (FLAG.readonly | FLAG.write)) !== 0 ||
       MAY_REPLICATE.has(table.names[id] as string);
     if ((session.gate & GATE.monitor) !== 0 && touchesKeys) {
-      this.#proxy.dispatch.reject(session, id, "ERR Replica can't interact with the keyspace");
+      this.#proxy.sender.reject(session, id, "ERR Replica can't interact with the keyspace");
       return PASS.taken;
     }
     return PASS.on;
+  }
+
+  /** The subcommand where the command is a container of such; 0: there is none of that name. */
+  #commandAt(id: number, buf: Slab): number {
+    const { table, frame } = this.#proxy;
+    if (!this.#kinds.isContainer(id, frame.argc)) return id;
+    return table.lookupSub(id, buf, frame.args[2] as number, frame.args[3] as number);
   }
 
   #isWritingExec(session: Session, id: number): boolean {
@@ -143,20 +144,17 @@ export class Gates {
   /** Between MULTI and EXEC everything is queued, but for what ends or concerns the transaction. */
   #insideMulti(session: Session, id: number, buf: Slab, start: number, end: number): number {
     const { table, frame } = this.#proxy;
-    let at = id;
-    if (this.#kinds.isContainer(id, frame.argc)) {
-      at = table.lookupSub(id, buf, frame.args[2] as number, frame.args[3] as number);
-      if (at === 0) {
-        this.#transactions.abort(session);
-        this.#locals.refuseSubcommand(session, id, buf, frame);
-        return PASS.taken;
-      }
+    const at = this.#commandAt(id, buf);
+    if (at === 0 && id !== 0) {
+      this.#transactions.abort(session);
+      this.#locals.refuseSubcommand(session, id, buf, frame);
+      return PASS.taken;
     }
     session.lastCommand = at;
-    const arity = table.arity[at] as number;
-    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
-      this.#transactions.abort(session);
-      this.#proxy.dispatch.reject(session, at, wrongArity(table.names[at] as string));
+    if (!hasArity(table.arity[at] as number, frame.argc)) {
+      if (table.names[at] === 'exec') this.#transactions.forget(session);
+      else this.#transactions.abort(session);
+      this.#proxy.sender.reject(session, at, wrongArity(table.names[at] as string));
       return PASS.taken;
     }
     if (NOT_QUEUED.has(table.names[at] as string)) return PASS.on;

@@ -1,13 +1,16 @@
 /** Runs the commands that the proxy answers itself, and words its refusals. */
 
 import { KIND, refusalText } from '../commands/verdicts.ts';
-import { GATE, type Session } from '../downstream/session.ts';
+import { GATE } from '../downstream/gate.ts';
+import type { Session } from '../downstream/session.ts';
+import { errorText } from '../lib/errors.ts';
 import type { Slab } from '../lib/slab.ts';
 import { RESULT } from '../metrics/definitions.ts';
 import { ReplyWriter } from '../resp/reply-writer.ts';
 import type { RequestFrame } from '../resp/request-framer.ts';
 import { ANY_SLOT } from '../route/slot-of-keys.ts';
 import { SLOT_COUNT } from '../topology/snapshot.ts';
+import { hasArity } from './arity.ts';
 import type { ProxyCore } from './core.ts';
 import { asLine, CROSSSLOT, CROSSSLOT_EMULATED, wrongArity } from './error-replies.ts';
 import { argumentsOf } from './frame-arguments.ts';
@@ -37,14 +40,13 @@ export class LocalCommands {
   dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
     const proxy = this.#proxy;
     const { frame, table } = proxy;
-    const arity = table.arity[id] as number;
     const name = table.names[id] as string;
-    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
-      return proxy.dispatch.reject(session, id, wrongArity(name));
+    if (!hasArity(table.arity[id] as number, frame.argc)) {
+      return proxy.sender.reject(session, id, wrongArity(name));
     }
     if (name === 'cluster|countkeysinslot' || name === 'cluster|getkeysinslot') {
       if (this.services.settings.face === 'standalone') {
-        return proxy.dispatch.reject(session, id, CLUSTER_DISABLED);
+        return proxy.sender.reject(session, id, CLUSTER_DISABLED);
       }
       return this.#toSlot(session, id, buf, start, end);
     }
@@ -79,7 +81,7 @@ export class LocalCommands {
     if (start === end) return; // CLIENT REPLY OFF or SKIP: no reply at all.
     const isError = slab[start] === 45;
     if (isError) this.#proxy.metrics.countErrorReply(slab, start + 1, end);
-    this.#proxy.dispatch.answerLocally(
+    this.#proxy.sender.answerLocally(
       session,
       id,
       slab,
@@ -91,11 +93,11 @@ export class LocalCommands {
 
   /** Its place in the order is kept until the answer is there. */
   #answerLater(session: Session, id: number, running: Promise<void>, writer: ReplyWriter): void {
-    const request = this.#proxy.dispatch.newRequest(session, id, ANY_SLOT);
+    const request = this.#proxy.sender.newRequest(session, id, ANY_SLOT);
     running.then(
       () => this.#settle(request, writer),
       (error: unknown) => {
-        const text = error instanceof Error ? error.message : String(error);
+        const text = errorText(error);
         this.#proxy.answers.answerError(request, `ERR ${text}`);
       },
     );
@@ -118,15 +120,15 @@ export class LocalCommands {
       const isCount = (this.#proxy.table.names[id] as string).endsWith('countkeysinslot');
       const range = isCount ? 'ERR Invalid slot' : 'ERR Invalid slot or number of keys';
       const other = 'ERR value is not an integer or out of range';
-      return this.#proxy.dispatch.reject(session, id, isNumber ? range : other);
+      return this.#proxy.sender.reject(session, id, isNumber ? range : other);
     }
-    return this.#proxy.dispatch.send(session, id, slot, false, buf, start, end);
+    return this.#proxy.sender.send(session, id, slot, false, buf, start, end);
   }
 
   /** Commands of kind refused, later and denied, and names that nobody knows. */
   refuse(session: Session, id: number, kind: number, buf: Slab): boolean {
-    const { dispatch, frame } = this.#proxy;
-    return dispatch.reject(session, id, this.refusalOf(id, kind, buf, frame));
+    const { sender, frame } = this.#proxy;
+    return sender.reject(session, id, this.refusalOf(id, kind, buf, frame));
   }
 
   refusalOf(id: number, kind: number, buf: Slab, frame: RequestFrame): string {
@@ -151,9 +153,7 @@ export class LocalCommands {
     else {
       const running = handler({ session, command: id, args, services: this.services }, writer);
       if (running instanceof Promise) {
-        return running.then(finish, (error: unknown) =>
-          asLine(`ERR ${error instanceof Error ? error.message : String(error)}`),
-        );
+        return running.then(finish, (error: unknown) => asLine(`ERR ${errorText(error)}`));
       }
     }
     return finish();
@@ -165,7 +165,7 @@ export class LocalCommands {
     // Up to a NUL, as Redis' own formatting does.
     const [sub = ''] = buf.toString('latin1', at, at + length).split('\0', 1);
     const name = (this.#proxy.table.names[id] as string).toUpperCase();
-    return this.#proxy.dispatch.reject(
+    return this.#proxy.sender.reject(
       session,
       id,
       `ERR unknown subcommand '${sub}'. Try ${name} HELP.`,
@@ -173,7 +173,7 @@ export class LocalCommands {
   }
 
   refuseCrossSlot(session: Session, id: number, canEmulate: boolean): boolean {
-    return this.#proxy.dispatch.reject(session, id, canEmulate ? CROSSSLOT_EMULATED : CROSSSLOT);
+    return this.#proxy.sender.reject(session, id, canEmulate ? CROSSSLOT_EMULATED : CROSSSLOT);
   }
 }
 

@@ -81,7 +81,7 @@ export class NodeCommands {
     const node = snapshot === null ? null : findNode(snapshot, given);
     if (!isMeant(name, argc, given, node !== null)) return NODE_FORM.none;
     if (snapshot === null || node === null) {
-      proxy.dispatch.reject(session, id, `ERR No such node '${given}': see PROXY NODES`);
+      proxy.sender.reject(session, id, `ERR No such node '${given}': see PROXY NODES`);
       return NODE_FORM.taken;
     }
     return this.#send(session, id, snapshot, node, argumentsOf(buf, frame).slice(0, -1));
@@ -94,19 +94,19 @@ export class NodeCommands {
     wanted: SnapshotNode,
     args: readonly Buffer[],
   ): number {
-    const { routing, dispatch, lanes, time } = this.#proxy;
+    const { routing, sender, lanes, time } = this.#proxy;
     const slot = Math.max(0, slotOfNode(snapshot, wanted));
-    if (!dispatch.mayUseSlot(session, slot, false)) return NODE_FORM.wait;
+    if (!sender.mayUseSlot(session, slot, false)) return NODE_FORM.wait;
     const address = nodeAddress(wanted);
     const node = routing.nodes[routing.nodeAt(address)];
     const lane = node === undefined ? null : lanes.lane(node, session.laneKind, time);
     if (node === undefined || lane === null) {
       const why = node === undefined ? '' : lanes.upstream(node).lastError;
-      dispatch.reject(session, id, awayText(address, why));
+      sender.reject(session, id, awayText(address, why));
       return NODE_FORM.taken;
     }
     const bytes = encodeRequest(args);
-    const request = dispatch.newRequest(session, id, slot);
+    const request = sender.newRequest(session, id, slot);
     request.special = new OnThatNode(address);
     request.lane = lane;
     lane.enqueue(request, bytes, 0, bytes.length, false, time);

@@ -1,6 +1,7 @@
 /** Sends one command as parts to several shards, all or none. Shared by splits and fan-outs. */
 
-import { GATE, type Session } from '../downstream/session.ts';
+import { GATE } from '../downstream/gate.ts';
+import type { Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
 import { LANE_KIND } from '../route/lane-kind.ts';
 import type { Lane } from '../upstream/lane.ts';
@@ -26,10 +27,10 @@ export function lanesFor(
   lanes.length = 0;
   for (let i = 0; i < count; i++) {
     const slot = slots[i] as number;
-    const lane = proxy.dispatch.laneFor(session, slot, onReplica);
+    const lane = proxy.sender.laneFor(session, slot, onReplica);
     if (lane === null) {
       if (proxy.retries.hold(session, slot, bytes)) return READY.wait;
-      proxy.dispatch.failNow(session, session.lastCommand, slot);
+      proxy.sender.failNow(session, session.lastCommand, slot);
       return READY.answered;
     }
     lanes.push(lane);

@@ -5,7 +5,8 @@
  */
 
 import { type CommandTable, FLAG } from '../commands/table.ts';
-import { GATE, type Session } from '../downstream/session.ts';
+import { GATE } from '../downstream/gate.ts';
+import type { Session } from '../downstream/session.ts';
 import type { Runtime } from '../transport/transport.ts';
 
 export type PauseMode = 'all' | 'write';

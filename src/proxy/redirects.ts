@@ -3,7 +3,7 @@
  * the command is sent again, unseen by the client, as long as the hold lasts.
  */
 
-import { GATE } from '../downstream/session.ts';
+import { GATE } from '../downstream/gate.ts';
 import type { SharedChunk, Slab } from '../lib/slab.ts';
 import { SCALAR, type Scalar } from '../metrics/definitions.ts';
 import { LANE_KIND } from '../route/lane-kind.ts';
@@ -102,15 +102,14 @@ export class Redirects {
 
   #follow(request: Request, kind: number, line: string, asked: string): void {
     const proxy = this.#proxy;
-    const target = parseRedirect(line);
+    const target = parseRedirect(line, asked);
     const pause = request.attempts <= QUICK_REDIRECTS ? 0 : this.#pause(request);
     const cause = `CLUSTERDOWN The redirect "${line}" from ${asked} could not be followed`;
     if (target === null) {
       proxy.retries.park(request, cause, this.#pause(request));
       return;
     }
-    const host = asked.slice(0, asked.lastIndexOf(':'));
-    const address = target.address.startsWith(':') ? host + target.address : target.address;
+    const { address } = target;
     const node = proxy.routing.nodeAt(address);
     if (node < 0) {
       // Only nodes that control has seen in the cluster are ever dialled.

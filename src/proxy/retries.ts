@@ -17,8 +17,8 @@
  * is known before the reply to the second.
  */
 
+import { GATE } from '../downstream/gate.ts';
 import type { Session } from '../downstream/session.ts';
-import { GATE } from '../downstream/session.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { RequestFrame } from '../resp/request-framer.ts';

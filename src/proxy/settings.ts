@@ -1,5 +1,6 @@
 /** What the data path must know of the configuration; main derives it from the whole. */
 
+import type { SessionLimits } from '../downstream/session.ts';
 import type { FrameLimits } from '../resp/request-framer.ts';
 import type { ReadRules } from '../route/read-choice.ts';
 import type { LaneSettings } from './lane-set.ts';
@@ -66,4 +67,20 @@ export interface ProxySettings {
   readonly sharedReplyBudget: number;
   /** Upper-case names that the operator refuses besides those that are never available. */
   readonly denied: ReadonlySet<string>;
+}
+
+/** Before AUTH Redis takes 10 arguments of 16 KB (networking.c, processMultibulkBuffer). */
+const UNAUTHENTICATED = { maxArguments: 10, maxBulkBytes: 16384, unauthenticated: true } as const;
+
+export function sessionLimits(settings: ProxySettings): SessionLimits {
+  const { request, maxRequestBuffer, maxRequestBytes, replyHighWater, replyHardLimit } = settings;
+  return {
+    request,
+    unauthenticated: { ...request, ...UNAUTHENTICATED },
+    maxRequestBuffer,
+    maxRequestBytes,
+    maxInflight: settings.maxInflightPerSession,
+    replyHighWater,
+    replyHardLimit,
+  };
 }

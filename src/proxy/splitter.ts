@@ -53,12 +53,12 @@ export class Splitter {
     const arguments_ = frame.argc - 1;
     if (arguments_ < step || arguments_ % step !== 0) {
       const name = table.names[id] as string;
-      return proxy.dispatch.reject(session, id, wrongArity(name));
+      return proxy.sender.reject(session, id, wrongArity(name));
     }
     const keys = arguments_ / step;
     const parts = this.#group(buf, keys, step);
     if (parts === 1 || proxy.routing.snapshot?.crossSlotFree === true) {
-      return proxy.dispatch.send(session, id, this.#slots[0] as number, keys > 1, buf, start, end);
+      return proxy.sender.send(session, id, this.#slots[0] as number, keys > 1, buf, start, end);
     }
     if (!this.#mayGo(session, id, parts, end - start)) return false;
     if (this.#lanes.length < parts) return true; // Answered with an error.
@@ -121,7 +121,7 @@ export class Splitter {
     for (let part = 0; part < parts; part++) {
       const slot = this.#slots[part] as number;
       const multiKey = (this.#keyCount[part] as number) > 1;
-      if (!proxy.dispatch.mayUseSlot(session, slot, multiKey, isRead)) return false;
+      if (!proxy.sender.mayUseSlot(session, slot, multiKey, isRead)) return false;
     }
     const { wait, answered } = READY;
     const state = lanesFor(
@@ -139,7 +139,7 @@ export class Splitter {
 
   #send(session: Session, id: number, buf: Slab, keys: number, step: number, parts: number): void {
     const proxy = this.#proxy;
-    const parent = proxy.dispatch.newRequest(session, id, -1);
+    const parent = proxy.sender.newRequest(session, id, -1);
     const gathering = this.#newGathering(parent, keys);
     if (proxy.table.kind[id] === KIND.mget && parts < keys) {
       gathering.partOfKey = Uint32Array.from(this.#partOfKey.subarray(0, keys));

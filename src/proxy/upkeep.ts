@@ -3,7 +3,8 @@
  * slow clients. Nothing on the data path sets a timer of its own.
  */
 
-import { GATE, type Session } from '../downstream/session.ts';
+import { GATE } from '../downstream/gate.ts';
+import type { Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import { encodeRequest } from '../resp/request-framer.ts';

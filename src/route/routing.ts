@@ -42,11 +42,14 @@ export class Routing {
   /** 1 for a slot that is being moved. */
   readonly motion = new Uint8Array(SLOT_COUNT);
   motionCount = 0;
+  /** Lowest slot of each shard: what stands for the shard where a command has no key. */
+  firstSlots: readonly number[] = [];
   readonly nodes: RouteNode[] = [];
   readonly #byAddress = new Map<string, RouteNode>();
   readonly #aliases = new Map<string, RouteNode>();
   readonly #moved = new Map<number, Moved>();
   readonly #motionSeenAt = new Map<number, number>();
+  #anyShard = 0;
 
   /** Takes a snapshot; false when it is older than the present one. */
   apply(snapshot: Snapshot): boolean {
@@ -81,6 +84,7 @@ export class Routing {
       changed = true;
     }
     if (changed) this.epoch = epoch;
+    this.firstSlots = firstSlotsOf(snapshot);
     this.#applyMotion(snapshot);
     return true;
   }
@@ -137,6 +141,17 @@ export class Routing {
     }
   }
 
+  /** A slot of some shard, another shard each time. */
+  anySlot(): number {
+    this.#anyShard = (this.#anyShard + 1) % Math.max(1, this.firstSlots.length);
+    return this.firstSlots[this.#anyShard] ?? 0;
+  }
+
+  /** Every slot has an owner by the newest snapshot. */
+  get isWhole(): boolean {
+    return this.snapshot !== null && !this.snapshot.slots.includes(NO_SHARD);
+  }
+
   /** Index of the node at this address, or -1 where no snapshot has shown it. */
   nodeAt(address: string): number {
     const node = this.#aliases.get(address) ?? this.#byAddress.get(address);
@@ -169,4 +184,10 @@ export class Routing {
       if (this.owner[slot] === node) this.slotChangedAt[slot] = this.epoch;
     }
   }
+}
+
+/** A shard that owns nothing yet (it imports its first slot) comes last and has no part in this. */
+function firstSlotsOf({ shards, slots }: Snapshot): number[] {
+  const first = shards.map((_, shard) => slots.indexOf(shard));
+  return first.filter((slot) => slot >= 0);
 }

@@ -44,3 +44,21 @@ export function slotOfKeys(
   }
   return slot;
 }
+
+/** The slot of what a node takes for keys where {@link slotOfKeys} says BAD_ARITY; or CROSS_SLOT. */
+export function slotOfUnpaired(
+  table: CommandTable,
+  id: number,
+  buf: Buffer,
+  { args, argc }: RequestFrame,
+  crossSlotFree: boolean,
+): number {
+  const step = table.keyStep[id] as number;
+  let slot = ANY_SLOT;
+  for (let i = table.firstKey[id] as number; i < argc; i += step) {
+    const next = slotOf(buf, args[2 * i] as number, args[2 * i + 1] as number);
+    if (slot === ANY_SLOT) slot = next;
+    else if (slot !== next && !crossSlotFree) return CROSS_SLOT;
+  }
+  return slot;
+}

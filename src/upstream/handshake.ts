@@ -8,6 +8,7 @@
 import type { Slab } from '../lib/slab.ts';
 import { encodeRequest } from '../resp/request-framer.ts';
 import { databaseOf, LANE_KIND, protocolOf } from '../route/lane-kind.ts';
+import type { ByteStream } from '../transport/transport.ts';
 
 export type HandshakeStep =
   | { readonly kind: 'send'; readonly bytes: Slab }
@@ -50,7 +51,22 @@ export class Handshake {
     this.#steps = steps.map((args) => encodeRequest(args));
   }
 
-  /** `reply`: the answer to the last step, null at the start. */
+  /**
+   * Says the next step on `stream`, or has `connection` destroyed when the last one failed. True
+   * once nothing is left to say. `reply`: the answer to the last step, null at the start.
+   */
+  proceed(
+    reply: Buffer | null,
+    stream: ByteStream | null,
+    connection: { destroy(code: string): void },
+  ): boolean {
+    const step = this.next(reply);
+    if (step.kind === 'send') stream?.write(step.bytes, 0, step.bytes.length);
+    else if (step.kind === 'fail') connection.destroy(step.code);
+    return step.kind === 'ready';
+  }
+
+  /** `reply` as for {@link proceed}. */
   next(reply: Buffer | null): HandshakeStep {
     if (reply !== null && reply[0] === 45) {
       // In the wrong database nothing may be done at all.

@@ -5,14 +5,9 @@
  * RESP has no request ids, so the queue is the only thing that says whose reply arrives. Hence:
  * an entry leaves the queue by its reply alone (a client that left or timed out stays in it as a
  * tombstone), and one unexpected byte destroys the lane as a whole.
- *
- *     chunk:   [ answered | unanswered, sent … | unsent … )
- *                                       ^sent          ^length
- *
- * An entry holds its chunk until it is answered: a redirect sends the same bytes elsewhere.
  */
 
-import { copyBytes, LARGE_SLAB, SharedChunk, type Slab, type SlabPool } from '../lib/slab.ts';
+import { asciiSlab, type SharedChunk, type Slab, type SlabPool } from '../lib/slab.ts';
 import { ReplyScanner, SCAN } from '../resp/reply-scanner.ts';
 import {
   type ByteStream,
@@ -22,6 +17,8 @@ import {
   type Transport,
 } from '../transport/transport.ts';
 import type { Handshake } from './handshake.ts';
+import { LaneOut, type Placed } from './lane-out.ts';
+import { Leftover } from './leftover.ts';
 
 export const LANE = { connecting: 0, handshake: 1, ready: 2, closed: 3 } as const;
 
@@ -33,12 +30,8 @@ export const LANE = { connecting: 0, handshake: 1, ready: 2, closed: 3 } as cons
 export const DOUBT = { reads: 1, writes: 2 } as const;
 
 /** What a queue entry must have; the proxy's request is one. */
-export interface LaneEntry<E> {
+export interface LaneEntry<E> extends Placed {
   nextInLane: E | null;
-  chunk: SharedChunk | null;
-  /** The command's bytes are chunk.slab[offset, offset + length). */
-  offset: number;
-  length: number;
   /** Replies before the command's own that belong to prefixes (ASKING, MULTI …) and are swallowed. */
   swallow: number;
   /** Monotonic ms at which it was queued here. */
@@ -76,26 +69,18 @@ export interface LaneOptions {
   readonly pinned: boolean;
 }
 
-const ASKING_BYTES = asSlab(Buffer.from('*1\r\n$6\r\nASKING\r\n'));
+const ASKING = asciiSlab('*1\r\n$6\r\nASKING\r\n');
 /** Type byte of a RESP3 push. */
 const PUSH = 62;
 const MINUS = 45;
 /** An unfinished reply longer than this is handed on in parts instead of being kept whole. */
 const STREAM_FROM = HEADROOM / 2;
 
-function asSlab(bytes: Buffer): Slab {
-  const slab: Slab = bytes;
-  slab.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return slab;
-}
-
 export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   state: number = LANE.connecting;
   head: E | null = null;
   /** Entries in the queue. */
   count = 0;
-  /** Bytes appended and not yet handed to the kernel. */
-  unsentBytes = 0;
   dirty = false;
   /** No new commands: it drains, then serves again as a spare or closes. */
   detached = false;
@@ -114,23 +99,20 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   readonly options: LaneOptions;
   #tail: E | null = null;
   #stream: ByteStream | null = null;
-  #current: SharedChunk | null = null;
-  #sendHead: SharedChunk | null = null;
-  #writing: SharedChunk | null = null;
   #streaming = false;
   #bigReported = false;
-  #kept: Slab | null = null;
-  #keptLength = 0;
   #closeCode = '';
+  readonly #out: LaneOut;
+  readonly #kept: Leftover;
   readonly #scanner = new ReplyScanner();
-  readonly #pool: SlabPool;
   readonly #events: LaneEvents<E>;
   readonly #handshake: Handshake;
 
   constructor(options: LaneOptions, handshake: Handshake, pool: SlabPool, events: LaneEvents<E>) {
     this.options = options;
     this.#handshake = handshake;
-    this.#pool = pool;
+    this.#out = new LaneOut(pool);
+    this.#kept = new Leftover(pool);
     this.#events = events;
   }
 
@@ -140,24 +122,10 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
 
   /** Queues a command; its bytes are copied. With `asking` the node is told ASKING right before. */
   enqueue(entry: E, src: Slab, start: number, end: number, asking: boolean, now: number): void {
-    const size = end - start;
-    const extra = asking ? ASKING_BYTES.length : 0;
-    let chunk = this.#current;
-    if (chunk === null || chunk.length + size + extra > chunk.slab.length) {
-      chunk = this.#nextChunk(size + extra);
-    }
-    if (asking) {
-      chunk.length = copyBytes(chunk.slab, chunk.length, ASKING_BYTES, 0, extra);
-      entry.swallow++;
-    }
-    entry.chunk = chunk;
-    entry.offset = chunk.length;
-    entry.length = size;
+    this.#out.append(entry, asking ? ASKING : null, src, start, end);
+    if (asking) entry.swallow++;
     entry.queuedAt = now;
     entry.nextInLane = null;
-    chunk.length = copyBytes(chunk.slab, chunk.length, src, start, end);
-    chunk.holders++;
-    this.unsentBytes += size + extra;
     if (this.#tail === null) this.head = entry;
     else this.#tail.nextInLane = entry;
     this.#tail = entry;
@@ -176,19 +144,6 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   /** True when at least one byte of the command may have reached the node. */
   wasSent(entry: E): boolean {
     return entry.chunk !== null && entry.chunk.sent > entry.offset;
-  }
-
-  #nextChunk(size: number): SharedChunk {
-    const current = this.#current;
-    if (current !== null) {
-      current.sealed = true;
-      if (current.holders === 0 && this.#isSent(current)) this.#recycle(current);
-    }
-    const chunk = new SharedChunk(this.#pool.take(Math.max(size, LARGE_SLAB)));
-    if (this.#sendHead === null) this.#sendHead = chunk;
-    else if (current !== null) current.next = chunk;
-    this.#current = chunk;
-    return chunk;
   }
 
   /**
@@ -210,15 +165,6 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
     entry.swallow = 0;
   }
 
-  #isSent(chunk: SharedChunk): boolean {
-    return chunk.sent === chunk.length && chunk !== this.#writing;
-  }
-
-  #recycle(chunk: SharedChunk): void {
-    if (chunk === this.#sendHead) this.#sendHead = chunk.next;
-    this.#pool.give(chunk.slab);
-  }
-
   /** Lets go of the entry's bytes; the chunk is recycled or rewound when nobody else needs it. */
   release(entry: E): void {
     const chunk = entry.chunk;
@@ -229,52 +175,22 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
 
   /** For an entry that has been queued elsewhere since and holds another chunk now. */
   releaseChunk(chunk: SharedChunk): void {
-    if (--chunk.holders > 0 || chunk.sent !== chunk.length || chunk === this.#writing) return;
-    if (chunk.sealed) this.#recycle(chunk);
-    else this.#rewind(chunk);
+    this.#out.release(chunk);
   }
 
-  /** Starts the current chunk anew; one made to measure for a big command is let go. */
-  #rewind(chunk: SharedChunk): void {
-    chunk.length = 0;
-    chunk.sent = 0;
-    if (chunk.slab.length <= LARGE_SLAB) return;
-    this.#current = null;
-    this.#sendHead = null;
+  /** Bytes queued and not yet handed to the kernel. */
+  get unsentBytes(): number {
+    return this.#out.unsentBytes;
   }
 
   /** Writes what was queued; called once per turn. */
   flush(): void {
     this.dirty = false;
-    const stream = this.#stream;
-    if (this.state !== LANE.ready || this.#writing !== null || stream === null) return;
-    let chunk = this.#sendHead;
-    while (chunk !== null) {
-      if (chunk.sent < chunk.length) {
-        const from = chunk.sent;
-        this.unsentBytes -= chunk.length - from;
-        // Counted as sent before the call: whatever happens inside, the node may have it.
-        chunk.sent = chunk.length;
-        if (!stream.write(chunk.slab, from, chunk.length)) {
-          this.#writing = chunk;
-          return;
-        }
-      }
-      if (chunk === this.#current) {
-        if (chunk.holders === 0) this.#rewind(chunk);
-        return;
-      }
-      const next: SharedChunk | null = chunk.next;
-      this.#sendHead = next;
-      if (chunk.sealed && chunk.holders === 0) this.#pool.give(chunk.slab);
-      chunk = next;
-    }
+    if (this.state === LANE.ready && this.#stream !== null) this.#out.flush(this.#stream);
   }
 
   onDrain(): void {
-    if (this.#writing === null || this.state === LANE.closed) return;
-    this.#writing = null;
-    this.flush();
+    if (this.state !== LANE.closed && this.#out.onDrain()) this.flush();
   }
 
   onConnect(): void {
@@ -298,12 +214,7 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
 
   onData(buf: Slab, readStart: number, end: number): void {
     this.#events.onLaneRead(this);
-    let p = readStart;
-    if (this.#keptLength > 0) {
-      p -= this.#keptLength;
-      copyBytes(buf, p, this.#kept as Slab, 0, this.#keptLength);
-      this.#dropKept();
-    }
+    let p = this.#kept.putBefore(buf, readStart);
     const scanner = this.#scanner;
     while (p < end && this.state !== LANE.closed) {
       const start = p;
@@ -431,21 +342,9 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   }
 
   #keep(buf: Slab, start: number, end: number): void {
-    const length = end - start;
-    if (length === 0) return;
-    if (length > HEADROOM) {
-      this.destroy('EDESYNC'); // A line longer than any that Redis writes.
-      return;
-    }
-    this.#kept = this.#pool.take(length);
-    this.#keptLength = length;
-    copyBytes(this.#kept, 0, buf, start, end);
-  }
-
-  #dropKept(): void {
-    if (this.#kept !== null) this.#pool.give(this.#kept);
-    this.#kept = null;
-    this.#keptLength = 0;
+    // A line longer than any that Redis writes.
+    if (end - start > HEADROOM) this.destroy('EDESYNC');
+    else this.#kept.keep(buf, start, end);
   }
 
   onEnd(): void {
@@ -480,13 +379,8 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   #finish(code: string): void {
     this.state = LANE.closed;
     this.#stream = null;
-    this.#dropKept();
-    // Chunks still held by entries live on with them; nothing is appended or written any more.
-    for (let chunk = this.#sendHead; chunk !== null; chunk = chunk.next) chunk.sealed = true;
-    if (this.#current !== null) this.#current.sealed = true;
-    this.#sendHead = null;
-    this.#current = null;
-    this.#writing = null;
+    this.#kept.drop();
+    this.#out.close();
     this.#events.onLaneClosed(this, code);
   }
 }

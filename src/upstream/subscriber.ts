@@ -192,16 +192,10 @@ export class Subscriber<T> implements ClientStreamHandler {
   }
 
   #continueHandshake(reply: Buffer | null): void {
-    const step = this.#handshake.next(reply);
-    if (step.kind === 'send') {
-      this.#stream?.write(step.bytes, 0, step.bytes.length);
-    } else if (step.kind === 'fail') {
-      this.destroy(step.code);
-    } else {
-      this.#state = STATE.ready;
-      this.wasReady = true;
-      this.#events.onSubscriberReady(this);
-    }
+    if (!this.#handshake.proceed(reply, this.#stream, this)) return;
+    this.#state = STATE.ready;
+    this.wasReady = true;
+    this.#events.onSubscriberReady(this);
   }
 
   onData(buf: Slab, readStart: number, end: number): void {

@@ -1,4 +1,8 @@
-/** Blocking commands: as on one Redis, over several slots, and with clients, slots and nodes that go. */
+/**
+ * Blocking commands: as on one Redis, over several slots, and with clients, slots and nodes that go.
+ *
+ * Over 400 lines: all of it shares one cluster, which takes longer to start than most of it to run.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keySlot } from '../../src/commands/slot.ts';
 import type { RespClient } from '../../src/lib/resp-client.ts';

@@ -8,7 +8,7 @@ import type { RespReply } from '../../src/lib/resp-client.ts';
 import { type LocalCluster, startLocalCluster } from '../../src/local/local-cluster.ts';
 import type { LocalNode } from '../../src/local/options.ts';
 import { type Snapshot, type SnapshotNode, slotInMotion } from '../../src/topology/snapshot.ts';
-import { recordedLog } from '../unit/control/recorded-log.ts';
+import { recordedLog } from '../support/recorded-log.ts';
 
 const COMMAND_TIMEOUT_MS = 20_000;
 // A failover by the cluster's own votes takes about four seconds, far more on a busy machine.

@@ -1,4 +1,8 @@
-/** Commands over keys of several slots, run in steps: as on one Redis, and nothing is lost on the way. */
+/**
+ * Commands over keys of several slots, run in steps: as on one Redis, and nothing is lost on the way.
+ *
+ * Over 400 lines: all of it shares one cluster, which takes longer to start than most of it to run.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keySlot } from '../../src/commands/slot.ts';
 import { connectResp, type RespArgument, type RespClient } from '../../src/lib/resp-client.ts';

@@ -10,10 +10,10 @@ import type { ConfigInput } from '../../src/config/schema.ts';
 import { connectResp, type RespClient } from '../../src/lib/resp-client.ts';
 import { monotonicNow } from '../../src/transport/node-runtime.ts';
 import { until } from '../support/cluster.ts';
+import { bulk, FakeNode } from '../support/fake-node.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 import { type PlainRedis, startRedis } from '../support/redis-server.ts';
 import { Watched, type WatchedNode } from '../support/watched.ts';
-import { bulk, FakeNode } from '../unit/control/fake-node.ts';
 
 const QUICK: ConfigInput = {
   health: { pingIntervalMs: 100, pingTimeoutMs: 300 },

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectResp } from '../../src/lib/resp-client.ts';
 import { until } from '../support/cluster.ts';
 import { nodesReport, post } from '../support/http-api.ts';
-import { Load, type LoadReport, MIX } from '../support/load/load.ts';
+import { Load } from '../support/load/load.ts';
+import { type LoadReport, MIX } from '../support/load/load-plan.ts';
 import { tagsOfShard } from '../support/load/slots.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 

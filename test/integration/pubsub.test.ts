@@ -1,4 +1,8 @@
-/** Publish and subscribe over a cluster that stands still: as one Redis would do it. */
+/**
+ * Publish and subscribe over a cluster that stands still: as one Redis would do it.
+ *
+ * Over 400 lines: all of it shares one cluster, which takes longer to start than most of it to run.
+ */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectResp, type RespClient } from '../../src/lib/resp-client.ts';
 import { onNode, until } from '../support/cluster.ts';

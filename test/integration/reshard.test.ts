@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { connectResp, type RespClient } from '../../src/lib/resp-client.ts';
 import type { LocalNode } from '../../src/local/options.ts';
 import { flushCluster, onNode, ownerOf, until } from '../support/cluster.ts';
-import { Load, type LoadReport, MIX } from '../support/load/load.ts';
+import { Load } from '../support/load/load.ts';
+import { type LoadReport, MIX } from '../support/load/load-plan.ts';
 import { Metrics } from '../support/load/metrics.ts';
 import { moveSlot, primaries, tagOfSlot } from '../support/load/slots.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli } from '../../src/cli/program.ts';
 import { until } from '../support/cluster.ts';
 import { nodesReport } from '../support/http-api.ts';
-import { Load, MIX } from '../support/load/load.ts';
+import { Load } from '../support/load/load.ts';
+import { MIX } from '../support/load/load-plan.ts';
 import { tagsOfShard } from '../support/load/slots.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 

@@ -9,7 +9,8 @@ import {
 } from '../../src/lib/resp-client.ts';
 import type { LocalNode } from '../../src/local/options.ts';
 import { onNode, ownerOf, replicasCaughtUp, replicasOf, until } from '../support/cluster.ts';
-import { Load, MIX } from '../support/load/load.ts';
+import { Load } from '../support/load/load.ts';
+import { MIX } from '../support/load/load-plan.ts';
 import { Metrics } from '../support/load/metrics.ts';
 import { tagsOfShard } from '../support/load/slots.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';

@@ -1,153 +1,23 @@
 /**
- * The direction of imports, kept by a test: an arrow between two folders of src/ is allowed or it is
- * not, no file can reach itself, and no file hides behind a name that says nothing. The checker works
- * on any set of files, so that it is itself shown to find what it is for.
+ * The direction of imports in src/, bench/ and test/; the rules are in test/support/house, and here
+ * are shown to find what they are for.
  */
-import { readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import {
+  findProblems,
+  findProblemsBeside,
+  graphOf,
+  importsOf,
+  readTree,
+  type Tree,
+} from '../support/house/import-rules.ts';
 
-/** What each folder may import besides itself. A folder that is not here may import nothing. */
-const DATA_PATH = ['lib', 'resp', 'commands', 'topology', 'route', 'transport', 'metrics'];
-const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  lib: [],
-  resp: ['lib'],
-  commands: ['lib', 'resp'],
-  topology: ['lib'],
-  route: ['lib', 'resp', 'commands', 'topology'],
-  transport: ['lib'],
-  config: ['lib'],
-  metrics: ['lib', 'commands'],
-  upstream: DATA_PATH,
-  downstream: DATA_PATH,
-  proxy: [...DATA_PATH, 'upstream', 'downstream'],
-  control: ['lib', 'resp', 'commands', 'topology', 'config', 'metrics'],
-  admin: ['lib', 'metrics', 'config'],
-  local: ['lib'],
-  insight: ['lib', 'metrics'],
-};
-/** The composition root (files directly in src/), the processes it forks and the command line may import everything. */
-const IMPORTS_ALL = ['', 'cli', 'process'];
-
-/** Bytes and `now` in, values out: nothing that reaches a socket, a file, a clock or chance. */
-const PURE = ['resp', 'commands', 'topology', 'route'];
-const IMPURE_MODULE =
-  /^(node:)?(net|tls|http|https|http2|dns|dgram|fs|os|process|child_process|cluster|worker_threads|crypto|timers|perf_hooks)(\/|$)/;
-const IMPURE_CALL =
-  /\b(Date\.now|new Date\(\)|Math\.random|performance\.now|process\.hrtime|setTimeout|setInterval|setImmediate)\b/;
-
-/** Run by developers, by hand; may do what the folder may not, so nothing may import them. */
-const TOOLS = ['commands/generate.ts'];
-
-const SAYS_NOTHING = ['index.ts', 'utils.ts', 'types.ts'];
-
-/** Path below src/ to source text. */
-type Tree = Readonly<Record<string, string>>;
-
-/**
- * Static imports and re-exports begin a line (the formatter sees to that); `import('…')`, also as a
- * type, may stand anywhere outside a comment.
- */
-function importsOf(source: string): string[] {
-  const found: string[] = [];
-  const from = /^(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/gm;
-  const sideEffect = /^import\s*['"]([^'"]+)['"]/gm;
-  const dynamic = /\b(?:import|require)\s*\(\s*['"`]([^'"`]+)['"`]/g;
-  for (const match of source.matchAll(from)) found.push(match[1] as string);
-  for (const match of source.matchAll(sideEffect)) found.push(match[1] as string);
-  for (const match of withoutComments(source).matchAll(dynamic)) found.push(match[1] as string);
-  return found;
-}
-
-/** Good enough for lines that hold nothing else: doc comments and `//` after white space. */
-function withoutComments(source: string): string {
-  return source.replace(/^\s*(\/?\*.*|\/\/.*)$/gm, '').replace(/\s\/\/.*$/gm, '');
-}
-
-function folderOf(file: string): string {
-  return file.includes('/') ? (file.split('/', 1)[0] as string) : '';
-}
-
-/** Files of the tree that each file imports, by whatever form of import. */
-function graphOf(tree: Tree): Map<string, string[]> {
-  const graph = new Map<string, string[]>();
-  for (const [file, source] of Object.entries(tree)) {
-    const local = importsOf(source).filter((name) => name.startsWith('.'));
-    const targets = local.map((name) => posix.join(posix.dirname(file), name));
-    graph.set(file, [...new Set(targets)]);
-  }
-  return graph;
-}
-
-function findProblems(tree: Tree): string[] {
-  const graph = graphOf(tree);
-  return [
-    ...Object.keys(tree).flatMap(nameProblems),
-    ...Object.entries(tree).flatMap(([file, source]) => purityProblems(file, source)),
-    ...[...graph].flatMap(([file, targets]) => targets.flatMap((to) => arrowProblems(file, to))),
-    ...cycleProblems(graph),
-  ];
-}
-
-function nameProblems(file: string): string[] {
-  const says = SAYS_NOTHING.includes(posix.basename(file));
-  return says ? [`${file}: the name says nothing; name the file after what it holds`] : [];
-}
-
-function purityProblems(file: string, source: string): string[] {
-  if (!PURE.includes(folderOf(file)) || TOOLS.includes(file)) return [];
-  const modules = importsOf(source).filter((name) => IMPURE_MODULE.test(name));
-  const call = IMPURE_CALL.exec(withoutComments(source));
-  return [...modules, ...(call === null ? [] : [call[0]])].map(
-    (what) => `${file}: ${folderOf(file)} is pure and may not use ${what}`,
-  );
-}
-
-function arrowProblems(file: string, target: string): string[] {
-  const from = folderOf(file);
-  const to = folderOf(target);
-  // package.json and the like, above src/.
-  if (to === '..')
-    return IMPORTS_ALL.includes(from) ? [] : [`${file} imports ${target}: outside src`];
-  if (!target.endsWith('.ts')) return [`${file} imports ${target}: imports end in .ts`];
-  if (TOOLS.includes(target)) return [`${file} imports ${target}: a tool, no part of the program`];
-  if (from === to || IMPORTS_ALL.includes(from)) return [];
-  const allowed = ALLOWED[from] ?? [];
-  if (allowed.includes(to)) return [];
-  const words = allowed.length === 0 ? 'nothing' : allowed.join(', ');
-  return [`${file} imports ${target}: ${from} may import ${words}`];
-}
-
-/** One problem per cycle found on a walk through every file. */
-function cycleProblems(graph: ReadonlyMap<string, readonly string[]>): string[] {
-  const problems: string[] = [];
-  const done = new Set<string>();
-  const path: string[] = [];
-  const visit = (file: string): void => {
-    const start = path.indexOf(file);
-    if (start >= 0) problems.push(`cycle: ${[...path.slice(start), file].join(' -> ')}`);
-    if (start >= 0 || done.has(file)) return;
-    path.push(file);
-    for (const target of graph.get(file) ?? []) visit(target);
-    path.pop();
-    done.add(file);
-  };
-  for (const file of graph.keys()) visit(file);
-  return problems;
-}
-
-function readTree(folder: string): Tree {
-  const entries = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-  const files = entries.map((entry) => entry.replaceAll('\\', '/')).sort();
-  const sources = files.filter((file) => file.endsWith('.ts'));
-  return Object.fromEntries(
-    sources.map((file) => [file, readFileSync(posix.join(folder, file), 'utf8')]),
-  );
-}
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 describe('the sources', () => {
-  const tree = readTree(fileURLToPath(new URL('../../src', import.meta.url)));
+  const tree = readTree(posix.join(ROOT, 'src'));
 
   it('import in one direction, without cycles, from files with telling names', () => {
     expect(findProblems(tree)).toEqual([]);
@@ -176,6 +46,33 @@ describe('the sources', () => {
     };
     visit('cli/slotgate.ts');
     expect([...packages]).toEqual(['commander']);
+  });
+});
+
+describe('tests and benchmarks', () => {
+  const tree = Object.fromEntries(
+    ['bench', 'test'].flatMap((part) =>
+      Object.entries(readTree(posix.join(ROOT, part))).map(([file, text]) => [
+        `${part}/${file}`,
+        text,
+      ]),
+    ),
+  );
+
+  it('import in one direction, without cycles, from files with telling names', () => {
+    // What this file itself quotes looks like imports.
+    const { 'test/unit/imports.test.ts': _quotes, ...others } = tree;
+    expect(findProblemsBeside(others)).toEqual([]);
+  });
+
+  it('are really read', () => {
+    const arrows = [...graphOf(tree)].flatMap(([file, targets]) => targets.map((to) => [file, to]));
+    expect(arrows).toContainEqual(['test/sim/run.ts', 'test/support/sim/simulation.ts']);
+    expect(arrows).toContainEqual([
+      'test/unit/imports.test.ts',
+      'test/support/house/import-rules.ts',
+    ]);
+    expect(arrows.length).toBeGreaterThan(200);
   });
 });
 
@@ -280,6 +177,31 @@ describe('the checker', () => {
     expect(findProblems({ 'lib/a.ts': "import './b';\nimport '../../test/c.ts';\n" })).toEqual([
       'lib/a.ts imports lib/b: imports end in .ts',
       'lib/a.ts imports ../test/c.ts: outside src',
+    ]);
+  });
+
+  it.each([
+    ['bench/a.ts', 'test/support/b.ts', 'bench may import src'],
+    ['test/support/a.ts', 'test/unit/b.ts', 'test/support may import src'],
+    ['test/support/a.ts', 'bench/b.ts', 'test/support may import src'],
+    ['test/integration/a.test.ts', 'test/unit/b.ts', 'test/integration may import src, bench'],
+    ['test/unit/a.test.ts', 'test/integration/b.ts', 'test/unit may import src, bench'],
+    ['test/unit/a.test.ts', 'vitest.config.ts', 'test/unit may import src, bench'],
+    ['test/novel/a.test.ts', 'src/main.ts', 'test/novel may import nothing'],
+  ])('refuses the arrow from %s to %s', (from, to, why) => {
+    const tree = { [from]: `import '${posix.relative(posix.dirname(from), to)}';\n`, [to]: '' };
+    expect(findProblemsBeside(tree)).toEqual(
+      [`${from} imports ${to}: ${why}`].map((text) => expect.stringContaining(text)),
+    );
+  });
+
+  it('finds cycles among tests, too', () => {
+    const tree = {
+      'test/unit/a.ts': "import './b.ts';\n",
+      'test/unit/b.ts': "import './a.ts';\n",
+    };
+    expect(findProblemsBeside(tree)).toEqual([
+      'cycle: test/unit/a.ts -> test/unit/b.ts -> test/unit/a.ts',
     ]);
   });
 });

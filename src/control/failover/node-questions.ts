@@ -1,18 +1,10 @@
 /** What is asked of single nodes before and while roles change, as typed answers. */
 
+import type { NodeEndpoint } from '../../topology/build.ts';
 import { type ClusterNodeLine, parseClusterNodes } from '../../topology/cluster-nodes.ts';
 import { parseInfo } from '../../topology/server-info.ts';
+import type { NodeAccess } from '../node-access.ts';
 import { NodeCallError } from '../node-client.ts';
-
-export interface Dialled {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** One command to one node; texts as Buffers. Rejects with a NodeCallError. */
-export interface NodeAccess {
-  callNode(node: Dialled, command: readonly [string, ...string[]]): Promise<unknown>;
-}
 
 export interface Replication {
   readonly role: 'primary' | 'replica';
@@ -36,11 +28,11 @@ export interface ServerFacts {
 /** Redis' own default, for accounts that may not read it. */
 const NODE_TIMEOUT_MS = 15_000;
 
-export async function askReplication(nodes: NodeAccess, node: Dialled): Promise<Replication> {
+export async function askReplication(nodes: NodeAccess, node: NodeEndpoint): Promise<Replication> {
   return replicationOf(await askInfo(nodes, node, 'replication'));
 }
 
-export async function askServer(nodes: NodeAccess, node: Dialled): Promise<ServerFacts> {
+export async function askServer(nodes: NodeAccess, node: NodeEndpoint): Promise<ServerFacts> {
   const fields = await askInfo(nodes, node, 'server');
   return {
     version: fields.get('redis_version') ?? '',
@@ -51,7 +43,7 @@ export async function askServer(nodes: NodeAccess, node: Dialled): Promise<Serve
 
 export async function askInfo(
   nodes: NodeAccess,
-  node: Dialled,
+  node: NodeEndpoint,
   ...sections: readonly string[]
 ): Promise<ReadonlyMap<string, string>> {
   return parseInfo(String(await nodes.callNode(node, ['INFO', ...sections])));
@@ -70,13 +62,16 @@ export function replicationOf(fields: ReadonlyMap<string, string>): Replication 
 }
 
 /** The cheapest question there is about a role: it is asked every few milliseconds. */
-export async function askRole(nodes: NodeAccess, node: Dialled): Promise<'primary' | 'replica'> {
+export async function askRole(
+  nodes: NodeAccess,
+  node: NodeEndpoint,
+): Promise<'primary' | 'replica'> {
   const reply = await nodes.callNode(node, ['ROLE']);
   return Array.isArray(reply) && String(reply[0]) === 'master' ? 'primary' : 'replica';
 }
 
 /** How the node itself sees the cluster. */
-export async function askView(nodes: NodeAccess, node: Dialled): Promise<NodeView> {
+export async function askView(nodes: NodeAccess, node: NodeEndpoint): Promise<NodeView> {
   const text = String(await nodes.callNode(node, ['CLUSTER', 'NODES']));
   const { lines } = parseClusterNodes(text);
   const self = lines.find(({ myself }) => myself);
@@ -95,7 +90,7 @@ export interface NodeView {
  */
 export async function askReplicasOf(
   nodes: NodeAccess,
-  node: Dialled,
+  node: NodeEndpoint,
   primaryId: string,
 ): Promise<readonly string[] | null> {
   try {
@@ -112,7 +107,7 @@ export async function askReplicasOf(
 
 const MAY_NOT: ReadonlySet<string> = new Set(['auth', 'reply']);
 
-export async function askNodeTimeoutMs(nodes: NodeAccess, node: Dialled): Promise<number> {
+export async function askNodeTimeoutMs(nodes: NodeAccess, node: NodeEndpoint): Promise<number> {
   const reply = await nodes
     .callNode(node, ['CONFIG', 'GET', 'cluster-node-timeout'])
     // Many accounts lack CONFIG: the default is the cautious guess.

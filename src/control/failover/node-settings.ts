@@ -4,8 +4,9 @@
  */
 
 import type { SnapshotNode } from '../../topology/snapshot.ts';
+import type { NodeAccess } from '../node-access.ts';
 import { NodeCallError } from '../node-client.ts';
-import { askNodeTimeoutMs, type NodeAccess } from './node-questions.ts';
+import { askNodeTimeoutMs } from './node-questions.ts';
 
 interface Known {
   readonly askedAt: number;

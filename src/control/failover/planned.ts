@@ -9,12 +9,14 @@
  * into a replica. Invariant: every hold is ended, whatever fails in between.
  */
 
+import { errorText } from '../../lib/errors.ts';
 import { nodeAddress, type Snapshot, type SnapshotNode } from '../../topology/snapshot.ts';
 import type { BroadcastResult } from '../calls.ts';
 import type { ControlLog } from '../control-log.ts';
+import type { NodeAccess } from '../node-access.ts';
 import { NodeCallError } from '../node-client.ts';
 import type { ElectionHistory } from './elections.ts';
-import { askReplication, askRole, askView, type NodeAccess } from './node-questions.ts';
+import { askReplication, askRole, askView } from './node-questions.ts';
 import { type FoundShard, findNode, findShard } from './shard-reference.ts';
 import {
   type Choice,
@@ -254,7 +256,7 @@ export class PlannedSwitches {
     try {
       await nodes.callNode(candidate, ['CLUSTER', 'FAILOVER']);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       throw new SwitchFailed(`${to} would not take over: ${why}`, error);
     }
     if (!(await this.#becomes(candidate, 'primary', ELECTION_MS))) {

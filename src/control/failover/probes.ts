@@ -2,10 +2,11 @@
 
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { withDeadline } from '../../lib/deadline.ts';
 import { parseClusterNodes } from '../../topology/cluster-nodes.ts';
 import { readFacts } from '../health/replication-facts.ts';
+import type { NodeAccess } from '../node-access.ts';
 import { NodeCallError } from '../node-client.ts';
-import type { NodeAccess } from './node-questions.ts';
 import type { NodeRef, PromotionIo, ReplicaAnswer } from './promotion.ts';
 import type { ConnectOutcome, ConnectTry } from './proof.ts';
 
@@ -108,9 +109,6 @@ interface Answer {
 
 /** The call goes on when its time is over; its answer is dropped then. */
 async function within(call: Promise<unknown>, timeoutMs: number): Promise<Answer> {
-  const expiry = new AbortController();
-  const late: Answer = { value: null, failure: 'timeout' };
-  const expired = pause(timeoutMs, late, { signal: expiry.signal }).catch(() => late);
   const answered = call.then(
     (value): Answer => ({ value, failure: '' }),
     (error: unknown): Answer => {
@@ -119,9 +117,5 @@ async function within(call: Promise<unknown>, timeoutMs: number): Promise<Answer
       return { value: null, failure: code === 'reply' ? message : code };
     },
   );
-  try {
-    return await Promise.race([answered, expired]);
-  } finally {
-    expiry.abort();
-  }
+  return withDeadline(answered, timeoutMs, () => ({ value: null, failure: 'timeout' }));
 }

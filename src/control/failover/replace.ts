@@ -13,8 +13,9 @@ import { Counter } from 'prom-client';
 import type { NodeEndpoint } from '../../topology/build.ts';
 import { nodeAddress, type Snapshot, type SnapshotNode } from '../../topology/snapshot.ts';
 import { type ControlLog, RareLog } from '../control-log.ts';
+import type { NodeAccess } from '../node-access.ts';
 import { NodeCallError } from '../node-client.ts';
-import { askReplication, askView, type NodeAccess } from './node-questions.ts';
+import { askReplication, askView } from './node-questions.ts';
 import { ReplicaCounts, type ShardNeed } from './replica-counts.ts';
 import { type FreeSpare, ReplaceFailed, SpareNodes } from './spare-nodes.ts';
 

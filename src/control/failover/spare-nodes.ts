@@ -6,11 +6,13 @@
  * before, that it is a replica without slots and without followers, of the primary that we mean.
  */
 
+import { errorText } from '../../lib/errors.ts';
 import type { NodeEndpoint } from '../../topology/build.ts';
 import { type ClusterNodeLine, parseClusterNodes } from '../../topology/cluster-nodes.ts';
 import { nodeAddress, type Snapshot, type SnapshotNode } from '../../topology/snapshot.ts';
+import type { NodeAccess } from '../node-access.ts';
 import { NodeCallError } from '../node-client.ts';
-import { askReplication, askView, type Dialled, type NodeAccess } from './node-questions.ts';
+import { askReplication, askView } from './node-questions.ts';
 
 /** A node that could be taken, and whether the cluster knows it already. */
 export interface FreeSpare {
@@ -66,7 +68,7 @@ export class SpareNodes {
       if (why !== '') return { endpoint, id: self.id, why };
       return { endpoint, id: self.id, isMember: lines.length > 1 };
     } catch (error) {
-      return { endpoint, id: '', why: messageOf(error) };
+      return { endpoint, id: '', why: errorText(error) };
     }
   }
 
@@ -137,13 +139,13 @@ export class SpareNodes {
     await this.#call(spares, endpoint, ['CLUSTER', 'MEET', host, String(port), ...words]);
   }
 
-  async #forget(node: Dialled, id: string): Promise<void> {
+  async #forget(node: NodeEndpoint, id: string): Promise<void> {
     try {
       await this.#options.members.callNode(node, ['CLUSTER', 'FORGET', id]);
     } catch (error) {
       // Another slotgate was quicker.
       if (error instanceof NodeCallError && /unknown node/i.test(error.message)) return;
-      throw new ReplaceFailed(`${nodeAddress(node)} would not forget it: ${messageOf(error)}`);
+      throw new ReplaceFailed(`${nodeAddress(node)} would not forget it: ${errorText(error)}`);
     }
   }
 
@@ -173,22 +175,18 @@ export class SpareNodes {
 
   async #call(
     nodes: NodeAccess,
-    node: Dialled,
+    node: NodeEndpoint,
     command: readonly [string, ...string[]],
   ): Promise<unknown> {
     try {
       return await nodes.callNode(node, command);
     } catch (error) {
       const words = command.slice(0, 2).join(' ');
-      throw new ReplaceFailed(`${nodeAddress(node)} refused ${words}: ${messageOf(error)}`, error);
+      throw new ReplaceFailed(`${nodeAddress(node)} refused ${words}: ${errorText(error)}`, error);
     }
   }
 }
 
 function knows(lines: readonly ClusterNodeLine[], id: string): boolean {
   return lines.some((line) => line.id === id && !line.handshake && line.linked);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -4,8 +4,9 @@
  * poll of the topology would cost clients the time between two polls.
  */
 
+import type { NodeAccess } from '../node-access.ts';
 import { NodeCallError } from '../node-client.ts';
-import { askRole, type NodeAccess } from './node-questions.ts';
+import { askRole } from './node-questions.ts';
 import type { NodeRef } from './promotion.ts';
 
 const GAP_MS = 15;

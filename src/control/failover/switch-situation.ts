@@ -1,6 +1,8 @@
 /** Finds out what a planned switch is decided by: asks the primary, its replicas and who would vote. */
 
+import { errorText } from '../../lib/errors.ts';
 import { nodeAddress, type Snapshot, type SnapshotNode } from '../../topology/snapshot.ts';
+import type { NodeAccess } from '../node-access.ts';
 import { NodeCallError } from '../node-client.ts';
 import type { ElectionHistory } from './elections.ts';
 import {
@@ -9,7 +11,6 @@ import {
   askReplication,
   askServer,
   askView,
-  type NodeAccess,
   type NodeView,
   type Replication,
 } from './node-questions.ts';
@@ -37,7 +38,7 @@ export class Situations {
     const address = nodeAddress(primary);
     const { id } = primary;
     const view = await askView(nodes, primary).catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       throw new SwitchRefused('primary-silent', `the primary ${address} does not answer: ${why}`);
     });
     const own = await askReplication(nodes, primary);

@@ -4,7 +4,7 @@
  */
 
 import type { ControlLog } from '../control-log.ts';
-import type { NodeAccess } from './node-questions.ts';
+import type { NodeAccess } from '../node-access.ts';
 import {
   type AttemptResult,
   attempt,

@@ -3,7 +3,7 @@
  * the node. Failures are values here: they are what is looked for.
  */
 
-import { ProxyError, type ProxyErrorCode, proxyErrorFrom } from '../../lib/errors.ts';
+import { errorText, ProxyError, type ProxyErrorCode, proxyErrorFrom } from '../../lib/errors.ts';
 import { connectResp, ReplyError, type RespClient } from '../../lib/resp-client.ts';
 import type { Evidence } from './health-view.ts';
 
@@ -74,7 +74,9 @@ export class NodeLink {
       return link;
     } catch (error) {
       link.close();
-      return answerTrouble(error) ?? { kind: 'failure', evidence: 'auth', detail: words(error) };
+      return (
+        answerTrouble(error) ?? { kind: 'failure', evidence: 'auth', detail: errorText(error) }
+      );
     }
   }
 
@@ -101,7 +103,7 @@ export class NodeLink {
       if (error instanceof ReplyError && error.code === 'NOPERM') {
         return { kind: 'refusal', detail: error.message };
       }
-      return answerTrouble(error) ?? { kind: 'refusal', detail: words(error) };
+      return answerTrouble(error) ?? { kind: 'refusal', detail: errorText(error) };
     }
   }
 
@@ -135,7 +137,7 @@ function connectEvidence(code: ProxyErrorCode): Evidence {
 function answerTrouble(error: unknown): Trouble | Unclear | null {
   if (error instanceof ProxyError) return lossTrouble(error);
   const evidence = error instanceof ReplyError ? replyEvidence(error) : '';
-  return evidence === '' ? null : { kind: 'failure', evidence, detail: words(error) };
+  return evidence === '' ? null : { kind: 'failure', evidence, detail: errorText(error) };
 }
 
 export function lossTrouble(error: ProxyError): Trouble | Unclear {
@@ -150,8 +152,4 @@ function replyEvidence({ code, message }: ReplyError): Evidence {
   if (AUTH_ERROR.test(message)) return 'auth';
   // It says so and closes.
   return message.startsWith('ERR max number of clients') ? 'reset' : '';
-}
-
-function words(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

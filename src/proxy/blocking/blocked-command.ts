@@ -7,7 +7,8 @@
  * value that came anyway goes back to where it was taken from.
  */
 
-import { GATE, type Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
+import type { Session } from '../../downstream/session.ts';
 import { asciiSlab, type Slab } from '../../lib/slab.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
 import { encodeRequest } from '../../resp/request-framer.ts';

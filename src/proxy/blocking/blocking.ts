@@ -1,7 +1,7 @@
 /** Takes blocking commands: one pinned connection each, a flow where keys lie in several slots. */
 
+import { GATE } from '../../downstream/gate.ts';
 import type { Session } from '../../downstream/session.ts';
-import { GATE } from '../../downstream/session.ts';
 import type { Slab } from '../../lib/slab.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
 import { NO_NODE } from '../../route/routing.ts';
@@ -41,13 +41,13 @@ export class Blocking {
   /** Arity has been checked. */
   dispatch(session: Session, id: number, buf: Slab, start: number, end: number): number {
     const proxy = this.#proxy;
-    const { table, frame, dispatch } = proxy;
+    const { table, frame, sender } = proxy;
     const name = table.names[id] as string;
     const args = argumentsOf(buf, frame);
     const shape = blockingShape(name, args, proxy.runtime.wallClock());
     if (shape === null) return BLOCKING.ordinary;
     if (typeof shape === 'string') {
-      dispatch.reject(session, id, shape);
+      sender.reject(session, id, shape);
       return BLOCKING.taken;
     }
     const free = proxy.routing.snapshot?.crossSlotFree === true;
@@ -76,21 +76,21 @@ export class Blocking {
     start: number,
     end: number,
   ): number {
-    const { routing, lanes, reads, retries, dispatch } = this.#proxy;
+    const { routing, lanes, reads, retries, sender } = this.#proxy;
     const owner = routing.owner[slot] as number;
     const node = owner === NO_NODE ? undefined : routing.nodes[owner];
     if (node === undefined || lanes.isAway(node)) {
       if (retries.hold(session, slot, end - start)) return BLOCKING.wait;
-      dispatch.failNow(session, id, slot);
+      sender.failNow(session, id, slot);
       return BLOCKING.taken;
     }
-    dispatch.mayUseSlot(session, slot, true); // Nothing is in flight: notes the epoch.
+    sender.mayUseSlot(session, slot, true); // Nothing is in flight: notes the epoch.
     const lane = this.#pins.take(node, session.laneKind);
     if (lane === null) {
-      dispatch.reject(session, id, this.#pins.refusal);
+      sender.reject(session, id, this.#pins.refusal);
       return BLOCKING.taken;
     }
-    const request = dispatch.newRequest(session, id, slot);
+    const request = sender.newRequest(session, id, slot);
     request.multiKey = true;
     if (!request.isRead) session.written |= 1 << owner;
     if (!request.isRead && reads.isOn) reads.onWrite(request, slot);
@@ -112,11 +112,11 @@ export class Blocking {
     args: readonly Buffer[],
     shape: BlockingShape,
   ): number {
-    const { dispatch, settings } = this.#proxy;
+    const { sender, settings } = this.#proxy;
     const pop = popAcrossSlots(name, args);
-    if (pop === null) dispatch.reject(session, id, CROSSSLOT);
+    if (pop === null) sender.reject(session, id, CROSSSLOT);
     else if (this.#pins.lent + pop.keys.length > settings.pinnedConnections) {
-      dispatch.reject(session, id, this.#pins.refusal);
+      sender.reject(session, id, this.#pins.refusal);
     } else {
       session.waits = true;
       this.#flows.start(session, id, async (flow) => {

@@ -36,7 +36,7 @@ export function blockingShape(
   if (name === 'xread' || name === 'xreadgroup') return streamShape(args);
   const timeoutAt = name === 'blmpop' || name === 'bzmpop' ? 1 : args.length - 1;
   const timeoutMs = secondsOf(args[timeoutAt], wallClock);
-  if (typeof timeoutMs === 'string') return timeoutMs;
+  if (typeof timeoutMs === 'string') return errorBefore(name, args) ?? timeoutMs;
   const giveBack = GIVE_BACK[name] ?? nothing;
   return { timeoutMs, timeoutAt, timeoutUnit: 's', giveBack };
 }
@@ -44,10 +44,43 @@ export function blockingShape(
 function secondsOf(arg: Buffer | undefined, wallClock: number): number | string {
   const text = arg?.toString('latin1') ?? '';
   if (/^[+-]?inf(inity)?$/i.test(text)) return NEGATIVE;
+  if (/^[+-]?0x[\da-f]{1,8}$/i.test(text)) return secondsOf(decimalOf(text), wallClock);
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return NOT_A_FLOAT;
   const ms = Math.ceil(Number(text) * 1000);
   if (ms < 0 || ms >= LONG_MAX) return NEGATIVE;
   return ms > LONG_MAX - wallClock ? OUT_OF_RANGE : ms;
+}
+
+/** strtold, which Redis reads it with, takes this, too. */
+function decimalOf(hex: string): Buffer {
+  const digits = hex.replace(/^[+-]/, '');
+  return Buffer.from(`${hex.startsWith('-') ? '-' : ''}${Number(digits)}`);
+}
+
+const SYNTAX_ERROR = 'ERR syntax error';
+
+/** What a server says of other arguments before it looks at the timeout; null: nothing. */
+function errorBefore(name: string, args: readonly Buffer[]): string | null {
+  const word = (i: number): string => args[i]?.toString('latin1').toLowerCase() ?? '';
+  if (name === 'blmove') {
+    return [word(3), word(4)].every((side) => SIDES.has(side)) ? null : SYNTAX_ERROR;
+  }
+  if (name !== 'blmpop' && name !== 'bzmpop') return null;
+  const keys = positive(word(2));
+  if (keys === null) return 'ERR numkeys should be greater than 0';
+  const from = 3 + keys;
+  if (!(name === 'blmpop' ? SIDES : ENDS).has(word(from))) return SYNTAX_ERROR;
+  if (args.length === from + 1) return null;
+  if (args.length < from + 3 || word(from + 1) !== 'count') return SYNTAX_ERROR;
+  if (positive(word(from + 2)) === null) return 'ERR count should be greater than 0';
+  return args.length === from + 3 ? null : SYNTAX_ERROR;
+}
+
+const SIDES: ReadonlySet<string> = new Set(['left', 'right']);
+const ENDS: ReadonlySet<string> = new Set(['min', 'max']);
+
+function positive(text: string): number | null {
+  return /^[1-9]\d{0,18}$/.test(text) ? Number(text) : null;
 }
 
 /** Arguments of each option of XREAD and XREADGROUP, itself included; STREAMS ends them. */

@@ -5,7 +5,9 @@
  */
 
 import { FLAG } from '../../commands/table.ts';
-import { GATE, type Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
+import type { Session } from '../../downstream/session.ts';
+import { errorText } from '../../lib/errors.ts';
 import type { Slab } from '../../lib/slab.ts';
 import { databaseOf } from '../../route/lane-kind.ts';
 import { ANY_SLOT } from '../../route/slot-of-keys.ts';
@@ -105,8 +107,8 @@ export class Flows {
 
   /** Its steps may write to any shard. */
   #noteWrites(session: Session, request: Request): void {
-    const { firstSlots, reads, routing } = this.#proxy;
-    for (const slot of firstSlots) session.written |= 1 << (routing.owner[slot] as number);
+    const { reads, routing } = this.#proxy;
+    for (const slot of routing.firstSlots) session.written |= 1 << (routing.owner[slot] as number);
     if (reads.isOn) reads.onWrite(request, ANY_KEY);
   }
 
@@ -118,7 +120,7 @@ export class Flows {
       return false;
     }
     const flow = new Flow(proxy, session, id);
-    const request = proxy.dispatch.newRequest(session, id, ANY_SLOT);
+    const request = proxy.sender.newRequest(session, id, ANY_SLOT);
     flow.begin(request);
     const isWrite = ((proxy.table.flags[id] as number) & FLAG.write) !== 0;
     if (isWrite) this.#noteWrites(session, request);
@@ -133,7 +135,7 @@ export class Flows {
         },
         (error: unknown) => {
           if (error instanceof InnerClientClosed && flow.isOver) return;
-          const text = error instanceof Error ? error.message : String(error);
+          const text = errorText(error);
           flow.answer(asLine(`ERR ${text}`));
         },
       );

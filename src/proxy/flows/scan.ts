@@ -3,6 +3,7 @@
  * asks the nodes and makes the reply. So any worker and any connection can go on with a cursor.
  */
 
+import { errorText } from '../../lib/errors.ts';
 import { databaseOf } from '../../route/lane-kind.ts';
 import { slotOfPattern } from '../../route/pattern-slot.ts';
 import type { Runtime } from '../../transport/transport.ts';
@@ -98,7 +99,7 @@ async function ask(flow: Flow, words: ScanQuestion): Promise<unknown> {
   try {
     return await link.call('scan', words, deadlineMs);
   } catch (error) {
-    return { reason: error instanceof Error ? error.message : String(error) };
+    return { reason: errorText(error) };
   }
 }
 

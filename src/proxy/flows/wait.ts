@@ -117,9 +117,9 @@ function targetsOf(
 export const WAIT_FLOWS: Readonly<Record<string, FlowCommand>> = { wait };
 
 /** Primaries that own slots. */
-function ownersOf({ routing, firstSlots }: ProxyCore): RouteNode[] {
+function ownersOf({ routing }: ProxyCore): RouteNode[] {
   const owners = new Set<RouteNode>();
-  for (const slot of firstSlots) {
+  for (const slot of routing.firstSlots) {
     const owner = routing.owner[slot] as number;
     const node = owner === NO_NODE ? undefined : routing.nodes[owner];
     if (node !== undefined) owners.add(node);

@@ -5,7 +5,8 @@
  * When the shard serves again they are let go a few per turn, see Retries.
  */
 
-import { GATE, type Session, STALL } from '../../downstream/session.ts';
+import { GATE, STALL } from '../../downstream/gate.ts';
+import type { Session } from '../../downstream/session.ts';
 import { SCALAR, type Scalar } from '../../metrics/definitions.ts';
 import type { WorkerMetrics } from '../../metrics/worker-metrics.ts';
 import type { HoldSettings } from '../settings.ts';

@@ -20,7 +20,7 @@ function whoami({ session }: LocalCall, reply: ReplyWriter): void {
 
 function categories({ args, services }: LocalCall, reply: ReplyWriter): void {
   if (args.length > 3) {
-    reply.error(`ERR unknown subcommand or wrong number of arguments for 'cat'. Try ACL HELP.`);
+    refuseCount(args, reply);
     return;
   }
   if (args.length === 2) {
@@ -45,10 +45,15 @@ function writeNames(names: readonly string[], reply: ReplyWriter): void {
   for (const name of names) reply.bulk(name);
 }
 
+function refuseCount(args: readonly Buffer[], reply: ReplyWriter): void {
+  const name = text(args, 1);
+  reply.error(`ERR unknown subcommand or wrong number of arguments for '${name}'. Try ACL HELP.`);
+}
+
 function genpass({ args }: LocalCall, reply: ReplyWriter): void {
   const bits = args.length > 2 ? parseLong(args, 2) : DEFAULT_BITS;
   if (args.length > 3) {
-    reply.error(`ERR unknown subcommand or wrong number of arguments for 'genpass'. Try ACL HELP.`);
+    refuseCount(args, reply);
   } else if (bits === null) {
     reply.error(NOT_AN_INTEGER);
   } else if (bits <= 0 || bits > BITS_MAX) {

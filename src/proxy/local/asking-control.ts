@@ -3,6 +3,7 @@
  * so they are read with care; a control process that is gone is an answer too.
  */
 
+import { errorText } from '../../lib/errors.ts';
 import type { LocalServices } from './context.ts';
 
 /** How long control may take before a command is answered without it, milliseconds. */
@@ -24,7 +25,7 @@ export async function askControl(
   try {
     return { ok: true, value: await services.control.call(method, argument, deadlineMs) };
   } catch (error) {
-    return { ok: false, reason: error instanceof Error ? error.message : String(error) };
+    return { ok: false, reason: errorText(error) };
   }
 }
 

@@ -1,7 +1,8 @@
 /** One client as CLIENT LIST and CLIENT INFO show it: Redis 7.0's fields in its order, then 7.2's. */
 
 import type { CommandTable } from '../../commands/table.ts';
-import { GATE, READS, type Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
+import { READS, type Session } from '../../downstream/session.ts';
 import { databaseOf } from '../../route/lane-kind.ts';
 import type { SessionFacts } from './context.ts';
 

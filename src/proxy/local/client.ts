@@ -3,7 +3,7 @@
  * a client may be served by any of them.
  */
 
-import { GATE } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import { NOT_AN_INTEGER, parseLong, SYNTAX_ERROR, text, word } from './arguments.ts';
 import { askControl, CONTROL_PATIENCE_MS, fieldOf, listOf, numberOf } from './asking-control.ts';
@@ -258,6 +258,13 @@ function noTracking(_call: LocalCall, reply: ReplyWriter): void {
   reply.error(NO_TRACKING);
 }
 
+/** It is off. */
+function tracking(call: LocalCall, reply: ReplyWriter): void {
+  const { args } = call;
+  if (args.length === 3 && word(args, 2) === 'off') reply.simple('OK');
+  else noTracking(call, reply);
+}
+
 /** As a server answers that does not know the option: client libraries then go on without. */
 function unknownOption({ args }: LocalCall, reply: ReplyWriter): void {
   reply.error(`ERR unknown subcommand '${text(args, 1)}'. Try CLIENT HELP.`);
@@ -278,7 +285,7 @@ export const CLIENT_HANDLERS: Readonly<Record<string, LocalHandler>> = {
   'client|unblock': unblock,
   'client|pause': pause,
   'client|unpause': unpause,
-  'client|tracking': noTracking,
+  'client|tracking': tracking,
   'client|caching': noTracking,
   'client|trackinginfo': trackingInfo,
   'client|maint_notifications': unknownOption,

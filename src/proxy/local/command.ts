@@ -9,6 +9,7 @@ import { KEY_RULE } from '../../commands/key-rules.ts';
 import { type CommandTable, FLAG } from '../../commands/table.ts';
 import { KIND } from '../../commands/verdicts.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
+import { hasArity } from '../arity.ts';
 import { SYNTAX_ERROR, text, word } from './arguments.ts';
 import { commandDocs } from './command-docs.ts';
 import type { LocalCall, LocalHandler } from './context.ts';
@@ -190,8 +191,7 @@ function findKeys({ args, services }: LocalCall): FoundKeys | string {
   if (table.keyRule[id] === KEY_RULE.none || namesNoKey(about)) {
     return 'ERR The command has no key arguments';
   }
-  const arity = table.arity[id] as number;
-  if (arity > 0 ? asked.length !== arity : asked.length < -arity) {
+  if (!hasArity(table.arity[id] as number, asked.length)) {
     return 'ERR Invalid number of arguments specified for command';
   }
   const positions = positionsOf(table, id, asked);

@@ -1,10 +1,12 @@
 /** Commands about the client's own connection: who it is, which protocol it speaks, its end. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { GATE, READS, type Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
+import { READS, type Session } from '../../downstream/session.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import { withDatabase } from '../../route/lane-kind.ts';
+import { wrongArity } from '../error-replies.ts';
 import {
   isInt,
   NOT_AN_INTEGER,
@@ -41,7 +43,7 @@ export function isPlainName(value: string): boolean {
 function ping({ args }: LocalCall, reply: ReplyWriter): void {
   const message = args[1];
   // The table says "at least one word"; more than one message is Redis' own check.
-  if (args.length > 2) reply.error("ERR wrong number of arguments for 'ping' command");
+  if (args.length > 2) reply.error(wrongArity('ping'));
   else if (message === undefined) reply.simple('PONG');
   else reply.bulk(message);
 }

@@ -1,6 +1,7 @@
 /** MONITOR: from now on this client is shown the commands of all clients of all workers. */
 
-import { GATE } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
+import { errorText } from '../../lib/errors.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import type { LocalCall, LocalHandler } from './context.ts';
 
@@ -11,8 +12,7 @@ function monitor({ session, services }: LocalCall, reply: ReplyWriter): void | P
   session.gate |= GATE.barrier | GATE.monitor;
   return services.monitors.add(session).then(
     () => reply.simple('OK'),
-    (error: unknown) =>
-      reply.error(`ERR MONITOR failed: ${error instanceof Error ? error.message : String(error)}`),
+    (error: unknown) => reply.error(`ERR MONITOR failed: ${errorText(error)}`),
   );
 }
 

@@ -1,6 +1,8 @@
 /** Every command that the proxy answers itself, by its id in the command table. */
 
 import type { CommandTable } from '../../commands/table.ts';
+import { hasArity } from '../arity.ts';
+import { wrongArity } from '../error-replies.ts';
 import { SCRIPT_HANDLERS } from '../scripts/script-handlers.ts';
 import { ACL_HANDLERS } from './acl.ts';
 import { text } from './arguments.ts';
@@ -56,9 +58,8 @@ export function localHandlers(table: CommandTable): (LocalHandler | undefined)[]
 
 function checkingArity(handler: LocalHandler, name: string, arity: number): LocalHandler {
   return (call, reply) => {
-    const argc = call.args.length;
-    if (arity > 0 ? argc === arity : argc >= -arity) return handler(call, reply);
-    reply.error(`ERR wrong number of arguments for '${name}' command`);
+    if (hasArity(arity, call.args.length)) return handler(call, reply);
+    reply.error(wrongArity(name));
     return undefined;
   };
 }

@@ -5,7 +5,7 @@
  */
 
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
-import { parseLong } from './arguments.ts';
+import { parseLong, text } from './arguments.ts';
 import { listOf, numberOf } from './asking-control.ts';
 import { askPrimaries, bytesOf } from './asking-nodes.ts';
 import type { LocalCall, LocalHandler } from './context.ts';
@@ -19,14 +19,16 @@ type Entry = readonly unknown[];
 async function get({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
   const count = args.length > 2 ? parseLong(args, 2) : DEFAULT_COUNT;
   if (args.length > 3) {
-    reply.error("ERR wrong number of arguments for 'slowlog|get' command");
+    reply.error(
+      `ERR unknown subcommand or wrong number of arguments for '${text(args, 1)}'. Try SLOWLOG HELP.`,
+    );
     return;
   }
   if (count === null || count < -1) {
     reply.error('ERR count should be greater than or equal to -1');
     return;
   }
-  const answers = await askPrimaries(services, ['SLOWLOG', 'GET', String(count)]);
+  const answers = await askPrimaries(services, ['SLOWLOG', 'GET', text(args, 2) || String(count)]);
   if (typeof answers === 'string') {
     reply.error(answers);
     return;

@@ -3,8 +3,8 @@
  * control merges those of all workers.
  */
 
+import { GATE } from '../../downstream/gate.ts';
 import type { Session } from '../../downstream/session.ts';
-import { GATE } from '../../downstream/session.ts';
 import type { PauseMode } from '../pause.ts';
 import { fieldOf, numberOf } from './asking-control.ts';
 import { type ClientFilter, type ClientType, clientMatcher } from './client-filter.ts';

@@ -7,10 +7,12 @@
  */
 
 import type { CommandTable } from '../../commands/table.ts';
-import { GATE, type Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
+import type { Session } from '../../downstream/session.ts';
 import type { ControlCalls } from '../../lib/planes.ts';
 import { databaseOf } from '../../route/lane-kind.ts';
 import type { Runtime } from '../../transport/transport.ts';
+import { hasArity } from '../arity.ts';
 import { monitorLine } from './line.ts';
 
 /** How often a worker with monitors asks for the lease. */
@@ -153,7 +155,7 @@ export class Monitors {
     const { table } = this.#view;
     const info = table.info(id);
     if (info === undefined || info.flags.includes('admin')) return false;
-    return info.arity > 0 ? argc === info.arity : argc >= -info.arity;
+    return hasArity(info.arity, argc);
   }
 
   /** One batch at a time: while control is busy the next one grows. */

@@ -30,7 +30,7 @@ export class Publishing {
 
   /** False when it cannot go now: the session waits and the command comes again. */
   dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
-    const { table, frame, dispatch } = this.#proxy;
+    const { table, frame, sender } = this.#proxy;
     const name = table.names[id] as string;
     switch (name) {
       case 'publish':
@@ -47,7 +47,7 @@ export class Publishing {
         if (frame.argc <= 3) return this.#toAll(session, id, mergeNames, buf, start, end);
         const sub = argumentsOf(buf, frame)[1]?.toString('latin1') ?? '';
         const text = `ERR unknown subcommand or wrong number of arguments for '${sub}'. Try PUBSUB HELP.`;
-        return dispatch.reject(session, id, text);
+        return sender.reject(session, id, text);
       }
     }
   }
@@ -60,7 +60,7 @@ export class Publishing {
     start: number,
     end: number,
   ): boolean {
-    const { frame, dispatch } = this.#proxy;
+    const { frame, sender } = this.#proxy;
     const at = frame.args[2] as number;
     const length = frame.args[3] as number;
     const slot = slotOf(buf, at, length);
@@ -72,7 +72,7 @@ export class Publishing {
         return this.#fanout.toSlots(session, id, [slot], merge, buf, start, end);
       }
     }
-    return dispatch.send(session, id, slot, false, buf, start, end);
+    return sender.send(session, id, slot, false, buf, start, end);
   }
 
   #toAll(
@@ -83,7 +83,15 @@ export class Publishing {
     start: number,
     end: number,
   ): boolean {
-    return this.#fanout.toSlots(session, id, this.#proxy.firstSlots, merge, buf, start, end);
+    return this.#fanout.toSlots(
+      session,
+      id,
+      this.#proxy.routing.firstSlots,
+      merge,
+      buf,
+      start,
+      end,
+    );
   }
 
   /** Each channel's number is its home's, corrected. */
@@ -95,16 +103,18 @@ export class Publishing {
     start: number,
     end: number,
   ): boolean {
-    const { frame, dispatch, routing, firstSlots } = this.#proxy;
+    const { frame, sender, routing } = this.#proxy;
     const names = argumentsOf(buf, frame)
       .slice(2)
       .map((arg) => arg.toString('latin1'));
     if (names.length === 0) {
       const empty: Slab = Buffer.from('*0\r\n');
-      dispatch.answerLocally(session, id, empty, 0, empty.length, RESULT.ok);
+      sender.answerLocally(session, id, empty, 0, empty.length, RESULT.ok);
       return true;
     }
-    const partOf = new Map([...firstSlots].map((slot, part) => [routing.owner[slot], part]));
+    const partOf = new Map(
+      [...routing.firstSlots].map((slot, part) => [routing.owner[slot], part]),
+    );
     const merge: Merge = ({ parts }) => {
       const replies = parts.map(replyOf);
       const reply = new ReplyWriter(session.protocol);

@@ -8,7 +8,8 @@
  * commands do not wait for each other.
  */
 
-import { GATE, type Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
+import type { Session } from '../../downstream/session.ts';
 import { asciiSlab, type Slab } from '../../lib/slab.ts';
 import { RESULT, SCALAR } from '../../metrics/definitions.ts';
 import { ANY_SLOT } from '../../route/slot-of-keys.ts';
@@ -18,6 +19,7 @@ import {
   type TopicKind,
   UNSUBSCRIBE_VERBS,
 } from '../../upstream/subscriber.ts';
+import { hasArity } from '../arity.ts';
 import type { ProxyCore } from '../core.ts';
 import { CROSSSLOT, wrongArity } from '../error-replies.ts';
 import { argumentsOf } from '../frame-arguments.ts';
@@ -59,11 +61,10 @@ export class PubSub {
 
   /** False when it must wait for what the session has in flight. */
   dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
-    const { table, frame, dispatch } = this.#proxy;
+    const { table, frame, sender } = this.#proxy;
     const name = table.names[id] as string;
-    const arity = table.arity[id] as number;
-    if (arity > 0 ? frame.argc !== arity : frame.argc < -arity) {
-      return dispatch.reject(session, id, wrongArity(name));
+    if (!hasArity(table.arity[id] as number, frame.argc)) {
+      return sender.reject(session, id, wrongArity(name));
     }
     const begins = (SUBSCRIBE_VERBS as readonly string[]).indexOf(name);
     const ends = (UNSUBSCRIBE_VERBS as readonly string[]).indexOf(name);
@@ -78,7 +79,7 @@ export class PubSub {
       .slice(1)
       .map((arg) => arg.toString('latin1'));
     if (kind === TOPIC.shard && this.#areApart(names)) {
-      return dispatch.reject(session, id, CROSSSLOT);
+      return sender.reject(session, id, CROSSSLOT);
     }
     this.#order(session, id, kind, names, ends >= 0);
     return true;
@@ -99,13 +100,13 @@ export class PubSub {
     names: readonly string[],
     isEnd: boolean,
   ): void {
-    const { dispatch, settings, time } = this.#proxy;
+    const { sender, settings, time } = this.#proxy;
     let subscriptions = this.#bySession.get(session);
     if (subscriptions === undefined) {
       subscriptions = new Subscriptions();
       this.#bySession.set(session, subscriptions);
     }
-    const request = dispatch.newRequest(session, id, ANY_SLOT);
+    const request = sender.newRequest(session, id, ANY_SLOT);
     // As in Redis, CLIENT REPLY does not concern what is pushed.
     request.silent = false;
     const order: Order = {
@@ -312,7 +313,7 @@ export class PubSub {
       const head = `*2\r\n$4\r\npong\r\n$${message.length}\r\n`;
       reply = Buffer.concat([Buffer.from(head), message, Buffer.from('\r\n')]);
     }
-    this.#proxy.dispatch.answerLocally(session, id, reply, 0, reply.length, RESULT.ok);
+    this.#proxy.sender.answerLocally(session, id, reply, 0, reply.length, RESULT.ok);
   }
 
   /** The client left, or said RESET. */

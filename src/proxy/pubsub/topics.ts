@@ -9,47 +9,31 @@
 
 import { SCALAR } from '../../metrics/definitions.ts';
 import { NO_NODE } from '../../route/routing.ts';
-import { nodeAddress } from '../../topology/snapshot.ts';
-import { Handshake } from '../../upstream/handshake.ts';
-import {
-  type Message,
-  Subscriber,
-  type SubscriberEvents,
-  TOPIC,
-  type TopicKind,
-} from '../../upstream/subscriber.ts';
+import { type Message, TOPIC, type TopicKind } from '../../upstream/subscriber.ts';
 import type { ProxyCore } from '../core.ts';
 import { isRedirectLine, parseRedirect } from '../error-replies.ts';
-import { FeedCare } from './feed-care.ts';
+import { type FeedEvents, Feeds } from './feeds.ts';
 import { Handovers } from './handovers.ts';
 import { KEYSPACE_PREFIX } from './keyspace.ts';
-import { Feed, Topic, type TopicEvents } from './topic.ts';
+import { type Feed, Topic, type TopicEvents } from './topic.ts';
 
-const RETRY_FIRST_MS = 20;
-const RETRY_MAX_MS = 1000;
 /** After a refusal that is no redirect: the operator must change something first. */
 const REFUSED_MS = 1000;
-/** Nodes take messages of 512 MB at most, and RESP adds little. */
-const MESSAGE_BYTES_MAX = 513 * 1024 * 1024;
-
-export class Topics implements SubscriberEvents<Topic> {
+export class Topics implements FeedEvents {
   readonly #proxy: ProxyCore;
   readonly #events: TopicEvents;
   readonly #byName: readonly Map<string, Topic>[] = [new Map(), new Map(), new Map()];
-  readonly #feeds = new Map<number, Feed>();
-  readonly #owners = new Map<Subscriber<Topic>, Feed>();
+  readonly #feeds: Feeds;
   readonly #handovers: Handovers;
   readonly #paused = new Set<Topic>();
-  readonly #care: FeedCare;
-  #dirty: Subscriber<Topic>[] = [];
   #routingSeen = -1;
 
   constructor(proxy: ProxyCore, events: TopicEvents) {
     this.#proxy = proxy;
     this.#events = events;
-    this.#care = new FeedCare(proxy);
+    this.#feeds = new Feeds(proxy, this);
     this.#handovers = new Handovers(proxy, events, {
-      leave: (feed, topic) => this.#leave(feed, topic),
+      leave: (feed, topic) => this.#feeds.leave(feed, topic),
       settle: (topic) => this.#settle(topic),
     });
   }
@@ -91,7 +75,7 @@ export class Topics implements SubscriberEvents<Topic> {
     if (!topic.isUnused) return false;
     const topics = this.#byName[topic.kind] as Map<string, Topic>;
     if (topics.get(topic.name) === topic) topics.delete(topic.name);
-    for (const feed of [...topic.feeds.keys()]) this.#leave(feed, topic);
+    for (const feed of [...topic.feeds.keys()]) this.#feeds.leave(feed, topic);
     topic.source = null;
     this.#handovers.end(topic);
     this.#paused.delete(topic);
@@ -101,7 +85,7 @@ export class Topics implements SubscriberEvents<Topic> {
 
   /** How many of our connections the owner of `slot` counts for this topic: 0 or 1. */
   upstreamAt(topic: Topic, slot: number): 0 | 1 {
-    const feed = this.#feeds.get(this.#proxy.routing.owner[slot] as number);
+    const feed = this.#feeds.known(this.#proxy.routing.owner[slot] as number);
     return feed !== undefined && topic.feeds.get(feed) === true ? 1 : 0;
   }
 
@@ -116,40 +100,21 @@ export class Topics implements SubscriberEvents<Topic> {
     const { routing } = this.#proxy;
     if (this.#routingSeen === routing.changes) return;
     this.#routingSeen = routing.changes;
-    this.#findPrimaries();
+    this.#feeds.onRoutingChange();
     this.#settleAll();
-  }
-
-  #findPrimaries(): void {
-    const { routing } = this.#proxy;
-    for (const feed of this.#feeds.values()) feed.isPrimary = false;
-    for (const shard of routing.snapshot?.shards ?? []) {
-      const node = routing.snapshot?.nodes[shard.primary];
-      const index = node === undefined ? -1 : routing.nodeAt(nodeAddress(node));
-      if (index >= 0) this.#feed(index).isPrimary = true;
-    }
   }
 
   #settleAll(): void {
     for (const topics of this.#byName) for (const topic of topics.values()) this.#settle(topic);
   }
 
-  #feed(index: number): Feed {
-    let feed = this.#feeds.get(index);
-    if (feed === undefined) {
-      feed = new Feed(this.#proxy.routing.nodes[index] as Feed['node']);
-      this.#feeds.set(index, feed);
-    }
-    return feed;
-  }
-
   #homeOf(topic: Topic): Feed | null {
     const index = this.#proxy.routing.owner[topic.slot] as number;
-    const owner = index === NO_NODE ? null : this.#feed(index);
+    const owner = index === NO_NODE ? null : this.#feeds.at(index);
     if (topic.kind === TOPIC.shard || (owner !== null && !owner.isFailing)) return owner;
     const { source } = topic;
     if (source?.isPrimary === true && !source.isFailing) return source;
-    for (const feed of this.#feeds.values()) if (feed.isPrimary && !feed.isFailing) return feed;
+    for (const feed of this.#feeds.healthyPrimaries()) return feed;
     return owner;
   }
 
@@ -157,17 +122,15 @@ export class Topics implements SubscriberEvents<Topic> {
     if (topic.retryAt > 0) return;
     const home = this.#homeOf(topic);
     if (home !== null && isAtRest(topic, home)) return;
-    if (home !== null) this.#join(home, topic);
+    if (home !== null) this.#feeds.join(home, topic);
     if (topic.isEverywhere) {
-      for (const feed of this.#feeds.values()) {
-        if (feed.isPrimary && !feed.isFailing) this.#join(feed, topic);
-      }
+      for (const feed of this.#feeds.healthyPrimaries()) this.#feeds.join(feed, topic);
     }
     this.#moveTo(topic, home);
     for (const feed of [...topic.feeds.keys()]) {
       const isWanted = feed === home || (topic.isEverywhere && feed.isPrimary);
       // The source is left when the new home has taken over.
-      if (!isWanted && feed !== topic.source) this.#leave(feed, topic);
+      if (!isWanted && feed !== topic.source) this.#feeds.leave(feed, topic);
     }
     this.#tell(topic);
   }
@@ -183,29 +146,11 @@ export class Topics implements SubscriberEvents<Topic> {
       if (topic.feeds.get(home) !== true) return;
       topic.source = home;
       this.#events.onPlaceChange(topic);
-      if (source !== null) this.#leave(source, topic);
+      if (source !== null) this.#feeds.leave(source, topic);
       else this.#handovers.sift(topic, home);
       return;
     }
     this.#handovers.begin(topic, home);
-  }
-
-  #join(feed: Feed, topic: Topic): void {
-    if (topic.feeds.has(feed)) return;
-    topic.feeds.set(feed, false);
-    feed.topics.add(topic);
-    const { subscriber } = feed;
-    if (subscriber?.isReady === true) subscriber.subscribe(topic.kind, topic.name, topic);
-    else if (subscriber === null && this.#proxy.time >= feed.retryAt) this.#dial(feed);
-  }
-
-  #leave(feed: Feed, topic: Topic): void {
-    topic.feeds.delete(feed);
-    feed.topics.delete(topic);
-    if (feed.subscriber?.isReady !== true) return;
-    feed.subscriber.unsubscribe(topic.kind, topic.name, topic);
-    topic.leaving.add(feed);
-    feed.leaving.add(topic);
   }
 
   #tell(topic: Topic): void {
@@ -215,73 +160,16 @@ export class Topics implements SubscriberEvents<Topic> {
     for (const done of waiting) done('');
   }
 
-  // ------------------------------------------------------------------ connections
+  // ------------------------------------------------------------------ what feeds say
 
-  #dial(feed: Feed): void {
-    const { settings, runtime, transport } = this.#proxy;
-    const { connectTimeoutMs, credentials } = settings.lanes;
-    const { host, port } = feed.node;
-    const subscriber = new Subscriber<Topic>(
-      { endpoint: { host, port }, connectTimeoutMs, messageBytesMax: MESSAGE_BYTES_MAX },
-      new Handshake(0, credentials),
-      this,
-      () => runtime.now(),
-    );
-    feed.subscriber = subscriber;
-    this.#owners.set(subscriber, feed);
-    subscriber.open(transport);
+  onFeedBack(): void {
+    this.#settleAll();
   }
 
-  #feedOf(subscriber: Subscriber<Topic>): Feed | undefined {
-    return this.#owners.get(subscriber);
-  }
-
-  onSubscriberDirty(subscriber: Subscriber<Topic>): void {
-    this.#dirty.push(subscriber);
-    if (this.#dirty.length > 1) return;
-    this.#proxy.runtime.afterTurn(() => {
-      const dirty = this.#dirty;
-      this.#dirty = [];
-      for (const each of dirty) each.flush();
-    });
-  }
-
-  onSubscriberReady(subscriber: Subscriber<Topic>): void {
-    this.#proxy.time = this.#proxy.runtime.now();
-    const feed = this.#feedOf(subscriber);
-    if (feed === undefined) return;
-    const wasFailing = feed.isFailing;
-    feed.failures = 0;
-    feed.retryAt = 0;
-    for (const topic of feed.topics) subscriber.subscribe(topic.kind, topic.name, topic);
-    if (wasFailing) this.#settleAll();
-  }
-
-  onSubscriberClosed(subscriber: Subscriber<Topic>, code: string): void {
-    const proxy = this.#proxy;
-    proxy.time = proxy.runtime.now();
-    const feed = this.#feedOf(subscriber);
-    if (feed === undefined) return;
-    feed.subscriber = null;
-    this.#owners.delete(subscriber);
-    if (code !== 'EIDLE') {
-      feed.failures++;
-      const pause = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(feed.failures - 1, 6));
-      const jitter = 0.5 + proxy.runtime.random();
-      // One that has served for a while is dialled again at once; jitter keeps workers apart.
-      const hasServed = subscriber.wasReady && proxy.time - subscriber.openedAt > RETRY_MAX_MS;
-      feed.retryAt = hasServed ? proxy.time : proxy.time + pause * jitter;
-      proxy.link.hint({ reason: 'refused', node: feed.node.address });
-    }
-    const lost = [...feed.topics];
-    feed.topics.clear();
-    for (const topic of lost) {
-      topic.feeds.delete(feed);
-      this.#lose(topic, feed);
-    }
-    for (const topic of [...feed.leaving]) this.#gone(topic, feed);
+  onFeedClosed(feed: Feed, lost: readonly Topic[]): void {
+    for (const topic of lost) this.#lose(topic, feed);
+    for (const topic of [...feed.leaving]) this.onUnsubscribed(feed, topic);
     for (const topic of lost) if (!topic.isUnused) this.#settle(topic);
-    if (feed.isFailing && feed.subscriber === null && proxy.time >= feed.retryAt) this.#dial(feed);
   }
 
   /** The feed brings nothing more for this topic. */
@@ -298,23 +186,12 @@ export class Topics implements SubscriberEvents<Topic> {
     if (topic.sessions.size > 0) this.#proxy.metrics.increment(SCALAR.subscriptionGaps);
   }
 
-  // ------------------------------------------------------------------ what nodes say
-
-  onSubscribed(from: Subscriber<Topic>, topic: Topic): void {
-    this.#proxy.time = this.#proxy.runtime.now();
-    const feed = this.#feedOf(from);
-    if (feed === undefined || !topic.feeds.has(feed)) return;
-    topic.feeds.set(feed, true);
+  onSubscribed(_feed: Feed, topic: Topic): void {
     topic.refusals = 0;
     this.#settle(topic);
   }
 
-  onUnsubscribed(from: Subscriber<Topic>, topic: Topic): void {
-    const feed = this.#feedOf(from);
-    if (feed !== undefined) this.#gone(topic, feed);
-  }
-
-  #gone(topic: Topic, feed: Feed): void {
+  onUnsubscribed(feed: Feed, topic: Topic): void {
     feed.leaving.delete(topic);
     topic.leaving.delete(feed);
     if (feed === topic.source) this.#handovers.onSourceEnd(topic);
@@ -324,13 +201,11 @@ export class Topics implements SubscriberEvents<Topic> {
     for (const done of parting) done();
   }
 
-  onDropped(from: Subscriber<Topic>, name: string): void {
+  onDropped(feed: Feed, name: string): void {
     const topic = this.get(TOPIC.shard, name);
-    const feed = this.#feedOf(from);
-    if (topic === undefined || feed === undefined || topic.feeds.get(feed) !== true) return;
+    if (topic === undefined || topic.feeds.get(feed) !== true) return;
     const { routing, link } = this.#proxy;
-    topic.feeds.delete(feed);
-    feed.topics.delete(topic);
+    this.#feeds.drop(feed, topic);
     this.#lose(topic, feed);
     if (routing.owner[topic.slot] === feed.node.index) {
       link.hint({ reason: 'state', node: feed.node.address });
@@ -338,11 +213,7 @@ export class Topics implements SubscriberEvents<Topic> {
     this.#settle(topic);
   }
 
-  onRefused(from: Subscriber<Topic>, topic: Topic, line: string): void {
-    const feed = this.#feedOf(from);
-    if (feed === undefined || !topic.feeds.has(feed)) return;
-    topic.feeds.delete(feed);
-    feed.topics.delete(topic);
+  onRefused(feed: Feed, topic: Topic, line: string): void {
     this.#lose(topic, feed);
     const { time } = this.#proxy;
     const isRedirect = isRedirectLine(line);
@@ -361,13 +232,12 @@ export class Topics implements SubscriberEvents<Topic> {
 
   #follow(topic: Topic, asked: Feed, line: string): void {
     const { routing, link, time } = this.#proxy;
-    const target = parseRedirect(line);
+    const target = parseRedirect(line, asked.node.address);
     if (target === null || !line.startsWith('MOVED')) {
       link.hint({ reason: 'state', node: asked.node.address });
       return;
     }
-    const host = asked.node.address.slice(0, asked.node.address.lastIndexOf(':'));
-    const address = target.address.startsWith(':') ? host + target.address : target.address;
+    const { address } = target;
     const node = routing.nodeAt(address);
     if (node < 0) {
       link.hint({ reason: 'unknown-node', node: address });
@@ -384,17 +254,16 @@ export class Topics implements SubscriberEvents<Topic> {
     this.#settle(topic);
   }
 
-  onMessage(from: Subscriber<Topic>, message: Message): void {
+  onMessage(feed: Feed, message: Message, readAt: number): void {
     const topic = this.get(message.kind, message.name);
-    const feed = topic === undefined ? undefined : this.#feedOf(from);
-    if (topic === undefined || feed === undefined) return;
+    if (topic === undefined) return;
     this.#proxy.metrics.increment(SCALAR.messagesReceived);
     const { buf, start, end } = message;
     if (topic.kind === TOPIC.shard || (topic.isEverywhere && isOfKeyspace(message))) {
       if (topic.feeds.has(feed)) this.#events.onMessage(topic, buf, start, end);
       return;
     }
-    this.#handovers.onMessage(topic, feed, message, from.readAt);
+    this.#handovers.onMessage(topic, feed, message, readAt);
   }
 
   // ------------------------------------------------------------------ time
@@ -403,17 +272,11 @@ export class Topics implements SubscriberEvents<Topic> {
     this.onRoutingChange();
     this.#handovers.tick(now);
     for (const topic of [...this.#paused]) if (now >= topic.retryAt) this.#resume(topic);
-    const isNeeded = this.size > 0;
-    for (const feed of this.#feeds.values()) {
-      if (feed.subscriber !== null) this.#care.check(feed, now);
-      else if (now >= feed.retryAt && feed.node.present) {
-        if (feed.topics.size > 0 || (feed.isFailing && isNeeded)) this.#dial(feed);
-      }
-    }
+    this.#feeds.tick(now, this.size > 0);
   }
 
   close(): void {
-    for (const feed of this.#feeds.values()) feed.subscriber?.destroy('EIDLE');
+    this.#feeds.close();
   }
 }
 

@@ -8,7 +8,8 @@
  * round, a read behind a write, goes to the primary until replicas are known to have the write.
  */
 
-import { GATE, READS, type Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
+import { READS, type Session } from '../../downstream/session.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
 import { LANE_KIND } from '../../route/lane-kind.ts';
 import { ReadChoice } from '../../route/read-choice.ts';

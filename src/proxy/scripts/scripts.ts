@@ -7,8 +7,8 @@
  * nothing of its session behind it, so that nothing can overtake it while it is healed.
  */
 
+import { GATE } from '../../downstream/gate.ts';
 import type { Session } from '../../downstream/session.ts';
-import { GATE } from '../../downstream/session.ts';
 import type { Slab } from '../../lib/slab.ts';
 import { encodeRequest } from '../../resp/request-framer.ts';
 import type { Lane } from '../../upstream/lane.ts';
@@ -50,21 +50,21 @@ export class Scripts implements ScriptKeeping {
 
   /** EVAL, EVALSHA and their _RO forms, arity and keys checked. False when it must wait. */
   send(session: Session, id: number, slot: number, buf: Slab, start: number, end: number): boolean {
-    const { dispatch, reads, table } = this.#proxy;
+    const { sender, reads, table } = this.#proxy;
     if (BY_BODY.has(table.names[id] as string)) {
       this.onBody(buf, 1);
-      return dispatch.send(session, id, slot, true, buf, start, end);
+      return sender.send(session, id, slot, true, buf, start, end);
     }
     const mark = this.#markInFrame(buf);
     const isRead = reads.isFor(id);
-    if (!dispatch.mayUseSlot(session, slot, true, isRead)) return false;
-    const lane = dispatch.laneFor(session, slot, isRead && reads.isOn);
-    if (lane === null) return dispatch.send(session, id, slot, true, buf, start, end);
-    const request = dispatch.newRequest(session, id, slot);
+    if (!sender.mayUseSlot(session, slot, true, isRead)) return false;
+    const lane = sender.laneFor(session, slot, isRead && reads.isOn);
+    if (lane === null) return sender.send(session, id, slot, true, buf, start, end);
+    const request = sender.newRequest(session, id, slot);
     request.multiKey = true;
     const isServed = mark < 0 || this.#served.get(lane)?.has(mark) === true;
     if (!isServed) request.special = this.#callOn(lane, mark);
-    dispatch.enqueue(request, lane, buf, start, end);
+    sender.enqueue(request, lane, buf, start, end);
     if (!isServed) session.gate |= GATE.barrier;
     return true;
   }

@@ -8,14 +8,21 @@
 
 import { type CommandTable, FLAG } from '../../commands/table.ts';
 import { IN_MULTI, KIND } from '../../commands/verdicts.ts';
-import { GATE, type Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
+import type { Session } from '../../downstream/session.ts';
 import { asciiSlab, type Slab } from '../../lib/slab.ts';
 import { RESULT, SCALAR } from '../../metrics/definitions.ts';
 import { databaseOf, LANE_KIND } from '../../route/lane-kind.ts';
-import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../../route/slot-of-keys.ts';
+import {
+  ANY_SLOT,
+  BAD_ARITY,
+  CROSS_SLOT,
+  slotOfKeys,
+  slotOfUnpaired,
+} from '../../route/slot-of-keys.ts';
 import type { Pins } from '../blocking/pins.ts';
 import { ANY_KEY, type ProxyCore } from '../core.ts';
-import { CROSSSLOT, wrongArity } from '../error-replies.ts';
+import { CROSSSLOT } from '../error-replies.ts';
 import { argumentsOf } from '../frame-arguments.ts';
 import type { LocalCommands } from '../local-commands.ts';
 import { Gathering, type Request } from '../request.ts';
@@ -46,30 +53,30 @@ export class Transactions {
 
   /** MULTI, EXEC, DISCARD, WATCH, UNWATCH; arity has been checked. False when it must wait. */
   dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
-    const { table, dispatch } = this.#proxy;
+    const { table, sender } = this.#proxy;
     const transaction = this.#open.get(session);
     switch (table.names[id]) {
       case 'multi':
         if (transaction !== undefined) {
-          return dispatch.reject(session, id, 'ERR MULTI calls can not be nested');
+          return sender.reject(session, id, 'ERR MULTI calls can not be nested');
         }
         this.#open.set(session, new Transaction());
         session.gate |= GATE.multi;
         return this.#answer(session, id, OK);
       case 'discard':
         if (transaction === undefined) {
-          return dispatch.reject(session, id, 'ERR DISCARD without MULTI');
+          return sender.reject(session, id, 'ERR DISCARD without MULTI');
         }
         this.#close(session, false);
         return this.#answer(session, id, OK);
       case 'exec':
         if (transaction === undefined) {
-          return dispatch.reject(session, id, 'ERR EXEC without MULTI');
+          return sender.reject(session, id, 'ERR EXEC without MULTI');
         }
         return this.#exec(session, id, transaction);
       case 'watch':
         if (transaction !== undefined) {
-          return dispatch.reject(session, id, 'ERR WATCH inside MULTI is not allowed');
+          return sender.reject(session, id, 'ERR WATCH inside MULTI is not allowed');
         }
         return this.#watch(session, id, buf, start, end);
       default:
@@ -79,14 +86,14 @@ export class Transactions {
   }
 
   #answer(session: Session, id: number, reply: Slab): boolean {
-    this.#proxy.dispatch.answerLocally(session, id, reply, 0, reply.length, RESULT.ok);
+    this.#proxy.sender.answerLocally(session, id, reply, 0, reply.length, RESULT.ok);
     return true;
   }
 
   #watch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
-    const { table, frame, keys, dispatch } = this.#proxy;
+    const { table, frame, keys, sender } = this.#proxy;
     const slot = slotOfKeys(table, id, buf, frame, keys, this.#isCrossSlotFree());
-    if (slot === CROSS_SLOT) return dispatch.reject(session, id, CROSSSLOT);
+    if (slot === CROSS_SLOT) return sender.reject(session, id, CROSSSLOT);
     return this.watches.watch(session, id, slot, buf, start, end);
   }
 
@@ -103,7 +110,7 @@ export class Transactions {
     const refusal = this.#refusal(transaction, session, id, kind, buf, end - start);
     if (refusal !== '') {
       transaction.aborted = true;
-      this.#proxy.dispatch.reject(session, id, refusal);
+      this.#proxy.sender.reject(session, id, refusal);
       return;
     }
     const { table, frame, databases } = this.#proxy;
@@ -164,10 +171,9 @@ export class Transactions {
   #refusalOfSlot(transaction: Transaction, session: Session, id: number, buf: Slab): string {
     const { table, frame, keys, routing } = this.#proxy;
     const free = this.#isCrossSlotFree();
-    const slot = slotOfKeys(table, id, buf, frame, keys, free);
-    if (slot === BAD_ARITY) {
-      return wrongArity(table.names[id] as string);
-    }
+    let slot = slotOfKeys(table, id, buf, frame, keys, free);
+    // MSET k v k: queued, as by a server; EXEC tells.
+    if (slot === BAD_ARITY) slot = slotOfUnpaired(table, id, buf, frame, free);
     if (slot === CROSS_SLOT) return CROSSSLOT;
     if (slot < 0) return '';
     if (transaction.slot >= 0 && transaction.slot !== slot && !free) return CROSSSLOT;
@@ -179,11 +185,11 @@ export class Transactions {
 
   /** False when it must wait; the transaction is then still open. */
   #exec(session: Session, id: number, transaction: Transaction): boolean {
-    const { dispatch, metrics } = this.#proxy;
+    const { sender, metrics } = this.#proxy;
     const watch = this.watches.of(session);
     if (transaction.aborted) {
       this.#close(session, false);
-      return dispatch.reject(session, id, ABORTED);
+      return sender.reject(session, id, ABORTED);
     }
     if (watch?.broken === true) {
       this.#close(session, false);
@@ -200,23 +206,23 @@ export class Transactions {
   }
 
   #send(session: Session, id: number, transaction: Transaction): boolean {
-    const { dispatch, answers, lanes, reads, routing, retries, scripts, time } = this.#proxy;
+    const { sender, answers, lanes, reads, routing, retries, scripts, time } = this.#proxy;
     const watch = this.watches.of(session);
-    const slot = transaction.slot >= 0 ? transaction.slot : (watch?.slot ?? dispatch.anySlot());
+    const slot = transaction.slot >= 0 ? transaction.slot : (watch?.slot ?? routing.anySlot());
     if (transaction.locals.length > 0 && session.pending > 0) {
       session.gate |= GATE.barrier; // Its own answers must see what came before.
       return false;
     }
     if (!scripts.areKnown(session, transaction.digests)) return false;
     const isRead = transaction.isRead && watch === undefined;
-    if (!dispatch.mayUseSlot(session, slot, true, isRead)) return false;
+    if (!sender.mayUseSlot(session, slot, true, isRead)) return false;
     const onReplica = isRead && reads.isOn && transaction.isForReplicas;
     const lane =
-      watch === undefined ? dispatch.laneFor(session, slot, onReplica) : lanes.usable(watch.lane);
+      watch === undefined ? sender.laneFor(session, slot, onReplica) : lanes.usable(watch.lane);
     if (lane === null) {
       if (retries.hold(session, slot, transaction.size)) return false;
       this.#close(session, false);
-      dispatch.failNow(session, id, slot);
+      sender.failNow(session, id, slot);
       return true;
     }
     const before = scripts.loadsFor(transaction.digests);
@@ -258,7 +264,7 @@ export class Transactions {
 
   /** The request for the block: the session's own, or a part where the proxy's answers are spliced in. */
   #place(session: Session, id: number, slot: number, transaction: Transaction): Request {
-    const top = this.#proxy.dispatch.newRequest(session, id, slot);
+    const top = this.#proxy.sender.newRequest(session, id, slot);
     const { locals, selects } = transaction;
     if (locals.length === 0 && selects.length === 0) return top;
     const enter = (database: number): void => this.#proxy.databases.enter(session, database);
@@ -297,7 +303,7 @@ export class Transactions {
   #execLocally(session: Session, id: number, transaction: Transaction): boolean {
     this.#open.delete(session);
     session.gate &= ~GATE.multi;
-    const top = this.#proxy.dispatch.newRequest(session, id, ANY_SLOT);
+    const top = this.#proxy.sender.newRequest(session, id, ANY_SLOT);
     const gathering = new Gathering(joinReplies, true, 0);
     top.gathering = gathering;
     for (const _ of transaction.locals) this.#addPart(top, gathering, ANY_SLOT);

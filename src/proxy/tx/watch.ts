@@ -4,7 +4,8 @@
  * or UNWATCH. A watch whose connection or slot is lost is broken: EXEC then answers nil.
  */
 
-import { GATE, type Session } from '../../downstream/session.ts';
+import { GATE } from '../../downstream/gate.ts';
+import type { Session } from '../../downstream/session.ts';
 import { asciiSlab, type Slab } from '../../lib/slab.ts';
 import { encodeRequest } from '../../resp/request-framer.ts';
 import { databaseOf } from '../../route/lane-kind.ts';
@@ -58,7 +59,7 @@ export class Watches {
     start: number,
     end: number,
   ): boolean {
-    const { routing, lanes, retries, dispatch } = this.#proxy;
+    const { routing, lanes, retries, sender } = this.#proxy;
     if (session.pending > 0) {
       session.gate |= GATE.barrier;
       return false;
@@ -67,23 +68,23 @@ export class Watches {
     const node = owner === NO_NODE ? undefined : routing.nodes[owner];
     if (node === undefined || lanes.isAway(node)) {
       if (retries.hold(session, slot, end - start)) return false;
-      dispatch.failNow(session, id, slot);
+      sender.failNow(session, id, slot);
       return true;
     }
     let watch = this.#watches.get(session);
     if (watch !== undefined && !watch.broken && !this.#isAt(watch, node)) {
       const text = 'CROSSSLOT Watched keys must be in one shard (use {hash tags})';
-      return dispatch.reject(session, id, text);
+      return sender.reject(session, id, text);
     }
     if (watch === undefined) {
       const lane = this.#pins.take(node, session.laneKind);
-      if (lane === null) return dispatch.reject(session, id, this.#pins.refusal);
+      if (lane === null) return sender.reject(session, id, this.#pins.refusal);
       watch = new Watch(lane, slot);
       this.#watches.set(session, watch);
       session.gate |= GATE.watching;
     }
     watch.keys += this.#proxy.frame.argc - 1;
-    const request = dispatch.newRequest(session, id, slot);
+    const request = sender.newRequest(session, id, slot);
     if (watch.broken) {
       // It has lost what it watched before: EXEC will say nil whatever is added.
       this.#proxy.answers.deliver(request, OK, 0, OK.length, false);

@@ -2,8 +2,9 @@
  * The end of a run, when all connections are quiet: both sides must hold the same keys with the same
  * contents, whichever way one looks; then the commands that empty everything.
  */
-import type { Pair } from './differential.ts';
+
 import { LOADABLE } from './makers/scripts.ts';
+import type { Pair } from './pair.ts';
 import { parseReply, type Reply } from './reply.ts';
 import type { Side } from './side.ts';
 import { encode, type Request } from './workload.ts';

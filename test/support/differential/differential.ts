@@ -15,6 +15,7 @@ import { areAlike } from './compare.ts';
 import { Coverage } from './coverage.ts';
 import { exceptionFor } from './exceptions.ts';
 import type { Makers } from './makers/maker.ts';
+import type { Pair } from './pair.ts';
 import { parseReply } from './reply.ts';
 import { BatchError, type Replies, Side } from './side.ts';
 import { argumentsOf, encode, type Request, Workload } from './workload.ts';
@@ -210,16 +211,6 @@ class Differential {
       ].join('\n'),
     );
   }
-}
-
-/** Both ends of one connection of the run. */
-export interface Pair {
-  readonly index: number;
-  /** Commands compared so far. */
-  sent: number;
-  readonly slotgate: Side;
-  readonly single: Side;
-  close(): void;
 }
 
 /** A pipeline: mostly short, at times a thousand commands deep. */

@@ -4,7 +4,7 @@
  */
 import type { Prng } from '../sim/prng.ts';
 import { isFateUnknown } from './fates.ts';
-import type { MixedLoad } from './mixed-load.ts';
+import type { SharedMixedLoad, Step } from './mixed-plan.ts';
 import { OwnCounter, OwnString } from './own-values.ts';
 import { WireClient, type WireCommand, type WireReply } from './wire-client.ts';
 
@@ -13,24 +13,10 @@ const OWN_KEYS = 3;
 const LISTS_READ = 8;
 const READ_ELEMENTS = 200;
 
-/** A command or a transaction that is on its way: what its reply, or its loss, means. */
-export interface Step {
-  readonly commands: readonly WireCommand[];
-  /** -1: keys of several shards. */
-  readonly shard: number;
-  readonly isWrite: boolean;
-  /** Elements that a WAIT behind them can make durable. */
-  readonly ids: readonly number[];
-  /** The reply to its last command, no error. */
-  readonly onReply: (reply: WireReply, now: number) => void;
-  /** An error: not applied, or nobody knows. */
-  readonly onFailed: (isUnknown: boolean, now: number) => void;
-}
-
 const NOTHING = (): void => {};
 
 export class MixedClient {
-  readonly #load: MixedLoad;
+  readonly #load: SharedMixedLoad;
   readonly #session: number;
   readonly #random: Prng;
   readonly #wire: WireClient;
@@ -41,11 +27,11 @@ export class MixedClient {
   #ended: Promise<void> = Promise.resolve();
   #echoes = 0;
 
-  static async connect(load: MixedLoad, session: number, random: Prng): Promise<MixedClient> {
+  static async connect(load: SharedMixedLoad, session: number, random: Prng): Promise<MixedClient> {
     return new MixedClient(load, session, random, await WireClient.connect(load.options.target));
   }
 
-  private constructor(load: MixedLoad, session: number, random: Prng, wire: WireClient) {
+  private constructor(load: SharedMixedLoad, session: number, random: Prng, wire: WireClient) {
     this.#load = load;
     this.#session = session;
     this.#random = random;

@@ -1,7 +1,7 @@
 /** One client of a load: keeps its pipeline full and checks each reply as it comes. */
 import { connectResp, ReplyError, type RespClient } from '../../../src/lib/resp-client.ts';
 import type { Prng } from '../sim/prng.ts';
-import type { Load, Mix } from './load.ts';
+import type { Mix, SharedLoad } from './load-plan.ts';
 import { LogModel, StringModel } from './models.ts';
 import { connectToWorker } from './workers.ts';
 
@@ -23,7 +23,7 @@ type Maker = () => Command;
 const NOTHING = (): void => {};
 
 export class LoadClient {
-  readonly #load: Load;
+  readonly #load: SharedLoad;
   readonly #id: number;
   readonly #random: Prng;
   readonly #client: RespClient;
@@ -35,7 +35,7 @@ export class LoadClient {
   #lastReplyAt = 0;
   #stopped: () => void = NOTHING;
 
-  static async connect(load: Load, id: number, random: Prng): Promise<LoadClient> {
+  static async connect(load: SharedLoad, id: number, random: Prng): Promise<LoadClient> {
     const { port, worker } = load.options;
     const client =
       worker === undefined
@@ -44,7 +44,7 @@ export class LoadClient {
     return new LoadClient(load, id, random, client);
   }
 
-  private constructor(load: Load, id: number, random: Prng, client: RespClient) {
+  private constructor(load: SharedLoad, id: number, random: Prng, client: RespClient) {
     this.#load = load;
     this.#id = id;
     this.#random = random;

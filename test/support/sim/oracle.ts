@@ -1,6 +1,8 @@
 /**
  * Knows what really happened (which node executed which command, every value that a key ever had)
  * and judges every reply by it. The first violations are kept; each names the rule it breaks.
+ *
+ * Over 400 lines: one judge; each rule reads several of the records that the others read, too.
  */
 
 import { keySlot } from '../../../src/commands/slot.ts';

@@ -2,6 +2,8 @@
  * What clients ask: random commands on keys of their own and on keys that all share, each with the
  * check that its reply must pass. A command's number stands in its bytes wherever the command allows,
  * so that nodes can tell whose it is.
+ *
+ * Over 400 lines: one maker per kind of command, none longer than a screen, all over the same keys.
  */
 
 import { keySlot } from '../../../src/commands/slot.ts';

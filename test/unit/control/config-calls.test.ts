@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type Config, defaultConfig } from '../../../src/config/schema.ts';
 import { CallServer, type WorkerLink } from '../../../src/control/calls.ts';
 import { registerConfigCalls } from '../../../src/control/config-calls.ts';
-import { recordedLog } from './recorded-log.ts';
+import { recordedLog } from '../../support/recorded-log.ts';
 
 type Take = (config: Config) => void;
 

@@ -2,9 +2,9 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { Discovery, type DiscoveryOptions } from '../../../src/control/discovery.ts';
 import { nodeAddress, type Snapshot } from '../../../src/topology/snapshot.ts';
+import { type Answer, bulk, clusterAnswer, FakeNode } from '../../support/fake-node.ts';
+import { type RecordedLine, recordedLog } from '../../support/recorded-log.ts';
 import { idOf } from '../topology/cluster-text.ts';
-import { type Answer, bulk, clusterAnswer, FakeNode } from './fake-node.ts';
-import { type RecordedLine, recordedLog } from './recorded-log.ts';
 
 const cleanUps: (() => Promise<void>)[] = [];
 afterEach(async () => {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { CallServer, type WorkerLink } from '../../../src/control/calls.ts';
-import { type InstanceNodes, registerInstanceCalls } from '../../../src/control/instance-calls.ts';
+import { registerInstanceCalls } from '../../../src/control/instance-calls.ts';
+import type { InstanceNodes } from '../../../src/control/node-access.ts';
 import type { Snapshot } from '../../../src/topology/snapshot.ts';
 
 type Answer = (argument: unknown) => unknown;

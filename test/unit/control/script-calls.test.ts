@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CallServer } from '../../../src/control/calls.ts';
-import type { InstanceNodes } from '../../../src/control/instance-calls.ts';
+import type { InstanceNodes } from '../../../src/control/node-access.ts';
 import { NodeCallError } from '../../../src/control/node-client.ts';
 import type { NodeFailureCode } from '../../../src/control/node-failure.ts';
 import { registerScriptCalls } from '../../../src/control/script-calls.ts';

@@ -1,7 +1,7 @@
 /** What is made of Sentinels that answer, are late, refuse, or tell of others. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { type SentinelSettings, Sentinels } from '../../../src/control/sentinel/sentinels.ts';
-import { type Answer, bulk, FakeNode } from './fake-node.ts';
+import { type Answer, bulk, FakeNode } from '../../support/fake-node.ts';
 
 const HOST = '127.0.0.1';
 const PRIMARY = { host: '10.0.0.1', port: 6379 };

@@ -7,7 +7,7 @@ import {
   startUpWarnings,
   warnAtStartUp,
 } from '../../../src/control/start-up-warnings.ts';
-import { recordedLog } from './recorded-log.ts';
+import { recordedLog } from '../../support/recorded-log.ts';
 
 const denied = new NodeCallError('127.0.0.1:1', { code: 'auth', message: 'NOPERM' });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CommandTable } from '../../../src/commands/table.ts';
-import { GATE } from '../../../src/downstream/session.ts';
+import { GATE } from '../../../src/downstream/gate.ts';
 import { Pause } from '../../../src/proxy/pause.ts';
 import { createSession } from './local/local-rig.ts';
 

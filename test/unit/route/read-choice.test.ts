@@ -2,32 +2,22 @@ import { describe, expect, it } from 'vitest';
 import { ReadChoice, type ReadRules } from '../../../src/route/read-choice.ts';
 import { NO_NODE, type RouteNode, Routing } from '../../../src/route/routing.ts';
 import type { ReadNode } from '../../../src/topology/read-plan.ts';
-import { SLOT_COUNT, type Snapshot } from '../../../src/topology/snapshot.ts';
+import { NO_SHARD, type Snapshot } from '../../../src/topology/snapshot.ts';
+import { halves, nodeOf, shardOf, slotsOf } from './snapshots.ts';
 
 const RULES: ReadRules = { maxStalenessMs: 100, whenPrimaryDown: 'bounded' };
 const NOW = 10_000;
 
-function snapshot(): Snapshot {
-  const node = (port: number, role: 'primary' | 'replica') => ({
-    id: String(port),
-    host: 'h',
-    port,
-    role,
-    failed: false,
-    zone: '',
-  });
-  return {
-    upstreamId: 0,
-    epoch: 1,
-    mode: 'cluster',
-    crossSlotFree: false,
-    nodes: [node(1, 'primary'), node(2, 'replica'), node(3, 'replica')],
-    shards: [{ primary: 0, replicas: [1, 2], configEpoch: 1 }],
-    slots: new Uint16Array(SLOT_COUNT),
-    motion: new Uint8Array(SLOT_COUNT / 8),
+/** One shard: node 1 and its replicas 2 and 3. */
+function snapshot(more: Partial<Snapshot> = {}): Snapshot {
+  const replica = { role: 'replica' } as const;
+  return halves({
+    nodes: [nodeOf(1), nodeOf(2, replica), nodeOf(3, replica)],
+    shards: [shardOf(0, [1, 2])],
+    slots: slotsOf((slot) => (slot === 16383 ? NO_SHARD : 0)),
     polledAt: 1,
-    serverVersion: '7.0.15',
-  };
+    ...more,
+  });
 }
 
 /** A generator that is the same in each run. */
@@ -47,7 +37,7 @@ interface Stage {
   plan(...more: Partial<ReadNode>[]): void;
 }
 
-function stage(rules: Partial<ReadRules> = {}): Stage {
+function stage(rules: Partial<ReadRules> = {}, random = prng(7)): Stage {
   const routing = new Routing();
   const inFlight = new Map<number, number>();
   const unreachable = new Set<number>();
@@ -55,7 +45,7 @@ function stage(rules: Partial<ReadRules> = {}): Stage {
     isReachable: (node: RouteNode) => !unreachable.has(node.index),
     inFlight: (node: RouteNode) => inFlight.get(node.index) ?? 0,
   };
-  const choice = new ReadChoice({ ...RULES, ...rules }, routing, load, prng(7));
+  const choice = new ReadChoice({ ...RULES, ...rules }, routing, load, random);
   routing.apply(snapshot());
   choice.onSnapshot();
   const plan = (...more: Partial<ReadNode>[]): void => {
@@ -162,5 +152,122 @@ describe('the choice of a node for a read', () => {
     expect(choice.pick(6, NOW, 0, false)).not.toBe(NO_NODE);
     routing.setMoved(6, 1, NOW);
     expect(choice.pick(6, NOW, 0, false)).toBe(NO_NODE);
+  });
+
+  it('gives a node the part of chance that is its weight, the lower end included', () => {
+    for (const [random, expected] of [
+      [0, 0],
+      [0.25, 1],
+      [0.5, 1],
+      [0.75, 2],
+      [0.999, 2],
+    ] as const) {
+      const { choice, plan } = stage({}, () => random);
+      plan({ weight: 1 }, { weight: 2 }, { weight: 1 });
+      expect(choice.pick(5, NOW, 0, false)).toBe(expected);
+    }
+  });
+
+  it('falls on a node with a weight even where fractions do not add up', () => {
+    const { choice, plan } = stage({}, () => 1 - Number.EPSILON / 2);
+    plan({ weight: 0.1 }, { weight: 0.2 }, { weight: 0 });
+    expect(choice.pick(5, NOW, 0, false)).toBe(1);
+  });
+
+  it('takes a replica that has just what it must have', () => {
+    const { choice, plan } = stage();
+    plan({ weight: 0 }, { watermark: NOW - 100 }, { weight: 0 });
+    expect(choice.pick(5, NOW, NOW - 100, false)).toBe(1);
+    expect(choice.pick(5, NOW, NOW - 99, false)).toBe(NO_NODE);
+    expect(choice.pick(5, NOW + 1, 0, false)).toBe(NO_NODE);
+  });
+
+  it('never takes one of which nothing is known, not even with a dead primary', () => {
+    const { choice, plan } = stage({ whenPrimaryDown: 'serve' });
+    plan({}, { watermark: 0 }, { weight: 0 });
+    expect(choice.pick(5, NOW, 0, true)).toBe(NO_NODE);
+  });
+
+  it('sees no relief in a node with a quarter of what is too much, but in one with less', () => {
+    const { choice, plan, inFlight } = stage({}, () => 0);
+    plan({ weight: 0 }, {}, {});
+    inFlight.set(1, 256 + 4 * 100).set(2, 100);
+    expect(choice.pick(5, NOW, 0, false)).toBe(1);
+    inFlight.set(2, 99);
+    expect(choice.pick(5, NOW, 0, false)).toBe(2);
+  });
+
+  it('leaves slots that nobody owns, and shards without a primary, to their owner', () => {
+    const { choice, plan, routing } = stage();
+    plan({ weight: 0 }, {}, {});
+    expect(choice.pick(16383, NOW, 0, false)).toBe(NO_NODE);
+    routing.apply(snapshot({ epoch: 2, shards: [shardOf(9, [1])] }));
+    choice.onSnapshot();
+    expect(choice.pick(5, NOW, 0, false)).toBe(NO_NODE);
+    routing.apply(snapshot({ epoch: 3, shards: [shardOf(9)] }));
+    choice.onSnapshot();
+    expect(choice.pick(5, NOW, 0, false)).toBe(NO_NODE);
+  });
+});
+
+describe('plans and snapshots', () => {
+  it('may come in any order: the plan in force holds for the next snapshot', () => {
+    const { choice, plan, routing } = stage();
+    plan({ weight: 0 }, { tier: 1 }, { weight: 30, tier: 1 });
+    const before = counts(choice, 1000);
+    expect((before[1] as number) / (before[2] as number)).toBeGreaterThan(2);
+    routing.apply(snapshot({ epoch: 2 }));
+    choice.onSnapshot();
+    const [primary, first, second] = counts(choice, 1000) as [number, number, number];
+    expect(primary).toBe(0);
+    expect(first / second).toBeGreaterThan(2);
+    plan({ weight: 0 }, { tier: 1 }, { tier: 0 });
+    routing.apply(snapshot({ epoch: 3 }));
+    choice.onSnapshot();
+    expect(counts(choice, 50)).toEqual([0, 0, 50, 0]);
+    plan({ weight: 0 }, { isUsable: false }, { watermark: NOW - 101 });
+    routing.apply(snapshot({ epoch: 4 }));
+    choice.onSnapshot();
+    expect(counts(choice, 50)).toEqual([0, 0, 0, 50]);
+  });
+
+  it('know whether replicas serve at all', () => {
+    const { choice, plan, routing } = stage();
+    expect(choice.hasReplicas).toBe(false);
+    plan({}, { weight: 0 }, { weight: 1 });
+    expect(choice.hasReplicas).toBe(true);
+    routing.apply(snapshot({ epoch: 2 }));
+    choice.onSnapshot();
+    expect(choice.hasReplicas).toBe(true);
+    // Node 3 is gone, and with it the only replica with a weight.
+    routing.apply(snapshot({ epoch: 3, shards: [shardOf(0, [1])] }));
+    choice.onSnapshot();
+    expect(choice.hasReplicas).toBe(false);
+    plan({}, { weight: 0 }, { weight: 1 });
+    expect(choice.hasReplicas).toBe(false);
+    plan({}, { weight: 1 });
+    expect(choice.hasReplicas).toBe(true);
+    plan({}, { weight: 0 });
+    expect(choice.hasReplicas).toBe(false);
+  });
+
+  it('may speak of nodes that the other does not know', () => {
+    const { choice, plan, routing } = stage();
+    plan({ weight: 0 }, {}, {}, {}, {});
+    expect(counts(choice, 50)[0]).toBe(0);
+    routing.apply(snapshot({ epoch: 2, shards: [shardOf(0, [1, 8])] }));
+    choice.onSnapshot();
+    expect(counts(choice, 50)).toEqual([0, 50, 0, 0]);
+  });
+
+  it('are wanted both', () => {
+    const routing = new Routing();
+    const load = { isReachable: () => true, inFlight: () => 0 };
+    const choice = new ReadChoice(RULES, routing, load, () => 0);
+    choice.onSnapshot();
+    expect([choice.hasReplicas, choice.pick(5, NOW, 0, false)]).toEqual([false, NO_NODE]);
+    routing.apply(snapshot());
+    choice.onSnapshot();
+    expect([choice.hasReplicas, choice.pick(5, NOW, 0, false)]).toEqual([false, NO_NODE]);
   });
 });

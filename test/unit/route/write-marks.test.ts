@@ -1,5 +1,8 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ReadMarks, WriteMarks } from '../../../src/route/write-marks.ts';
+
+const BUCKETS = [...new Array(64).keys()];
 
 describe('what a session has written', () => {
   it('keeps replicas out from sending until they have what was answered', () => {
@@ -29,6 +32,27 @@ describe('what a session has written', () => {
     marks.onAnswered(-1, 7);
     expect([marks.dirtySince(0), marks.dirtySince(16383)]).toEqual([7, 7]);
   });
+
+  it('of slot 0 concerns its neighbours and nobody else', () => {
+    const marks = new WriteMarks();
+    marks.onSent(0);
+    expect([marks.dirtySince(255), marks.dirtySince(256)]).toEqual([Number.POSITIVE_INFINITY, 0]);
+    marks.onAnswered(0, 7);
+    expect([marks.dirtySince(255), marks.dirtySince(256)]).toEqual([7, 0]);
+  });
+
+  it('is as new as the newer of what concerns the slot and what concerns all', () => {
+    for (const [own, all] of [
+      [7, 9],
+      [9, 7],
+    ] as const) {
+      const marks = new WriteMarks();
+      for (const slot of [5, -1]) marks.onSent(slot);
+      marks.onAnswered(5, own);
+      marks.onAnswered(-1, all);
+      expect([marks.dirtySince(5), marks.dirtySince(300)]).toEqual([9, all]);
+    }
+  });
 });
 
 describe('what a session reads on replicas', () => {
@@ -50,5 +74,40 @@ describe('what a session reads on replicas', () => {
     const marks = new ReadMarks();
     marks.add(-1);
     expect([marks.has(3), marks.has(16383)]).toEqual([true, true]);
+  });
+
+  it('is what was added since nothing was under way, bucket by bucket', () => {
+    const slot = fc.oneof(
+      { weight: 9, arbitrary: fc.nat(16383) },
+      { weight: 1, arbitrary: fc.constantFrom(-1, 0, 31 * 256, 32 * 256) },
+    );
+    const step = fc.oneof(
+      { weight: 3, arbitrary: slot.map((at) => ({ at })) },
+      { weight: 1, arbitrary: fc.constant(null) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        const marks = new ReadMarks();
+        let added: number[] = [];
+        let count = 0;
+        for (const next of steps) {
+          if (next !== null) {
+            marks.add(next.at);
+            added.push(next.at);
+            count++;
+          } else if (count > 0) {
+            marks.remove();
+            if (--count === 0) added = [];
+          }
+          expect(marks.count).toBe(count);
+          expect(marks.has(-1)).toBe(count > 0);
+          const isWanted = (bucket: number): boolean =>
+            added.some((at) => at < 0 || at >> 8 === bucket);
+          expect(BUCKETS.filter((bucket) => marks.has(bucket * 256 + 99))).toEqual(
+            BUCKETS.filter(isWanted),
+          );
+        }
+      }),
+    );
   });
 });

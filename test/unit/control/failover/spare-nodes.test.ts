@@ -1,7 +1,7 @@
 /** What may be made a replica, and above all what is never emptied. */
 import { describe, expect, test } from 'vitest';
-import type { NodeAccess } from '../../../../src/control/failover/node-questions.ts';
 import { SpareNodes } from '../../../../src/control/failover/spare-nodes.ts';
+import type { NodeAccess } from '../../../../src/control/node-access.ts';
 import { NodeCallError } from '../../../../src/control/node-client.ts';
 import type { SnapshotNode } from '../../../../src/topology/snapshot.ts';
 import { drawSnapshot, idOf, portOf } from './snapshots.ts';

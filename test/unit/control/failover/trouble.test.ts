@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { AttemptResult, Target } from '../../../../src/control/failover/promotion.ts';
 import { Trouble, type TroubleOptions } from '../../../../src/control/failover/trouble.ts';
-import { recordedLog } from '../recorded-log.ts';
+import { recordedLog } from '../../../support/recorded-log.ts';
 import { FakeIo, ref, target } from './fake-io.ts';
 
 /** A trouble over a scripted node, whose replica says which role it has. */

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Health, type HealthSettings } from '../../../../src/control/health/health.ts';
 import { nodeAddress } from '../../../../src/topology/snapshot.ts';
+import { bulk, FakeNode } from '../../../support/fake-node.ts';
+import { recordedLog } from '../../../support/recorded-log.ts';
 import { snapshotOf, type WatchedNode } from '../../../support/watched.ts';
-import { bulk, FakeNode } from '../fake-node.ts';
-import { recordedLog } from '../recorded-log.ts';
 
 const SETTINGS: HealthSettings = {
   pingIntervalMs: 50,

@@ -4,8 +4,8 @@ import type { HealthView, NodeHealth } from '../../../../src/control/health/heal
 import type { ReadSettings } from '../../../../src/control/reads/read-plan.ts';
 import { ReadPlans } from '../../../../src/control/reads/read-plans.ts';
 import type { ReadPlan } from '../../../../src/topology/read-plan.ts';
+import { recordedLog } from '../../../support/recorded-log.ts';
 import { snapshotOf } from '../../../support/watched.ts';
-import { recordedLog } from '../recorded-log.ts';
 
 const PRIMARY = { host: 'p', port: 1, role: 'primary' } as const;
 const REPLICA = { host: 'r', port: 1, role: 'replica' } as const;

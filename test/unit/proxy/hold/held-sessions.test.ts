@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { GATE, type Session } from '../../../../src/downstream/session.ts';
+import { GATE } from '../../../../src/downstream/gate.ts';
+import type { Session } from '../../../../src/downstream/session.ts';
 import { SCALAR } from '../../../../src/metrics/definitions.ts';
 import { WorkerMetrics } from '../../../../src/metrics/worker-metrics.ts';
 import { HeldSessions } from '../../../../src/proxy/hold/held-sessions.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GATE } from '../../../../src/downstream/session.ts';
+import { GATE } from '../../../../src/downstream/gate.ts';
 import type { SessionFacts } from '../../../../src/proxy/local/context.ts';
 import { createRig } from './local-rig.ts';
 

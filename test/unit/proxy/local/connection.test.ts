@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { GATE, READS } from '../../../../src/downstream/session.ts';
+import { GATE } from '../../../../src/downstream/gate.ts';
+import { READS } from '../../../../src/downstream/session.ts';
 import { SCALAR } from '../../../../src/metrics/definitions.ts';
 import { createRig, createSnapshot } from './local-rig.ts';
 

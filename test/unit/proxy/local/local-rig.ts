@@ -4,8 +4,9 @@
  */
 import { CommandTable } from '../../../../src/commands/table.ts';
 import { KIND } from '../../../../src/commands/verdicts.ts';
+import { GATE } from '../../../../src/downstream/gate.ts';
 import { ReplyStore } from '../../../../src/downstream/reply-store.ts';
-import { GATE, Session, type SessionOwner } from '../../../../src/downstream/session.ts';
+import { Session, type SessionOwner } from '../../../../src/downstream/session.ts';
 import type { ControlCalls } from '../../../../src/lib/planes.ts';
 import { SlabPool } from '../../../../src/lib/slab.ts';
 import { WorkerMetrics } from '../../../../src/metrics/worker-metrics.ts';

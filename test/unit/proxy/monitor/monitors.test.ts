@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CommandTable } from '../../../../src/commands/table.ts';
-import { GATE, type Session } from '../../../../src/downstream/session.ts';
+import { GATE } from '../../../../src/downstream/gate.ts';
+import type { Session } from '../../../../src/downstream/session.ts';
 import { Monitors } from '../../../../src/proxy/monitor/monitors.ts';
 import { createSession } from '../local/local-rig.ts';
 

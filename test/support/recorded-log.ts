@@ -1,5 +1,5 @@
 /** A log that keeps its lines. */
-import type { ControlLog } from '../../../src/control/control-log.ts';
+import type { ControlLog } from '../../src/control/control-log.ts';
 
 export interface RecordedLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error';

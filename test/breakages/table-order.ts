@@ -1,0 +1,198 @@
+/** Rules 1, 2 and 9: each command is answered once, in order, and parts become one true reply. */
+
+import { type Breakage, sim, unit } from './row.ts';
+
+export const BREAKAGES_OF_ORDER: readonly Breakage[] = [
+  {
+    rule: '1 answered once',
+    breakage: 'the late reply to a command that timed out is handed on as well',
+    file: 'src/proxy/replies.ts',
+    find: 'if (request.session === null || request.answered) {',
+    replace: 'if (request.session === null) {',
+    test: sim('hang'),
+  },
+  {
+    rule: '1 answered once',
+    breakage: 'a client that left takes its commands out of the lanes that owe the replies',
+    file: 'src/proxy/data-path.ts',
+    find: 'request.special?.onAbandoned?.(request);',
+    replace:
+      'const { lane } = request;\n' +
+      'if (lane?.head === request) {\n' +
+      '  lane.head = request.nextInLane;\n' +
+      '  lane.count--;\n' +
+      '}',
+    test: sim('disconnects'),
+  },
+  {
+    rule: '1 answered once',
+    breakage: 'a request is recycled while a lane still owes its reply',
+    file: 'src/proxy/request.ts',
+    find: 'if (request.inSession || request.lane !== null || request.parked || request.parent !== null) {',
+    replace: 'if (request.inSession || request.parked || request.parent !== null) {',
+    test: sim('disconnects'),
+  },
+  {
+    rule: '1 in order',
+    breakage: 'replies go out as they come, not in the order of their commands',
+    file: 'src/downstream/session.ts',
+    find: 'deliver(slot: ReplySlot, buf: Slab, start: number, end: number): void {\n    if (this.head !== slot) {',
+    replace:
+      'deliver(slot: ReplySlot, buf: Slab, start: number, end: number): void {\n    if (false) {',
+    test: sim('none'),
+  },
+  {
+    rule: '1 in order',
+    breakage: 'full slabs of a client are written newest first',
+    file: 'src/downstream/out-queue.ts',
+    find: 'this.#filled?.shift()',
+    replace: 'this.#filled?.pop()',
+    test: unit(
+      'downstream/out-queue',
+      'brings out exactly what was put in, whenever the kernel takes it',
+    ),
+  },
+  {
+    rule: '1 in order',
+    breakage: 'the slab of a client goes back to the pool while the kernel reads it',
+    file: 'src/downstream/out-queue.ts',
+    find: 'this.#writing = slab;\n        this.#writingLength = length;',
+    replace:
+      'this.#writing = slab;\n        this.#pool.give(slab);\n        this.#writingLength = length;',
+    test: unit(
+      'downstream/out-queue',
+      'brings out exactly what was put in, whenever the kernel takes it',
+    ),
+  },
+  {
+    rule: '1 in order',
+    breakage: 'a slab of early replies is used anew when the first of them is delivered',
+    file: 'src/downstream/reply-store.ts',
+    find: 'if (--chunk.holders > 0) return;',
+    replace: 'chunk.holders--;',
+    test: unit(
+      'downstream/reply-store',
+      'keeps every reply as it was until it is released, in whatever order',
+    ),
+  },
+  {
+    rule: '2 order per key',
+    breakage: 'no barrier when a slot changes its owner',
+    file: 'src/proxy/sender.ts',
+    find: 'if ((routing.slotChangedAt[slot] as number) > session.routeEpoch) {',
+    replace: 'if ((routing.slotChangedAt[slot] as number) > Number.MAX_SAFE_INTEGER) {',
+    test: sim('reshard'),
+  },
+  {
+    rule: '2 order per key',
+    breakage: 'a MOVED changes the owner without a new epoch, so that no barrier sees it',
+    file: 'src/route/routing.ts',
+    find: 'this.epoch++;\n    this.owner[slot] = node;',
+    replace: 'this.owner[slot] = node;',
+    test: unit('proxy/order', 'by the MOVED that somebody was told on another connection'),
+  },
+  {
+    rule: '2 order per key',
+    breakage: 'the epoch of the oldest command in flight is taken from the newest',
+    file: 'src/proxy/sender.ts',
+    find: 'if (session.routeEpoch !== routing.epoch) {',
+    replace: 'if (session.routeEpoch !== (session.routeEpoch = routing.epoch)) {',
+    test: sim('reshard'),
+  },
+  {
+    rule: '2 order per key',
+    breakage: 'a lane with a big reply is replaced without a barrier',
+    file: 'src/proxy/slow-readers.ts',
+    find: 'proxy.routing.touchNode(upstream.node.index);',
+    replace: '',
+    test: sim('big-replies'),
+  },
+  {
+    rule: '2 order per key',
+    breakage: 'a multi-key command enters a slot in motion behind others of its session',
+    file: 'src/proxy/sender.ts',
+    find: 'if (multiKey && routing.motionCount !== 0 && routing.motion[slot] !== 0) {',
+    replace: 'if (multiKey && routing.motionCount < 0) {',
+    test: unit('proxy/order', 'waits for what its session has under way'),
+  },
+  {
+    rule: '2 order per key',
+    breakage: 'others follow a multi-key command in a slot in motion',
+    file: 'src/proxy/sender.ts',
+    find: 'const travelsAlone = multiKey && routing.motionCount !== 0 && routing.motion[slot] !== 0;',
+    replace: 'const travelsAlone = multiKey && routing.motionCount < 0;',
+    test: unit('proxy/order', 'is answered before anything of its session follows'),
+  },
+  {
+    rule: '2 order per key',
+    breakage: 'a command that was overtaken is sent again all the same',
+    file: 'src/proxy/retries.ts',
+    find: 'if (mayGo && request.overtaken) return this.#giveUp(request, OVERTAKEN);',
+    replace: '',
+    test: sim('reshard'),
+  },
+  {
+    rule: '2 order per key',
+    breakage: 'a parked command is sent again while later ones of its session are under way',
+    file: 'src/proxy/retries.ts',
+    find: 'const isFree = lane !== null && !mustWait(request, session, lane);',
+    replace: 'const isFree = lane !== null;',
+    test: sim('refusals'),
+  },
+  {
+    rule: '2 order per key',
+    breakage: 'a session goes on while commands of it wait to be sent again',
+    file: 'src/proxy/retries.ts',
+    find: 'session.gate |= GATE.parked;',
+    replace: '',
+    test: unit('proxy/order', 'what its session says meanwhile comes behind it'),
+  },
+  {
+    rule: '2 order per key',
+    breakage: 'a node that has turned a command away is not doubted',
+    file: 'src/proxy/redirects.ts',
+    find: 'lane.doubt |= request.isRead ? DOUBT.reads | DOUBT.writes : DOUBT.writes;',
+    replace: '',
+    test: unit('proxy/order', 'is doubted: the next try travels alone'),
+  },
+  {
+    rule: '9 partial failure',
+    breakage: 'a part that failed is merged as if it were a value',
+    file: 'src/proxy/request.ts',
+    find: 'if (i >= this.judged || chunk === null || chunk.slab[part.storedStart] !== 45) continue;',
+    replace: 'if (i >= 0 || chunk === null) continue;',
+    test: sim('outage'),
+  },
+  {
+    rule: '9 partial failure',
+    breakage: 'the error of a split write does not say how many parts were applied',
+    file: 'src/proxy/request.ts',
+    find: 'if (!this.isWrite || Math.min(this.parts.length, this.judged) === 1) return text;',
+    replace: 'return text;',
+    test: unit('proxy/gathering', 'that writes says how many were applied'),
+  },
+  {
+    rule: '9 partial failure',
+    breakage: 'a part that may have been applied is hidden behind one that was refused',
+    file: 'src/proxy/request.ts',
+    find: 'if (isUncertain(chunk.slab, part.storedStart)) return part;',
+    replace: '',
+    test: unit('proxy/gathering', 'tells first of what may have been applied'),
+  },
+  {
+    rule: '9 partial failure',
+    breakage: 'the values of a split MGET are not put back into the order of its keys',
+    file: 'src/proxy/splitter.ts',
+    find: 'const index = partOfKey === null ? key : (partOfKey[key] as number);',
+    replace: 'const index = partOfKey === null ? key : (partOfKey[keys - 1 - key] as number);',
+    test: sim('none'),
+  },
+  {
+    rule: '9 partial failure',
+    breakage: 'DEL over several slots answers the number of its first part',
+    file: 'src/proxy/splitter.ts',
+    find: 'sum += Number(text);',
+    replace: 'sum = Number(text);',
+    test: sim('none'),
+  },
+];

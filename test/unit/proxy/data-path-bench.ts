@@ -1,0 +1,421 @@
+/**
+ * A whole data path over three scripted nodes, on a clock that the test moves. A node answers as the
+ * test says, or keeps a command waiting until the test answers it; so each race can be laid out
+ * step by step, where the simulation leaves it to chance.
+ */
+
+import { CommandTable } from '../../../src/commands/table.ts';
+import { configSchema } from '../../../src/config/schema.ts';
+import type { Session } from '../../../src/downstream/session.ts';
+import { createSlab, type Slab } from '../../../src/lib/slab.ts';
+import { WorkerMetrics } from '../../../src/metrics/worker-metrics.ts';
+import { proxySettings } from '../../../src/process/proxy-settings.ts';
+import { DataPath } from '../../../src/proxy/data-path.ts';
+import { encodeRequest } from '../../../src/resp/request-framer.ts';
+import { SLOT_COUNT, type Snapshot, type SnapshotNode } from '../../../src/topology/snapshot.ts';
+import {
+  type ByteStream,
+  type ClientStreamHandler,
+  type Endpoint,
+  HEADROOM,
+  type Runtime,
+} from '../../../src/transport/transport.ts';
+
+/** The primaries, a third of the slots each; 7101 … are their replicas, one each. */
+export const PORTS = [7001, 7002, 7003] as const;
+/** Keys of the three shards. */
+export const KEYS = ['b', 'c', 'a'] as const;
+
+/** A reply, '' for none, or null: the test will answer, see {@link NodeConnection.reply}. */
+export type Answer = (args: readonly string[], connection: NodeConnection) => string | null;
+
+interface Timer {
+  readonly ms: number;
+  readonly task: () => void;
+  at: number;
+}
+
+export class Bench {
+  readonly proxy: DataPath;
+  readonly metrics: WorkerMetrics;
+  readonly nodes = new Map<number, FakeNode>();
+  now = 1000;
+  readonly #tasks: (() => void)[] = [];
+  readonly #timers = new Set<Timer>();
+  #snapshot: Snapshot;
+
+  /** `config`: what differs from the defaults, as in a configuration file. */
+  constructor(config: Readonly<Record<string, unknown>> = {}) {
+    for (const port of PORTS) {
+      for (const each of [port, port + 100]) this.nodes.set(each, new FakeNode(each, this));
+    }
+    this.#snapshot = firstSnapshot();
+    const table = CommandTable.builtin();
+    const link = {
+      hint: () => {},
+      onSnapshot: (listener: (snapshot: Snapshot) => void) => listener(this.#snapshot),
+      call: () => Promise.reject(new Error('no control')),
+    };
+    const seeds = { cluster: { seeds: ['h:7001'] } };
+    this.metrics = new WorkerMetrics(table.names);
+    this.proxy = new DataPath({
+      settings: proxySettings({
+        config: configSchema.parse({ ...seeds, ...config }),
+        workerId: 1,
+        workers: 1,
+        instanceId: 'i'.repeat(40),
+      }),
+      table,
+      transport: { connect: (endpoint, handler) => this.#connect(endpoint, handler) },
+      runtime: this.#runtime(),
+      metrics: this.metrics,
+      link,
+    });
+  }
+
+  #runtime(): Runtime {
+    return {
+      now: () => this.now,
+      wallClock: () => 1_700_000_000_000 + this.now,
+      afterTurn: (task) => this.later(task),
+      every: (ms, task) => {
+        const timer = { ms, task, at: this.now + ms };
+        this.#timers.add(timer);
+        return () => void this.#timers.delete(timer);
+      },
+      random: () => 0.5,
+    };
+  }
+
+  #connect(endpoint: Endpoint, handler: ClientStreamHandler): ByteStream {
+    return this.node(endpoint.port).accept(handler);
+  }
+
+  node(port: number): FakeNode {
+    return this.nodes.get(port) as FakeNode;
+  }
+
+  /** Something happens in a turn of its own. */
+  later(task: () => void): void {
+    this.#tasks.push(task);
+  }
+
+  /** Until nothing more happens by itself. */
+  run(): void {
+    for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) task();
+  }
+
+  /** The same with what goes on in promises. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 20; i++) {
+      this.run();
+      await new Promise(setImmediate);
+    }
+    this.run();
+  }
+
+  /** Time passes; timers fire when they are due. */
+  advance(ms: number): void {
+    const end = this.now + ms;
+    this.run();
+    for (;;) {
+      const due = [...this.#timers].sort((one, other) => one.at - other.at)[0];
+      if (due === undefined || due.at > end) break;
+      this.now = due.at;
+      due.at += due.ms;
+      due.task();
+      this.run();
+    }
+    this.now = end;
+  }
+
+  /** A client; connections to all nodes are made on its first commands. */
+  client(): BenchClient {
+    return new BenchClient(this);
+  }
+
+  /** A newer picture of the cluster, of a poll that began now or then. */
+  show(change: (snapshot: Snapshot) => Snapshot, polledAt = this.now): void {
+    const next = change(this.#snapshot);
+    this.#snapshot = { ...next, epoch: this.#snapshot.epoch + 1, polledAt };
+    this.proxy.onSnapshot(this.#snapshot);
+    this.run();
+  }
+
+  /** The newest picture that was shown. */
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  /** All replicas may serve, with everything that was acknowledged before `watermark`. */
+  showReplicas(watermark: number): void {
+    const nodes = [...this.nodes.values()].map(({ port }) => {
+      const isReplica = port > 7100;
+      return {
+        address: `h:${port}`,
+        weight: isReplica ? 100 : 0,
+        tier: 0 as const,
+        watermark: isReplica ? watermark : 0,
+        answeredAt: this.now,
+        isUsable: true,
+      };
+    });
+    this.proxy.onReadPlan({ nodes });
+    this.run();
+  }
+
+  scalar(index: number): number {
+    return this.metrics.scalars[index] as number;
+  }
+}
+
+function firstSnapshot(): Snapshot {
+  const nodes = [...PORTS, ...PORTS.map((port) => port + 100)].map((port): SnapshotNode => {
+    const role = port > 7100 ? 'replica' : 'primary';
+    return { id: String(port).padEnd(40, '0'), host: 'h', port, role, failed: false, zone: '' };
+  });
+  return {
+    upstreamId: 1,
+    epoch: 1,
+    mode: 'cluster',
+    crossSlotFree: false,
+    nodes,
+    shards: PORTS.map((_, i) => ({ primary: i, replicas: [i + PORTS.length], configEpoch: i })),
+    slots: Uint16Array.from({ length: SLOT_COUNT }, (_, slot) =>
+      Math.floor((slot * PORTS.length) / SLOT_COUNT),
+    ),
+    motion: new Uint8Array(SLOT_COUNT / 8),
+    polledAt: 1,
+    serverVersion: '7.0.15',
+  };
+}
+
+/** What every node says to what the test does not care about. */
+export function ordinaryAnswer([name = '', first = '']: readonly string[]): string {
+  switch (name.toUpperCase()) {
+    case 'PING':
+      return '+PONG\r\n';
+    case 'ECHO':
+      return `$${first.length}\r\n${first}\r\n`;
+    case 'WAIT':
+      return ':1\r\n';
+    case 'SUBSCRIBE':
+    case 'UNSUBSCRIBE': {
+      const verb = name.toLowerCase();
+      return `*3\r\n$${verb.length}\r\n${verb}\r\n$${first.length}\r\n${first}\r\n:1\r\n`;
+    }
+    default:
+      return '+OK\r\n';
+  }
+}
+
+export class FakeNode {
+  readonly port: number;
+  readonly bench: Bench;
+  readonly connections: NodeConnection[] = [];
+  answer: Answer = ordinaryAnswer;
+  /** It takes connections at once; else the test says when, or that it refuses. */
+  isAccepting = true;
+
+  constructor(port: number, bench: Bench) {
+    this.port = port;
+    this.bench = bench;
+  }
+
+  accept(handler: ClientStreamHandler): ByteStream {
+    const connection = new NodeConnection(this, handler, `${this.port}${this.connections.length}`);
+    this.connections.push(connection);
+    if (this.isAccepting) connection.open();
+    return connection;
+  }
+
+  /** What it was asked, on all connections, without heartbeats and handshakes. */
+  get log(): string[] {
+    return this.connections.flatMap(({ log }) => log);
+  }
+
+  /** The connection on which it got this command first. */
+  connectionOf(line: string): NodeConnection {
+    const found = this.connections.find(({ log }) => log.includes(line));
+    if (found === undefined) throw new Error(`${this.port} did not get ${line}: ${this.log}`);
+    return found;
+  }
+}
+
+/** One connection as its node sees it. */
+export class NodeConnection implements ByteStream {
+  readonly remoteAddress = '';
+  readonly localAddress = '';
+  /** Commands in their order, words joined by blanks; no heartbeats, no handshake. */
+  readonly log: string[] = [];
+  isClosed = false;
+  isPaused = false;
+  /** Replies that are due, in order; null: the test gives it. */
+  readonly #due: (string | null)[] = [];
+  #isReady = false;
+  #received = '';
+  readonly #node: FakeNode;
+  readonly #handler: ClientStreamHandler;
+  readonly #clientId: string;
+
+  constructor(node: FakeNode, handler: ClientStreamHandler, clientId: string) {
+    this.#node = node;
+    this.#handler = handler;
+    this.#clientId = clientId;
+  }
+
+  open(): void {
+    this.#node.bench.later(() => {
+      if (!this.isClosed) this.#handler.onConnect();
+    });
+  }
+
+  write(buf: Slab, start: number, end: number): boolean {
+    this.#received += buf.toString('latin1', start, end);
+    for (let args = this.#next(); args !== null; args = this.#next()) this.#onCommand(args);
+    return true;
+  }
+
+  /** The next whole command of what has been received. */
+  #next(): string[] | null {
+    const text = this.#received;
+    const count = /^\*(\d+)\r\n/.exec(text);
+    if (count === null) return null;
+    let at = count[0].length;
+    const args: string[] = [];
+    for (let i = 0; i < Number(count[1]); i++) {
+      const head = /^\$(\d+)\r\n/.exec(text.slice(at, at + 20));
+      if (head === null) return null;
+      at += head[0].length;
+      args.push(text.slice(at, at + Number(head[1])));
+      at += Number(head[1]) + 2;
+    }
+    if (at > text.length) return null;
+    this.#received = text.slice(at);
+    return args;
+  }
+
+  #onCommand(args: readonly string[]): void {
+    const name = args[0]?.toUpperCase() ?? '';
+    if (!this.#isReady) {
+      // PING is the end of each handshake.
+      this.#isReady = name === 'PING';
+      const isId = name === 'CLIENT';
+      this.push(isId ? `:${this.#clientId}\r\n` : name === 'PING' ? '+PONG\r\n' : '+OK\r\n');
+      return;
+    }
+    if (name !== 'ECHO' || !/^[0-9a-f]{12}$/.test(args[1] ?? '')) this.log.push(args.join(' '));
+    this.#due.push(this.#node.answer(args, this));
+    this.#pushDue();
+  }
+
+  /** A node answers in order: what was kept back keeps back what is behind it. */
+  #pushDue(): void {
+    for (let [reply] = this.#due; typeof reply === 'string'; [reply] = this.#due) {
+      this.#due.shift();
+      if (reply !== '') this.push(reply);
+    }
+  }
+
+  /** The reply to the oldest command that has none, and those behind it. */
+  reply(text: string): void {
+    if (this.#due[0] !== null) throw new Error('nothing waits for a reply');
+    this.#due[0] = text;
+    this.#pushDue();
+  }
+
+  /** Bytes for the proxy, which comes to read them in a turn of its own. */
+  push(text: string): void {
+    this.#node.bench.later(() => {
+      if (!this.isClosed) feed(this.#handler, Buffer.from(text, 'latin1'));
+    });
+  }
+
+  /** The connection ends, as if the node had died. */
+  close(code = 'ECONNRESET'): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#node.bench.later(() => this.#handler.onClose(code));
+  }
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+  }
+
+  end(): void {
+    this.close('');
+  }
+
+  destroy(): void {
+    this.close('');
+  }
+}
+
+function feed(handler: { onData(buf: Slab, start: number, end: number): void }, bytes: Buffer) {
+  const slab = createSlab(HEADROOM + bytes.length);
+  bytes.copy(slab, HEADROOM);
+  handler.onData(slab, HEADROOM, slab.length);
+}
+
+export class BenchClient implements ByteStream {
+  readonly remoteAddress = '';
+  readonly localAddress = '';
+  readonly session: Session;
+  /** False: the kernel takes nothing of what it is sent. */
+  isReading = true;
+  isClosed = false;
+  #said = '';
+  readonly #bench: Bench;
+
+  constructor(bench: Bench) {
+    this.#bench = bench;
+    this.session = bench.proxy.open(this);
+  }
+
+  /** Commands in one read, words parted by blanks; all that follows by itself has happened then. */
+  send(...commands: readonly string[]): this {
+    this.sendRaw(Buffer.concat(commands.map((command) => encodeRequest(command.split(' ')))));
+    return this;
+  }
+
+  sendRaw(bytes: Buffer): void {
+    feed(this.session, bytes);
+    this.#bench.run();
+  }
+
+  /** What it was told since the last time. */
+  take(): string {
+    const said = this.#said;
+    this.#said = '';
+    return said;
+  }
+
+  /** It leaves. */
+  leave(): void {
+    this.destroy();
+    this.#bench.run();
+  }
+
+  write(buf: Slab, start: number, end: number): boolean {
+    if (!this.isReading) return false;
+    this.#said += buf.toString('latin1', start, end);
+    return true;
+  }
+
+  pause(): void {}
+  resume(): void {}
+
+  end(): void {
+    this.destroy();
+  }
+
+  destroy(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#bench.later(() => this.session.onClose(''));
+  }
+}

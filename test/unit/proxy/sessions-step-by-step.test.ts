@@ -1,0 +1,160 @@
+/** What a session is owed in special states: login, CLIENT REPLY, scripts, reads over replicas. */
+import { describe, expect, it } from 'vitest';
+import { keySlot } from '../../../src/commands/slot.ts';
+import { Bench, BenchClient, ordinaryAnswer } from './data-path-bench.ts';
+
+describe('before AUTH', () => {
+  const stage = (): Bench => new Bench({ requirepass: 'secret' });
+
+  it('commands are small', () => {
+    const many = stage().client();
+    many.sendRaw(Buffer.from('*11\r\n'));
+    expect(many.take()).toMatch(/^-ERR Protocol error: unauthenticated multibulk length\r\n$/);
+    const long = stage().client();
+    long.sendRaw(Buffer.from('*2\r\n$4\r\nAUTH\r\n$16385\r\n'));
+    expect(long.take()).toMatch(/^-ERR Protocol error: unauthenticated bulk length\r\n$/);
+  });
+
+  it('nothing reaches a node', () => {
+    const bench = stage();
+    const client = bench.client().send('GET b', 'MULTI', 'SUBSCRIBE b', 'BLPOP b 0');
+    expect(client.take()).toBe('-NOAUTH Authentication required.\r\n'.repeat(4));
+    expect(bench.node(7001).log).toEqual([]);
+  });
+
+  it('a part of the password opens nothing', () => {
+    const client = stage().client().send('AUTH secre', 'AUTH secrets', 'GET b');
+    expect(client.take().match(/-WRONGPASS|-NOAUTH/g)).toEqual([
+      '-WRONGPASS',
+      '-WRONGPASS',
+      '-NOAUTH',
+    ]);
+  });
+});
+
+describe('CLIENT REPLY', () => {
+  it('SKIP and OFF keep back replies of nodes and of our own, in their order', () => {
+    const client = new Bench().client();
+    client.send('CLIENT REPLY SKIP', 'SET b 1', 'ECHO one');
+    expect(client.take()).toBe('$3\r\none\r\n');
+    client.send('CLIENT REPLY OFF', 'GET b', 'ECHO two', 'GET a', 'CLIENT REPLY ON', 'ECHO three');
+    expect(client.take()).toBe('+OK\r\n$5\r\nthree\r\n');
+  });
+
+  it('OFF: also those that came before their turn', () => {
+    const stage = new Bench();
+    const [slow, fast] = [stage.node(7001), stage.node(7003)];
+    const client = stage.client().send('SET b 1', 'SET a 1');
+    client.take();
+    slow.answer = (args) => (args[0] === 'GET' ? null : ordinaryAnswer(args));
+    client.send('CLIENT REPLY OFF').send('GET b', 'GET a');
+    expect(fast.log).toEqual(['SET a 1', 'GET a']);
+    slow.connectionOf('GET b').reply('$1\r\n1\r\n');
+    stage.run();
+    client.send('CLIENT REPLY ON');
+    expect(client.take()).toBe('+OK\r\n');
+  });
+});
+
+describe('a script called by its digest', () => {
+  const body = 'return 1';
+  const digest = 'e0e1f9fabfc9d4800c877a703b823ac0578ff8db';
+
+  it('is brought to a node that does not have it, and nothing of its session overtakes it', () => {
+    const stage = new Bench();
+    const node = stage.node(7001);
+    const client = stage.client();
+    client.sendRaw(
+      Buffer.from(`*4\r\n$4\r\nEVAL\r\n$${body.length}\r\n${body}\r\n$1\r\n1\r\n$1\r\na\r\n`),
+    );
+    client.take();
+    let hasScript = false;
+    node.answer = (args) => {
+      if (args[0] === 'SCRIPT') hasScript = true;
+      if (args[0] !== 'EVALSHA') return ordinaryAnswer(args);
+      return hasScript ? ':1\r\n' : '-NOSCRIPT No matching script. Please use EVAL.\r\n';
+    };
+    client.send(`EVALSHA ${digest} 1 b`, 'SET b 1');
+    expect(client.take()).toBe(':1\r\n+OK\r\n');
+    expect(node.log).toEqual([
+      `EVALSHA ${digest} 1 b`,
+      `SCRIPT LOAD ${body}`,
+      `EVALSHA ${digest} 1 b`,
+      'SET b 1',
+    ]);
+  });
+});
+
+describe('while replicas serve', () => {
+  const READS = { reads: { replicas: true, weights: { primary: 0, replica: 100 } } };
+
+  /** One whose commands have been through once, so that no connection is new. */
+  const client = (stage: Bench): BenchClient => new BenchClient(stage);
+
+  it('a write that was under way when they began keeps reads with the primary', () => {
+    const stage = new Bench(READS);
+    const node = stage.node(7001);
+    const writer = client(stage).send('SET b 0');
+    node.answer = (args) => (args[0] === 'SET' ? null : ordinaryAnswer(args));
+    writer.send('SET b 1');
+    stage.advance(100);
+    stage.showReplicas(stage.now);
+    stage.advance(10);
+    stage.showReplicas(stage.now);
+    writer.send('GET b');
+    expect(stage.node(7101).log).toEqual([]);
+    expect(node.log).toContain('GET b');
+    client(stage).send('GET b');
+    expect(stage.node(7101).log).toEqual(['GET b']);
+  });
+
+  it('a session that watches reads where it watches', () => {
+    const stage = new Bench(READS);
+    stage.showReplicas(stage.now);
+    stage.advance(10);
+    stage.showReplicas(stage.now);
+    const watcher = client(stage).send('WATCH b');
+    watcher.send('GET b');
+    expect(stage.node(7101).log).toEqual([]);
+    expect(stage.node(7001).connectionOf('WATCH b').log).toEqual(['WATCH b', 'GET b']);
+  });
+
+  it('what one says of slots is not believed: the owner has the last word', () => {
+    const stage = new Bench(READS);
+    stage.showReplicas(stage.now);
+    stage.advance(10);
+    stage.showReplicas(stage.now);
+    const slot = keySlot(Buffer.from('b'));
+    stage.node(7101).answer = () => `-MOVED ${slot} h:7002\r\n`;
+    const reader = client(stage).send('GET b', 'SET b 1');
+    expect(reader.take()).toBe('+OK\r\n+OK\r\n');
+    expect(stage.node(7101).log).toEqual(['GET b']);
+    expect(stage.node(7001).log).toEqual(['GET b', 'SET b 1']);
+  });
+
+  it('an unknown command goes to the primary', () => {
+    const stage = new Bench(READS);
+    stage.showReplicas(stage.now);
+    stage.advance(10);
+    stage.showReplicas(stage.now);
+    client(stage).send('GET b', 'NOSUCHREAD b');
+    expect(stage.node(7101).log).toEqual(['GET b']);
+    expect(stage.node(7001).log).toEqual(['NOSUCHREAD b']);
+  });
+});
+
+describe('a client that does not read', () => {
+  it('is cut above the hard limit when it has taken nothing for a while', () => {
+    const limits = { replyHighWater: 4096, replyHardLimit: 65_536, slowReaderSeconds: 3 };
+    const stage = new Bench({ limits });
+    stage.node(7001).answer = (args) =>
+      args[0] === 'GET' ? `$30000\r\n${'x'.repeat(30_000)}\r\n` : ordinaryAnswer(args);
+    const slow = stage.client().send('SET b 1');
+    slow.isReading = false;
+    slow.send('GET b', 'GET b', 'GET b');
+    stage.advance(2500);
+    expect(slow.isClosed).toBe(false);
+    stage.advance(2500);
+    expect(slow.isClosed).toBe(true);
+  });
+});

@@ -1,0 +1,98 @@
+/** Subscriptions of a worker's clients, step by step: confirmed, counted, delivered, ended. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { SCALAR } from '../../../src/metrics/definitions.ts';
+import { Bench, type FakeNode, ordinaryAnswer } from './data-path-bench.ts';
+
+let stage: Bench;
+let node: FakeNode;
+
+beforeEach(() => {
+  stage = new Bench();
+  node = stage.node(7001);
+});
+
+function confirmed(verb: string, channel: string, count: number): string {
+  return `*3\r\n$${verb.length}\r\n${verb}\r\n$${channel.length}\r\n${channel}\r\n:${count}\r\n`;
+}
+
+function message(channel: string, text: string): string {
+  return `*3\r\n$7\r\nmessage\r\n$${channel.length}\r\n${channel}\r\n$${text.length}\r\n${text}\r\n`;
+}
+
+describe('a subscription', () => {
+  it('is confirmed when its home has confirmed it', () => {
+    node.answer = (args) => (args[0] === 'subscribe' ? null : ordinaryAnswer(args));
+    const client = stage.client().send('SUBSCRIBE b');
+    expect(client.take()).toBe('');
+    node.connectionOf('subscribe b').reply(confirmed('subscribe', 'b', 1));
+    stage.run();
+    expect(client.take()).toBe(confirmed('subscribe', 'b', 1));
+  });
+
+  it('is counted in each confirmation and for the operators', () => {
+    const client = stage.client().send('SUBSCRIBE b f', 'UNSUBSCRIBE b');
+    expect(client.take()).toBe(
+      confirmed('subscribe', 'b', 1) +
+        confirmed('subscribe', 'f', 2) +
+        confirmed('unsubscribe', 'b', 1),
+    );
+    expect(stage.scalar(SCALAR.subscriptionsNow)).toBe(1);
+    client.send('UNSUBSCRIBE');
+    expect(client.take()).toBe(confirmed('unsubscribe', 'f', 0));
+    expect(stage.scalar(SCALAR.subscriptionsNow)).toBe(0);
+  });
+
+  it('ends with its client, upstream as well', () => {
+    const [one, other] = [stage.client().send('SUBSCRIBE b'), stage.client().send('SUBSCRIBE b')];
+    one.leave();
+    expect(node.log).toEqual(['subscribe b']);
+    other.leave();
+    expect(node.log).toEqual(['subscribe b', 'unsubscribe b']);
+    expect(stage.scalar(SCALAR.subscriptionsNow)).toBe(0);
+    expect(stage.proxy.pubsub.topics.size).toBe(0);
+  });
+
+  it('of several clients is one upstream, and PUBLISH counts the clients', () => {
+    node.answer = (args) => (args[0] === 'PUBLISH' ? ':1\r\n' : ordinaryAnswer(args));
+    for (let i = 0; i < 3; i++) stage.client().send('SUBSCRIBE b');
+    const client = stage.client().send('PUBLISH b hello');
+    expect(client.take()).toBe(':3\r\n');
+    expect(node.log).toEqual(['subscribe b', 'PUBLISH b hello']);
+  });
+
+  it('waits for what its session has in flight', () => {
+    node.answer = (args) => (args[0] === 'SET' ? null : ordinaryAnswer(args));
+    stage.client().send('SET b 1', 'SUBSCRIBE b');
+    expect(node.log).toEqual(['SET b 1']);
+  });
+});
+
+describe('a message', () => {
+  it('comes once to each subscriber, as its protocol has it', () => {
+    const two = stage.client().send('SUBSCRIBE b');
+    const three = stage.client().send('HELLO 3').send('SUBSCRIBE b');
+    two.take();
+    three.take();
+    node.connectionOf('subscribe b').push(message('b', 'hello'));
+    stage.run();
+    expect(two.take()).toBe(message('b', 'hello'));
+    expect(three.take()).toBe(message('b', 'hello').replace('*', '>'));
+  });
+
+  it('never stands amid a reply that comes in parts', () => {
+    node.answer = (args) => (args[0] === 'GET' ? null : ordinaryAnswer(args));
+    const client = stage.client().send('HELLO 3').send('SUBSCRIBE b').send('GET b');
+    client.take();
+    const size = 200_000;
+    const lane = node.connectionOf('GET b');
+    lane.push(`$${size}\r\n${'x'.repeat(size / 2)}`);
+    stage.run();
+    expect(client.take().length).toBeGreaterThan(size / 4);
+    node.connectionOf('subscribe b').push(message('b', 'hello'));
+    stage.run();
+    expect(client.take()).not.toContain('hello');
+    lane.reply(`${'x'.repeat(size / 2)}\r\n`);
+    stage.run();
+    expect(client.take()).toMatch(/^x*\r\n>3\r\n\$7\r\nmessage\r\n/);
+  });
+});
