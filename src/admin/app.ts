@@ -10,6 +10,8 @@ import { except } from 'hono/combine';
 import { timeout } from 'hono/timeout';
 import { type MediaOffer, preferredOffer } from '../metrics/accept.ts';
 import { type AdminApi, API_PATH, createApi } from './api.ts';
+import { oneAtATime } from './one-at-a-time.ts';
+import { ownHosts } from './own-hosts.ts';
 import { problem } from './problem.ts';
 import { START_PAGE_CSP, startPage } from './start-page.ts';
 
@@ -17,6 +19,8 @@ export interface Readiness {
   readonly ready: boolean;
   /** Why not, one short sentence each; empty when ready. */
   readonly reasons: readonly string[];
+  /** What is not served although it is ready, one short sentence each. */
+  readonly degraded: readonly string[];
 }
 
 /** The part of a pino logger that is used here. */
@@ -31,7 +35,11 @@ export interface AdminAppOptions {
     accept: string | undefined,
   ) => Promise<{ readonly contentType: string; readonly body: string }>;
   readonly version: string;
+  /** Where Redis clients connect; absent: not known. */
+  readonly clients?: string;
   readonly log: AdminLog;
+  /** Names that are ours besides those that can be nobody else's, see own-hosts.ts. */
+  readonly hosts?: readonly string[];
   /** Absent: there is no API. */
   readonly api?: AdminApi;
 }
@@ -39,6 +47,8 @@ export interface AdminAppOptions {
 /** A page that takes longer has hung; Prometheus itself gives up after 10 s by default. */
 const PAGE_TIMEOUT_MS = 8_000;
 
+/** They say nothing worth stealing, and health checkers send any Host or none. */
+const HEALTH_PATHS = ['/livez', '/healthz', '/readyz'];
 const API_PATHS = `${API_PATH}/*`;
 
 const JSON_OFFER: MediaOffer = { type: 'application/json' };
@@ -52,6 +62,8 @@ export function createAdminApp(options: AdminAppOptions): Hono {
     await next();
     setSecurityHeaders(c);
   });
+  const isOwnHost = ownHosts(options.hosts ?? []);
+  app.use(except(HEALTH_PATHS, async (c, next) => foreignHost(c, isOwnHost) ?? next()));
   // The API says itself what it takes, and how long it may take.
   app.use(except(API_PATHS, async (c, next) => refusal(c) ?? next()));
   const late = () => problem(503, 'The answer took too long.');
@@ -68,13 +80,21 @@ export function createAdminApp(options: AdminAppOptions): Hono {
     const status = readiness.ready ? 200 : 503;
     return wantsJson(c) ? c.json(readiness, status) : c.text(readinessText(readiness), status);
   });
+  const metrics = oneAtATime(options.metrics);
   app.get('/metrics', async (c) => {
-    const { contentType, body } = await options.metrics(c.req.header('accept'));
+    const { contentType, body } = await metrics(c.req.header('accept'));
     return c.body(body, 200, { 'Content-Type': contentType });
   });
   app.get('/', (c) => {
     c.header('Content-Security-Policy', START_PAGE_CSP);
-    return c.html(startPage({ version: options.version, readiness: options.readiness() }));
+    return c.html(
+      startPage({
+        version: options.version,
+        readiness: options.readiness(),
+        clients: options.clients ?? '',
+        hasApi: options.api !== undefined,
+      }),
+    );
   });
 
   if (options.api !== undefined) app.route(API_PATH, createApi(options.api, options.log));
@@ -86,6 +106,15 @@ export function createAdminApp(options: AdminAppOptions): Hono {
     return problem(500, 'The page failed; the log says why.', c.req.path).getResponse();
   });
   return app;
+}
+
+/** Asked under a name that a stranger may have given to this machine. */
+function foreignHost(c: Context, isOwn: (host: string) => boolean): Response | undefined {
+  const host = c.req.header('host');
+  if (host === undefined || isOwn(host)) return undefined;
+  const detail =
+    'This name is not known as one of this machine: use its address, or add it to http.hosts.';
+  return problem(421, detail, c.req.path).getResponse();
 }
 
 /** Only reading is offered, and reading needs no body. */
@@ -110,8 +139,9 @@ function wantsJson(c: Context): boolean {
 }
 
 /** One line, because health checkers show the first line of an answer and no more. */
-function readinessText({ ready, reasons }: Readiness): string {
-  return ready ? 'ready\n' : `not ready: ${reasons.join('; ')}\n`;
+function readinessText({ ready, reasons, degraded }: Readiness): string {
+  if (!ready) return `not ready: ${reasons.join('; ')}\n`;
+  return degraded.length === 0 ? 'ready\n' : `ready, degraded: ${degraded.join('; ')}\n`;
 }
 
 function setSecurityHeaders(c: Context): void {

@@ -4,7 +4,8 @@
  * A browser here would send other people's pages' requests from this machine too. It cannot send
  * JSON to a foreign server without asking first (which is refused), and it names the page's origin.
  * A page whose own host name was made to point to this machine passes for its own origin; so with an
- * origin only addresses and localhost are taken as our name.
+ * origin only addresses and localhost are taken as our name. Through a reverse proxy on this machine
+ * everybody would be somebody on this machine: what a proxy has passed on changes nothing.
  */
 import { isIP } from 'node:net';
 import type { Context } from 'hono';
@@ -24,9 +25,13 @@ export function requireChangeAllowed(c: Context): void {
     fetchSite: c.req.header('sec-fetch-site'),
     host: c.req.header('host') ?? new URL(c.req.url).host,
     peer: peerOf(c),
+    isForwarded: Object.keys(c.req.header()).some((name) => FORWARDING.test(name)),
   });
   if (refusal !== undefined) throw problem(refusal.status, refusal.detail, c.req.path);
 }
+
+/** What proxies add. */
+const FORWARDING = /^(forwarded|via|x-forwarded(-.*)?|x-real-ip)$/i;
 
 export interface ChangeRequest {
   readonly contentType: string | undefined;
@@ -36,12 +41,18 @@ export interface ChangeRequest {
   readonly host: string;
   /** Address of the other end, '' when unknown. */
   readonly peer: string;
+  /** A proxy has passed it on, for whomever. */
+  readonly isForwarded: boolean;
 }
 
 export function changeRefusal(request: ChangeRequest): Refusal | undefined {
   const { contentType = '', origin, fetchSite, host, peer } = request;
   if (!isLoopback(peer.replace(/^::ffff:/i, ''))) {
     const detail = 'Changes are taken from the machine that slotgate runs on, from no other.';
+    return { status: 403, detail };
+  }
+  if (request.isForwarded) {
+    const detail = 'Changes are not taken through a proxy: ask slotgate itself, on its machine.';
     return { status: 403, detail };
   }
   const isForeignFetch = fetchSite !== undefined && !OWN_SITES.has(fetchSite);

@@ -2,11 +2,14 @@
  * The HTTP side of control: health pages for machines, metrics, a start page and the API. Every
  * answer is small and never cached; only those of the API may take their time.
  */
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
+import { descriptorLimit, httpConnectionsWithin } from '../lib/descriptors.ts';
 import { listenError } from '../lib/errors.ts';
 import { type AdminAppOptions, createAdminApp } from './app.ts';
+import { type ConnectionLimits, Connections } from './connections.ts';
+import { inTurn } from './serve-in-turn.ts';
 
 export interface AdminOptions extends AdminAppOptions {
   readonly host: string;
@@ -31,8 +34,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 5_000;
 /** How often Node looks for requests past their time-outs. */
 const TIMEOUT_CHECK_MS = 1_000;
-/** Far above what probes, a scraper and a few browsers open; bounds what a leaking one can. */
-const CONNECTIONS_MAX = 256;
+/** Prometheus itself gives up after so long by default. */
+const UNREAD_MS = 10_000;
 const CLOSE_GRACE_MS = 1_000;
 
 const WILDCARD_LOOPBACK: ReadonlyMap<string, string> = new Map([
@@ -43,22 +46,30 @@ const WILDCARD_LOOPBACK: ReadonlyMap<string, string> = new Map([
 /** Rejects with a ProxyError that names the address and the option where it cannot listen. */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const app = createAdminApp(options);
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    createServer,
-    overrideGlobalObjects: false,
-    serverOptions: {
-      maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-    },
-  }) as Server;
-  server.maxConnections = CONNECTIONS_MAX;
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const limits: ServerOptions = {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+  };
+  const server = createServer(limits, inTurn(listener));
+  new Connections(connectionLimits(), () => performance.now()).guard(server);
   const address = await listen(server, options);
   server.on('error', (error) => options.log.error({ err: error }, 'admin HTTP server failed'));
   return { url: urlOf(address), close: () => close(server) };
+}
+
+/** 256 is far above what probes, a scraper and a few browsers open. */
+function connectionLimits(): ConnectionLimits {
+  const all = httpConnectionsWithin(descriptorLimit());
+  return {
+    perAddress: Math.ceil(all / 8),
+    remote: Math.ceil((all * 3) / 4),
+    local: Math.ceil(all / 4),
+    unreadMs: UNREAD_MS,
+  };
 }
 
 function listen(server: Server, options: AdminOptions): Promise<AddressInfo> {

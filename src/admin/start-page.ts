@@ -4,7 +4,14 @@ import { html, raw } from 'hono/html';
 
 export interface StartPage {
   readonly version: string;
-  readonly readiness: { readonly ready: boolean; readonly reasons: readonly string[] };
+  readonly readiness: {
+    readonly ready: boolean;
+    readonly reasons: readonly string[];
+    readonly degraded: readonly string[];
+  };
+  /** Where Redis clients connect, '' where that is not known. */
+  readonly clients: string;
+  readonly hasApi: boolean;
 }
 
 const STYLE = `
@@ -21,7 +28,7 @@ const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
 export const START_PAGE_CSP = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; frame-ancestors 'none'`;
 
 /** Text in `${}` is escaped by hono's template; only the constant style goes in as it is. */
-export function startPage({ version, readiness }: StartPage) {
+export function startPage({ version, readiness, clients, hasApi }: StartPage) {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -33,9 +40,11 @@ ${raw(`<style>${STYLE}</style>`)}
 <body>
 <h1>slotgate ${version}</h1>
 ${stateElement(readiness)}
+${clients === '' ? '' : html`<p>Redis clients connect to <code>${clients}</code>.</p>`}
 <ul>
 <li><a href="/readyz">/readyz</a>: may traffic come here, and if not, why</li>
 <li><a href="/metrics">/metrics</a>: Prometheus metrics</li>
+${hasApi ? html`<li><a href="/api/v1/nodes">/api/v1/nodes</a>: shards and nodes, as JSON</li>` : ''}
 <li><a href="/healthz">/healthz</a>, <a href="/livez">/livez</a>: does the process answer</li>
 </ul>
 </body>
@@ -43,8 +52,11 @@ ${stateElement(readiness)}
 `;
 }
 
-function stateElement({ ready, reasons }: StartPage['readiness']) {
-  if (ready) return html`<p class="state ready">Ready: clients are served.</p>`;
-  const items = reasons.map((reason) => html`<li>${reason}</li>`);
-  return html`<div class="state waiting">Not ready:<ul>${items}</ul></div>`;
+function stateElement({ ready, reasons, degraded }: StartPage['readiness']) {
+  if (ready && degraded.length === 0) {
+    return html`<p class="state ready">Ready: clients are served.</p>`;
+  }
+  const items = [...reasons, ...degraded].map((reason) => html`<li>${reason}</li>`);
+  const what = ready ? 'Ready, but not all is served:' : 'Not ready:';
+  return html`<div class="state waiting">${what}<ul>${items}</ul></div>`;
 }

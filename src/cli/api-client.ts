@@ -91,7 +91,7 @@ export class ApiClient {
       source: 'control',
       doing: `ask slotgate at ${this.#base.origin}`,
     });
-    const advice = 'name a running one with --url, or its configuration with -c';
+    const advice = 'name a running one with --http-port or --url, or its configuration with -c';
     return new ProxyError(code, `${message}; ${advice}`, { source: 'control', cause });
   }
 

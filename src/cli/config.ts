@@ -1,7 +1,7 @@
 /** `slotgate config`: look at a configuration without running anything. */
 import type { Command } from 'commander';
-import { configJsonSchema, defaultConfigFile, dumpConfig } from '../config/dump.ts';
-import { loadConfig } from '../config/load.ts';
+import { changedSettings, configJsonSchema, defaultConfigFile, dumpConfig } from '../config/dump.ts';
+import { loadChecked } from './checked-config.ts';
 import { type CliContext, configFileOf } from './context.ts';
 
 const HELP_AFTER = `
@@ -45,13 +45,13 @@ export function registerConfig(program: Command, context: CliContext): void {
 
 function check(context: CliContext, given: Readonly<Record<string, unknown>>): void {
   const file = configFileOf(given, context);
-  const loaded = loadConfig({ env: context.env, ...(file === undefined ? {} : { file }) });
+  const loaded = loadChecked({ env: context.env, ...(file === undefined ? {} : { file }) });
   for (const warning of loaded.warnings) context.err(`warning: ${warning}\n`);
   if (given.show === true) {
     context.out(dumpConfig(loaded.config));
     return;
   }
-  const count = loaded.origins.size;
+  const count = changedSettings(loaded.config).length;
   const settings = `${count} ${count === 1 ? 'setting' : 'settings'}`;
   context.out(`${file ?? 'environment'}: valid, ${settings} besides the defaults\n`);
 }

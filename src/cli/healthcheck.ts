@@ -25,6 +25,9 @@ Examples:
 
 Exit codes: 0 ready   3 not ready or not reachable   1 configuration not valid   2 wrong usage`;
 
+const ELSEWHERE =
+  'if slotgate listens elsewhere, name its HTTP port with --port (or --url), or its configuration with -c';
+
 interface Given {
   readonly config?: string;
   readonly url?: string;
@@ -42,7 +45,7 @@ export function registerHealthcheck(program: Command, context: CliContext): void
     .option('-c, --config <file>', 'YAML file with the configuration (SLOTGATE_CONFIG)')
     .addOption(new Option('--url <url>', 'what to GET').conflicts(['host', 'port']))
     .option('--host <host>', 'host of the HTTP listener (default: http.bind)')
-    .option('--port <port>', 'port of the HTTP listener (default: http.port)')
+    .option('--port <port>', 'port of the HTTP listener, not that for Redis clients (default: http.port)')
     .option('--redis [host:port]', 'also PING as a Redis client (default: bind and port)')
     .option('--timeout <time>', 'for each of the two, e.g. 500ms or 3s', '3s')
     .addHelpText('after', HELP_AFTER)
@@ -115,7 +118,7 @@ function askHttp(url: URL, timeoutMs: number): Promise<Verdict> {
       const isTimeout = error.name === 'AbortError' || error.name === 'TimeoutError';
       const words = isTimeout
         ? `no answer within ${timeoutMs} ms`
-        : proxyErrorFrom(error, { source: 'control', doing: 'connect' }).message;
+        : `${proxyErrorFrom(error, { source: 'control', doing: 'connect' }).message}; ${ELSEWHERE}`;
       resolve({ ready: false, words: `${url.href}: ${words}` });
     }
   });

@@ -43,16 +43,25 @@ export class Progress {
   }
 }
 
-/** Five lines: where to connect, what to look at, the nodes, how to try it, how to stop it. */
-export function localBanner(running: Running, cluster: LocalCluster): string {
+/**
+ * Five lines: where to connect, what to look at, the nodes, how to try it, how to stop it.
+ * `hasPassword`: clients must give one (requirepass).
+ */
+export function localBanner(
+  running: Running,
+  cluster: LocalCluster,
+  { hasPassword }: { readonly hasPassword: boolean },
+): string {
   const port = running.endpoint.slice(running.endpoint.lastIndexOf(':') + 1);
   const kept = cluster.persistent ? 'data kept in' : 'data gone at the end, in';
   const ports = portsText(cluster.nodes.map((node) => node.port));
   return [
-    `slotgate is ready at redis://${running.endpoint} for any Redis client`,
+    `slotgate is ready at redis://${running.endpoint} for any Redis client${
+      hasPassword ? ' that gives the password' : ''
+    }`,
     `  metrics  ${running.httpUrl}/metrics  (health: ${running.httpUrl}/readyz)`,
     `  nodes    127.0.0.1, ports ${ports}; ${kept} ${cluster.folder}`,
-    `  try it   redis-cli -p ${port} set greeting hello`,
+    `  try it   redis-cli -p ${port}${hasPassword ? ' -a PASSWORD' : ''} set greeting hello`,
     '  stop it  Ctrl-C',
     '',
   ].join('\n');

@@ -51,9 +51,12 @@ Examples:
   slotgate local --node-port 7000                 nodes on 7000, 7001 … instead of any free ports
   slotgate local restart-nodes                    restart its nodes while clients use them
   npm start -- --shards 5                         the same from a clone
+  SLOTGATE_REQUIREPASS=secret npm start           clients must give this password
   redis-cli -p 6379 set greeting hello            and any Redis client can use it
 
-SLOTGATE_REDIS_SERVER names the redis-server (or valkey-server) to run; by default the first on PATH.
+Other settings of slotgate come from the environment, as SLOTGATE_HOLD__TIMEOUT_MS=5s; slotgate config
+print-default lists them all. SLOTGATE_REDIS_SERVER names the redis-server (or
+valkey-server) to run; by default the first on PATH.
 Ctrl-C or SIGTERM: what is in flight is answered, then all stops, exit 0. A second one stops at once.`;
 
 interface Given {
@@ -108,7 +111,7 @@ export interface RunLocalOptions {
  * Runs cluster and proxy until a signal; resolves to the exit code.
  * @throws ProxyError when something stands in the way of the start; nothing is left running then
  */
-export async function runLocal(
+async function runLocal(
   given: Given,
   context: CliContext,
   options: RunLocalOptions = {},
@@ -189,7 +192,10 @@ function serveCluster(
   return runServer(config, {
     log,
     signals: stops,
-    onReady: (running: Running) => context.out(localBanner(running, cluster)),
+    onReady: (running: Running) => {
+      const hasPassword = config.requirepass !== '';
+      context.out(localBanner(running, cluster, { hasPassword }));
+    },
     ...(options.start === undefined ? {} : { start: options.start }),
   });
 }

@@ -8,6 +8,7 @@ import { Command, CommanderError } from 'commander';
 import type { ConfigError } from '../config/problems.ts';
 import { errorText, ProxyError } from '../lib/errors.ts';
 import { type CliContext, type CliInput, EXIT, type Register } from './context.ts';
+import { keptByNpm } from './npm-flags.ts';
 
 export interface CliResult {
   readonly exitCode: number;
@@ -86,6 +87,7 @@ export async function runCli(args: readonly string[], input: CliInput): Promise<
   try {
     const line = withoutHelpWord(args);
     const program = await buildProgram(line, context);
+    refuseFlagsOfNpm(program, line, input);
     if (line.length === 0) program.outputHelp();
     else await program.parseAsync([...line], { from: 'user' });
     return result;
@@ -100,6 +102,15 @@ function withoutHelpWord(args: readonly string[]): readonly string[] {
   const isKnown = SUBCOMMANDS.some(({ name }) => name === args[1]);
   // An unknown name goes on without --help, to be refused as any unknown command.
   return isKnown ? [...args.slice(1), '--help'] : args.slice(1);
+}
+
+/** @throws ProxyError when `npm start` did not pass flags of `local` on */
+function refuseFlagsOfNpm(program: Command, [name, ...args]: readonly string[], input: CliInput) {
+  if (name !== 'local') return;
+  const options = program.commands.find((command) => command.name() === name)?.options ?? [];
+  const flags = options.map(({ long, required }) => ({ long: long ?? '', takesValue: required }));
+  const wrong = keptByNpm(flags, args, input.env);
+  if (wrong !== '') throw new ProxyError('usage', wrong, { source: 'config' });
 }
 
 async function buildProgram(args: readonly string[], context: CliContext): Promise<Command> {
@@ -164,11 +175,20 @@ function isUsage(error: ProxyError): boolean {
 /** What was wrong and what is allowed, in one line. */
 function usageLine({ error, command }: UsageError): string {
   const name = fullName(command);
+  const meant = meantFile(error.code, command);
+  if (meant !== '') return `${name}: did you mean -c ${meant}? (${name} --help explains)`;
   const isHelp = error.code === 'commander.help';
   const wrong = isHelp ? 'a subcommand is missing' : error.message.replace(/^error: /, '');
   const allowed = allowedFor(error.code, command);
   const tail = allowed === '' ? '' : `; allowed: ${allowed}`;
   return `${name}: ${wrong.replace(/\s*\n\s*/g, ' ')}${tail} (${name} --help explains)`;
+}
+
+/** `serve slotgate.yaml` for `serve -c slotgate.yaml`; '' where it is not that. */
+function meantFile(code: string, command: Command): string {
+  const takesFile = command.options.some(({ long }) => long === '--config');
+  if (code !== 'commander.excessArguments' || !takesFile) return '';
+  return command.args.find((arg) => /\.(ya?ml|json)$/i.test(arg)) ?? '';
 }
 
 function allowedFor(code: string, command: Command): string {

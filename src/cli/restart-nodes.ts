@@ -106,7 +106,9 @@ async function dryRun(api: ApiClient, isJson: boolean, context: CliContext): Pro
   checkCluster(report);
   for (const { shard, primary, nodes } of report.shards) {
     const replicas = nodes.map(({ address }) => address).filter((one) => one !== primary);
-    const line = `shard ${shard}: ${replicas.join(', ')}; switch; ${primary}`;
+    const to = replicas.length === 1 ? `to ${replicas[0]}` : 'to the freshest of these';
+    const steps = [`restart ${replicas.join(', then ')}`, `switch ${to}`, `restart ${primary}`];
+    const line = `shard ${shard}: ${steps.join('; ')}`;
     context.out(isJson ? `${JSON.stringify({ shard, replicas, primary })}\n` : `${line}\n`);
   }
 }

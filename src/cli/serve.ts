@@ -5,14 +5,16 @@
 import { constants } from 'node:os';
 import { type Command, Option } from 'commander';
 import { environmentName, fieldAt } from '../config/fields.ts';
-import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problems.ts';
 import { CONFIG_FIELDS, type Config } from '../config/schema.ts';
 import type { FlagSetting } from '../config/text-source.ts';
+import { DESCRIPTORS_MIN, descriptorLimit } from '../lib/descriptors.ts';
 import { ProxyError } from '../lib/errors.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import type { Running } from '../lib/running.ts';
 import type { SteeredRunning } from '../process/steering.ts';
+import { loadChecked } from './checked-config.ts';
 import { type CliContext, configFileOf } from './context.ts';
 
 /** Flags for what is often changed; `--set` reaches every other setting. No flag takes a secret. */
@@ -79,7 +81,7 @@ async function serve(
   flags: readonly FlagSetting[],
 ): Promise<number> {
   const load = (): LoadedConfig =>
-    loadConfig({ env: context.env, flags, ...(file === undefined ? {} : { file }) });
+    loadChecked({ env: context.env, flags, ...(file === undefined ? {} : { file }) });
   const loaded = load();
   const log = createLogger(loaded.config.log);
   for (const warning of loaded.warnings) log.warn(warning);
@@ -93,7 +95,12 @@ async function serve(
 
 export type StartServer = (
   config: Config,
-  options: { readonly log: Logger; readonly configFile?: string },
+  options: {
+    readonly log: Logger;
+    readonly configFile?: string;
+    /** Aborted when a signal comes: a start under way may then reject with whatever. */
+    readonly stop?: AbortSignal;
+  },
 ) => Promise<SteeredRunning>;
 
 export interface RunOptions {
@@ -122,10 +129,18 @@ export async function runServer(config: Config, options: RunOptions): Promise<nu
     const running = await start(config, {
       log,
       ...(configFile === undefined ? {} : { configFile }),
+      stop: stop.signal,
+    }).catch((error: unknown) => {
+      if (!stop.signal.aborted) throw error;
+      log.debug({ err: error }, 'stopped while it was being started');
+      return null;
     });
-    options.onReady?.(running);
-    wheel.take(running);
-    await Promise.race([stop.requested, running.done]);
+    if (running === null) return 0;
+    if (!stop.signal.aborted) {
+      options.onReady?.(running);
+      wheel.take(running);
+      await Promise.race([stop.requested, running.done]);
+    }
     await running.close();
     // What went wrong while draining is not to end as a success.
     await running.done;
@@ -137,8 +152,18 @@ export async function runServer(config: Config, options: RunOptions): Promise<nu
 }
 
 async function startMain(...args: Parameters<StartServer>): Promise<SteeredRunning> {
+  requireDescriptors(descriptorLimit());
   const { startServer } = await import('../main.ts');
   return startServer(...args);
+}
+
+/** @throws ProxyError where the rest of the program could not even be loaded */
+export function requireDescriptors(limit: number): void {
+  if (limit >= DESCRIPTORS_MIN) return;
+  const text =
+    `each process may open ${limit} files only (ulimit -n): slotgate needs ${DESCRIPTORS_MIN}, and ` +
+    'one more for each client and for each connection to a node';
+  throw new ProxyError('out-of-files', text, { source: 'config' });
 }
 
 /** The first signal asks for a stop, also while the start is under way; the second does not ask. */
@@ -146,7 +171,8 @@ function awaitStop(
   signals: Pick<NodeJS.EventEmitter, 'on' | 'off'>,
   log: Logger,
   exit: (code: number) => void,
-): { readonly requested: Promise<void>; dispose(): void } {
+): { readonly requested: Promise<void>; readonly signal: AbortSignal; dispose(): void } {
+  const asked = new AbortController();
   let onSignal: (signal: 'SIGINT' | 'SIGTERM') => void = () => {};
   const requested = new Promise<void>((resolve) => {
     let isStopping = false;
@@ -156,6 +182,7 @@ function awaitStop(
         return;
       }
       isStopping = true;
+      asked.abort();
       log.info({ signal }, 'stopping: answering what is in flight (a second signal stops at once)');
       resolve();
     };
@@ -164,6 +191,7 @@ function awaitStop(
   signals.on('SIGTERM', onSignal);
   return {
     requested,
+    signal: asked.signal,
     dispose() {
       signals.off('SIGINT', onSignal);
       signals.off('SIGTERM', onSignal);

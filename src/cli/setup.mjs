@@ -150,8 +150,8 @@ async function installPackages(root, why) {
   const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'];
   const npm = process.env.npm_execpath ?? '';
   const [file, ...first] = /npm-cli\.c?js$/.test(npm) ? [process.execPath, npm] : ['npm'];
-  const { code, output } = await capture(file, [...first, ...args], root);
-  if (code !== 0) throw new SetupError(`npm ci failed (${code}):\n${output}`);
+  const run = await capture(file, [...first, ...args], root);
+  if (run.code !== 0) throw failure('npm ci', run);
 }
 
 // Build
@@ -198,8 +198,8 @@ async function build(root) {
   // Taken before: what changes while tsc runs is built next time.
   const fingerprint = sourceFingerprint(root);
   const tsc = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'];
-  const { code, output } = await capture(process.execPath, tsc, root);
-  if (code !== 0) throw new SetupError(`The build failed:\n${output}`);
+  const run = await capture(process.execPath, tsc, root);
+  if (run.code !== 0) throw failure('The build', run);
   writeFileSync(join(dist, '.build-stamp'), fingerprint);
 }
 
@@ -290,19 +290,29 @@ function readText(file) {
   }
 }
 
+/** @param {{code: number, output: string, stoppedBy: string}} run */
+export function failure(what, { code, output, stoppedBy }) {
+  if (stoppedBy !== '') return new SetupError(`${what} was interrupted (${stoppedBy}).`);
+  const words = output === '' ? ' without a word' : `:\n${output}`;
+  return new SetupError(`${what} failed (exit code ${code})${words}`);
+}
+
 // Running
 
 /** Runs a tool to its end with its output kept, to be shown only if it fails. */
 async function capture(file, args, cwd) {
   const child = spawn(file, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
+  let stoppedBy = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => {
       output += text;
     });
   }
-  const code = await ended(child);
-  return { code, output: output.trimEnd() };
+  const code = await ended(child, (signal) => {
+    stoppedBy = signal;
+  });
+  return { code, output: output.trimEnd(), stoppedBy };
 }
 
 /** Runs a tool of this clone in the same terminal; resolves with its exit code. */
@@ -314,10 +324,11 @@ function runTool(args) {
  * Resolves with the exit code of `child`; until then signals to this process go to it, and it is up
  * to the child what they do.
  */
-function ended(child) {
+function ended(child, onSignal = () => {}) {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   return new Promise((resolve, reject) => {
     const forward = (signal) => {
+      onSignal(signal);
       // A terminal sends Ctrl-C to the child as well; twice, it would mean "at once".
       if (signal !== 'SIGINT' || process.stdin.isTTY !== true) child.kill(signal);
     };

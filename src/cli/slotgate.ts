@@ -1,6 +1,9 @@
 #!/usr/bin/env node
-/** The `slotgate` command. All of it is in program.ts, so that tests can run it without a process. */
-import { runCli } from './program.ts';
+/**
+ * The `slotgate` command. All of it is in program.ts, so that tests can run it without a process; that
+ * is loaded only once this Node is known to be new enough, and this file is kept to what an old one reads.
+ */
+import { oldNodeText } from './old-node.ts';
 
 // `slotgate config schema | head` closes our output early; that is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -8,11 +11,21 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const { exitCode, isFinal } = await runCli(process.argv.slice(2), {
-  env: process.env,
-  out: (text) => process.stdout.write(text),
-  err: (text) => process.stderr.write(text),
-});
-process.exitCode = exitCode;
-// After a server's stop nothing may keep the process: what still hangs was given up by the drain.
-if (isFinal) process.exit();
+async function main(): Promise<void> {
+  const { runCli } = await import('./program.ts');
+  const { exitCode, isFinal } = await runCli(process.argv.slice(2), {
+    env: process.env,
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+  });
+  process.exitCode = exitCode;
+  // After a server's stop nothing may keep the process: what still hangs was given up by the drain.
+  if (isFinal) process.exit();
+}
+
+const tooOld = oldNodeText(process.versions.node, process.execPath);
+if (tooOld === '') void main();
+else {
+  process.stderr.write(`${tooOld}\n`);
+  process.exitCode = 1;
+}

@@ -20,6 +20,20 @@ export function equalsWord(
   return true;
 }
 
+/**
+ * The same as C's strcasecmp sees it, by which servers compare options and some names: what follows a
+ * NUL does not count.
+ */
+export function equalsWordInC(
+  buf: Uint8Array,
+  start: number,
+  length: number,
+  word: Uint8Array,
+): boolean {
+  if (length > word.length && buf[start + word.length] !== 0) return false;
+  return length >= word.length && equalsWord(buf, start, word.length, word);
+}
+
 /** Decimal digits only, as Redis reads a count; -1 for anything else or for more than 7 digits. */
 export function parseCount(buf: Uint8Array, start: number, length: number): number {
   if (length === 0 || length > 7) return -1;

@@ -7,7 +7,7 @@
  * i's payload in `buf`, `argOffsets[2 * i + 1]` its length. Argument 0 is the command's name. There
  * may be 1,048,576 of them: everything here is linear and iterative.
  */
-import { equalsWord, parseCount, parseLikeAtoi } from './ascii.ts';
+import { equalsWordInC, parseCount, parseLikeAtoi } from './ascii.ts';
 import { type CompiledSpec, KEY_RULE, MOVABLE } from './key-rules.ts';
 import { type CommandTable, FLAG } from './table.ts';
 
@@ -158,7 +158,7 @@ function fill(
 
 function isWord(buf: Uint8Array, argOffsets: Int32Array, index: number, word: Uint8Array): boolean {
   const start = argOffsets[2 * index] as number;
-  return equalsWord(buf, start, argOffsets[2 * index + 1] as number, word);
+  return equalsWordInC(buf, start, argOffsets[2 * index + 1] as number, word);
 }
 
 /** How many arguments belong to the XREAD or XREADGROUP option at `index`; 0 for an unknown one. */

@@ -228,6 +228,29 @@ export const VERDICT_GROUPS: readonly VerdictGroup[] = [
 ];
 
 /**
+ * Commands that remove what they answer with: the reply is the only copy, so it is given to the client
+ * even where a promise about replicas could not be kept.
+ */
+export const REPLY_IS_DATA: ReadonlySet<string> = new Set([
+  'lpop',
+  'rpop',
+  'lmpop',
+  'blpop',
+  'brpop',
+  'blmpop',
+  'spop',
+  'zpopmin',
+  'zpopmax',
+  'zmpop',
+  'bzpopmin',
+  'bzpopmax',
+  'bzmpop',
+  'getdel',
+  'getset',
+  'hgetdel',
+]);
+
+/**
  * Commands the servers flag `readonly` that must still go to the primary: cursors follow a
  * per-process hash seed; TOUCH and the access statistics are about the node that evicts; a script
  * loaded into primaries is not known to their replicas.

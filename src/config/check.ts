@@ -57,9 +57,24 @@ function badValue(issue: Issue, source: Source): Problem {
 function unknownKey(path: readonly PropertyKey[], key: string): string {
   const keys = sectionAt(CONFIG_FIELDS, path)?.keys ?? [];
   const where = path.length === 0 ? '' : ` in ${path.join('.')}`;
+  const nested = nestedForm(path, key);
+  if (nested !== undefined) {
+    return `unknown key ${JSON.stringify(key)}${where}; in a file sections are nested: ${nested}`;
+  }
   const near = nearName(key, keys) ?? elsewhere(key);
   const hint = near === undefined ? '' : ` did you mean ${JSON.stringify(near)}?`;
   return `unknown key ${JSON.stringify(key)}${where};${hint} allowed: ${keys.join(', ')}`;
+}
+
+/** `hold.timeoutMs: 5s`, as flags and this program's own words have it, is `hold: { timeoutMs: 5s }`. */
+function nestedForm(path: readonly PropertyKey[], key: string): string | undefined {
+  const keys = key.split('.');
+  const isSetting = fieldAt(CONFIG_FIELDS, [...path, ...keys]) !== undefined;
+  if (keys.length < 2 || !isSetting) return undefined;
+  return keys.reduceRight(
+    (below, name) => (below === '' ? `${name}: …` : `${name}: { ${below} }`),
+    '',
+  );
 }
 
 /** The right name in the wrong section: `seeds` at the top is `cluster.seeds`. */
@@ -163,6 +178,10 @@ export function findDoubts(config: Config): string[] {
     [
       hold.timeoutMs > 0 && hold.timeoutMs < cluster.refreshIntervalMs,
       'hold.timeoutMs is shorter than cluster.refreshIntervalMs: a failover may outlast the hold',
+    ],
+    [
+      hold.maxFailoverMs < hold.timeoutMs,
+      'hold.maxFailoverMs is shorter than hold.timeoutMs: commands wait no longer than the former',
     ],
     [
       config.drainTimeoutMs < hold.timeoutMs,

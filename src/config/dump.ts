@@ -1,4 +1,5 @@
 /** Configuration as text for people and tools: the commented default file, a dump, JSON Schema. */
+import { isDeepStrictEqual } from 'node:util';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { type Endpoint, formatEndpoint } from './endpoint.ts';
@@ -38,6 +39,14 @@ function isEndpoint(value: unknown): value is Endpoint {
 /** {@link redactConfig} as YAML. */
 export function dumpConfig(config: Config): string {
   return stringify(redactConfig(config));
+}
+
+/** Names of the settings that have another value than their default. */
+export function changedSettings(config: Config): string[] {
+  const initial = configSchema.parse({});
+  return CONFIG_FIELDS.fields
+    .filter(({ path }) => !isDeepStrictEqual(valueAt(config, path), valueAt(initial, path)))
+    .map(({ path }) => path.join('.'));
 }
 
 /** A file with every field at its default, each with its comment; loads as it is. */

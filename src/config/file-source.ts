@@ -1,6 +1,7 @@
 /** Reads a YAML configuration file and remembers where each key and value stands in it. */
 import { isUtf8 } from 'node:buffer';
 import { readFileSync, type Stats, statSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { errorText, proxyErrorFrom } from '../lib/errors.ts';
 import { formatSize } from '../lib/units.ts';
@@ -18,7 +19,7 @@ export function readFileSource(file: string): Source {
 }
 
 /** The same for text at hand; `file` is only the name that messages show. */
-export function parseFileSource(file: string, text: string): Source {
+function parseFileSource(file: string, text: string): Source {
   if (text.trim() === '') refuse(file, 'the file is empty');
   const lines = new LineCounter();
   const place = (offset: number): string => {
@@ -48,6 +49,8 @@ export function parseFileSource(file: string, text: string): Source {
 
 /** In place of what the parser says, where that speaks to a programmer. */
 const COMPLAINTS: Readonly<Record<string, string>> = {
+  BLOCK_AS_IMPLICIT_KEY:
+    'a second ": " is on this line; put a value that holds one in quotes, as in password: "a: b"',
   DUPLICATE_KEY: 'this key is set a second time; each key may be set once',
   MULTIPLE_DOCS: 'a second YAML document begins here; allowed: one document per file',
   TAB_AS_INDENT: 'a tab is used to indent; allowed: spaces',
@@ -142,7 +145,9 @@ function readBytes(file: string): Buffer {
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     const reason = proxyErrorFrom(error, { source: 'config', doing: 'read the file' });
-    throw new ConfigError([{ from: 'file', where: file, message: errorText(reason) }], error);
+    const looked = isAbsolute(file) ? '' : ` (looked for ${resolve(file)})`;
+    const message = errorText(reason) + looked;
+    throw new ConfigError([{ from: 'file', where: file, message }], error);
   }
 }
 

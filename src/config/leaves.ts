@@ -196,3 +196,8 @@ export function optionalHost() {
   const type = z.string().refine((value) => value === '' || isHost(value), { message: '' });
   return leaf('text', type, 'an IP address, a host name, or nothing');
 }
+
+export function hostNames() {
+  const type = z.array(z.string().refine(isHost, { message: '' }));
+  return leaf('list', type, 'a list of host names');
+}

@@ -19,7 +19,7 @@ const BUFFER_BYTES_MAX = 2 * GB;
 const WORKERS_MAX = 64;
 const WORKERS_AUTO_MAX = 4;
 
-export const LOG_LEVELS = [
+const LOG_LEVELS = [
   'trace',
   'debug',
   'info',
@@ -33,6 +33,11 @@ const http = section(
   {
     bind: field(leaf.bindAddress(), '127.0.0.1', 'Address of the HTTP listener.'),
     port: field(leaf.port(), 8379, 'Port of the HTTP listener: metrics and health.'),
+    hosts: field(
+      leaf.hostNames(),
+      [],
+      'Public host names under which it may be asked for more than its health. Addresses and names of the local network need not be listed.',
+    ),
   },
   'HTTP: /metrics, /livez, /healthz and /readyz.',
 );
@@ -80,6 +85,11 @@ const retry = section(
       leaf.boolean(),
       false,
       'Send a write again when its connection died before the answer. It may then be applied twice; when off, the client gets -UNCERTAIN.',
+    ),
+    uncertain: field(
+      leaf.choice(['error', 'disconnect']),
+      'error',
+      'How a client is told that nobody knows whether its write was applied: error (-UNCERTAIN) or disconnect, for libraries that recover from lost connections only (Celery).',
     ),
   },
   'Sending commands a second time. Reads and writes that never left are always retried.',
@@ -136,6 +146,11 @@ const limits = section(
       leaf.integer({ min: 1, max: 65_536 }),
       8192,
       'Connections to nodes lent to clients that block (BLPOP …) or watch (WATCH), per worker.',
+    ),
+    subscriptions: field(
+      leaf.integer({ min: 16, max: 1_000_000 }),
+      10_000,
+      'Channels and patterns that one client may be subscribed to.',
     ),
     laneMaxRequests: field(
       leaf.integer({ min: 16, max: 16_777_216 }),

@@ -17,6 +17,7 @@ export interface FlagSetting {
   readonly value: string;
 }
 
+const SEE_ALL = 'see slotgate config print-default';
 const PREFIX = 'SLOTGATE_';
 /** Variables that other parts of slotgate read, so not settings. */
 const NOT_SETTINGS = ['SLOTGATE_CONFIG', 'SLOTGATE_REDIS_SERVER'];
@@ -124,7 +125,7 @@ export function flagSource(flags: readonly FlagSetting[]): Source {
     const near = nearName(path, paths);
     settings.refuse(
       flag,
-      `there is no setting ${path}${near === undefined ? '' : `; did you mean ${near}?`}`,
+      `there is no setting ${path}; ${near === undefined ? SEE_ALL : `did you mean ${near}?`}`,
     );
   }
   return settings.source();
@@ -192,5 +193,5 @@ function isReserved(name: string): boolean {
 function didYouMeanVariable(name: string): string {
   const names = CONFIG_FIELDS.fields.map((field) => environmentName(field.path));
   const near = nearName(name, names);
-  return near === undefined ? '; see slotgate config print-default' : `; did you mean ${near}?`;
+  return `; ${near === undefined ? SEE_ALL : `did you mean ${near}?`}`;
 }

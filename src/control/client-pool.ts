@@ -3,13 +3,15 @@
 import type { NodeEndpoint } from '../topology/build.ts';
 import { nodeAddress } from '../topology/snapshot.ts';
 import { NodeClient, type NodeClientOptions } from './node-client.ts';
+import type { NodeLogin } from './node-login.ts';
 
 export class ClientPool {
-  readonly #options: NodeClientOptions;
+  /** Shared with all clients: each reads it when it connects. */
+  readonly #options: { -readonly [K in keyof NodeClientOptions]: NodeClientOptions[K] };
   readonly #clients = new Map<string, NodeClient>();
 
   constructor(options: NodeClientOptions) {
-    this.#options = options;
+    this.#options = { ...options };
   }
 
   get(endpoint: NodeEndpoint): NodeClient {
@@ -20,6 +22,12 @@ export class ClientPool {
       this.#clients.set(address, client);
     }
     return client;
+  }
+
+  /** From the next connection on. */
+  setLogin({ username, password }: NodeLogin): void {
+    this.#options.username = username;
+    this.#options.password = password;
   }
 
   find(address: string): NodeClient | undefined {

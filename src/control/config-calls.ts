@@ -1,5 +1,6 @@
 /** Slotgate's own settings as control changes them: in all workers or in none. */
 
+import { findDoubts } from '../config/check.ts';
 import type { Config } from '../config/schema.ts';
 import { errorText } from '../lib/errors.ts';
 import type { CallServer, WorkerLink } from './calls.ts';
@@ -49,6 +50,8 @@ export function registerConfigCalls(calls: CallServer, options: ConfigCallsOptio
     const list = changes as readonly Change[];
     const next = changedConfig(config, list);
     if ('why' in next) return next;
+    const before = findDoubts(config);
+    for (const doubt of findDoubts(next)) if (!before.includes(doubt)) log.warn({}, doubt);
     const silent = await change(next, ms - RETURN_MS);
     if (silent === 0) return null;
     return { name: list[0]?.name ?? '', why: `${silent} workers did not answer in time` };

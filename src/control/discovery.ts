@@ -14,11 +14,19 @@ import { neighboursOf } from '../topology/standalone.ts';
 import { ClientPool } from './client-pool.ts';
 import { type ControlLog, RareLog } from './control-log.ts';
 import { cpuMs } from './cpu-clock.ts';
-import { adviceFor, describeProblem } from './discovery-reason.ts';
+import {
+  changeFields,
+  describeProblem,
+  isDefaultSeeds,
+  silenceAdvice,
+  warningsOf,
+} from './discovery-reason.ts';
+import { type KnownNode, KnownNodes } from './known-nodes.ts';
 import { Neighbours } from './neighbours.ts';
 import type { InstanceNodes } from './node-access.ts';
 import { NodeCallError, type UpstreamMode } from './node-client.ts';
 import type { NodeFailure } from './node-failure.ts';
+import type { NodeLogin } from './node-login.ts';
 import { PictureKeeper } from './picture-keeper.ts';
 import { PictureWaiters } from './picture-waiters.ts';
 import { type PollOutcome, runPoll } from './poll.ts';
@@ -35,6 +43,8 @@ import { Zones } from './zones.ts';
 export interface DiscoveryOptions {
   /** Host names or addresses; at least one. */
   readonly seeds: readonly NodeEndpoint[];
+  /** What was known before, by a process that this one follows. */
+  readonly known?: readonly KnownNode[];
   /** '' for none. */
   readonly username: string;
   readonly password: string;
@@ -85,6 +95,7 @@ export class Discovery implements InstanceNodes {
   readonly #keeper: PictureKeeper;
   readonly #schedule: PollSchedule;
   readonly #rare: RareLog;
+  readonly #known: KnownNodes;
   #seeds: ResolvedSeeds = NO_SEEDS;
   #resolving: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -106,6 +117,7 @@ export class Discovery implements InstanceNodes {
   constructor(options: DiscoveryOptions) {
     this.#options = options;
     this.#natMap = options.natMap ?? new Map();
+    this.#known = new KnownNodes(options.known ?? []);
     this.#clients = new ClientPool({ ...options, onLost: () => this.#pollSoon() });
     this.#keeper = new PictureKeeper({
       upstreamId: options.upstreamId ?? 0,
@@ -141,6 +153,11 @@ export class Discovery implements InstanceNodes {
         if (snapshot !== null) this.#options.publish(snapshot);
       },
     });
+  }
+
+  /** From the next connection on. */
+  setLogin(login: NodeLogin): void {
+    this.#clients.setLogin(login);
   }
 
   start(): void {
@@ -260,11 +277,11 @@ export class Discovery implements InstanceNodes {
     const word = (await this.#sentinels?.ask()) ?? NO_WORD;
     if (this.#sentinels === null) await this.#refreshSeeds();
     const neighbours = new Neighbours(this.#keeper.picture, this.#natMap);
-    const outcome = await runPoll({
+    const polled = await runPoll({
       clients: this.#clients,
       targets: [...this.#targets(neighbours), ...word.nodes, ...this.#askedToo.splice(0)],
       followStandalone: (view) => neighboursOf(view, this.#natMap),
-      followView: (view) => neighbours.onView(view),
+      followView: (view) => (this.#isStranger(view) ? [] : neighbours.onView(view)),
       followSilence: (client) => neighbours.onSilence(client.address),
       onLate: (_client, answer) => {
         if (answer.kind !== 'failure') this.#pollSoon();
@@ -273,6 +290,8 @@ export class Discovery implements InstanceNodes {
       patienceMs: PATIENCE_MS,
     });
     if (!this.#running) return;
+    const views = polled.views.filter((view) => !this.#isStranger(view));
+    const outcome = { ...polled, views };
     const busyFrom = cpuMs();
     this.#absorb(outcome, startedAt, word);
     this.#schedule.onPollEnded(now(), {
@@ -287,7 +306,12 @@ export class Discovery implements InstanceNodes {
     const { snapshot } = this.#keeper;
     const standalone = snapshot?.mode === 'standalone' ? snapshot.nodes : [];
     if (snapshot?.mode === 'cluster' && this.#complete) return neighbours.primaries();
-    return [...neighbours.primaries(), ...standalone, ...this.#seeds.endpoints];
+    const known = snapshot === null ? this.#known.endpoints : [];
+    return [...neighbours.primaries(), ...standalone, ...this.#seeds.endpoints, ...known];
+  }
+
+  #isStranger(view: ClusterView): boolean {
+    return this.#keeper.picture === null && this.#known.isStranger(view, this.#seeds.endpoints);
   }
 
   /** Waited for only while no node is known; a slow name server must not delay the others. */
@@ -315,15 +339,17 @@ export class Discovery implements InstanceNodes {
     this.#answered = snapshot !== null;
     this.#complete = complete;
     const note = word.problem || this.#keeper.standaloneNote;
+    const gaps = this.#keeper.gaps(outcome);
     this.#reason = describeProblem({
       outcome,
       unresolved: this.#seeds.failures,
       answered: this.#answered,
       mode: this.#keeper.snapshot?.mode ?? null,
-      gaps: this.#keeper.gaps(outcome),
+      gaps,
+      isDefaultSeeds: this.#sentinels === null && isDefaultSeeds(this.#options.seeds),
       note,
     });
-    this.#warn(outcome, note);
+    this.#warn(outcome, note, gaps.unowned > 0);
     if (snapshot === null) {
       this.#refreshesFailed++;
       return;
@@ -332,7 +358,9 @@ export class Discovery implements InstanceNodes {
     this.#lastPollAt = startedAt;
     this.#lastRefreshUnixMs = Date.now();
     this.#keepConnections(snapshot, word);
-    if (changed) this.#logChange(snapshot, changedSlots.length);
+    if (changed) {
+      this.#options.log.info(changeFields(snapshot, changedSlots.length), 'topology changed');
+    }
     this.#options.onViews?.(outcome.views);
     this.#options.publish(snapshot);
     this.#waiters.tell(snapshot);
@@ -348,36 +376,21 @@ export class Discovery implements InstanceNodes {
     this.#clients.keepOnly(new Set(addresses));
   }
 
-  #logChange(snapshot: Snapshot, changedSlotCount: number): void {
-    const { epoch, mode, nodes, shards, serverVersion } = snapshot;
-    const failed = nodes.filter((node) => node.failed).map(nodeAddress);
-    this.#options.log.info(
-      {
-        epoch,
-        mode,
-        shards: shards.length,
-        nodes: nodes.length,
-        failed,
-        changedSlots: changedSlotCount,
-        serverVersion,
-      },
-      'topology changed',
-    );
-  }
-
-  #warn(outcome: PollOutcome, note: string): void {
+  #warn(outcome: PollOutcome, note: string, hasGaps: boolean): void {
+    const { snapshot } = this.#keeper;
+    const reason = this.#reason;
     if (!this.#answered) {
-      this.#rare.warn('silent', { reason: this.#reason }, 'the upstream cannot be reached');
+      const { seeds, sentinels } = this.#options;
+      const isNew = snapshot === null;
+      const advice = isNew ? `: ${silenceAdvice(seeds, sentinels !== undefined)}` : '';
+      this.#rare.warn('silent', { reason }, `the upstream cannot be reached${advice}`);
+    } else if (hasGaps && snapshot?.mode === 'cluster') {
+      this.#rare.warn('unowned', { reason }, 'commands for slots without an owner wait, then fail');
     } else if (note !== '') {
       this.#rare.warn('roles', { reason: note }, 'who is the primary needs attention');
     }
-    for (const [node, { code, message }] of outcome.failures) {
-      const advice = adviceFor(code);
-      if (advice !== '') this.#rare.warn(`${code} ${node}`, { node, reason: message }, advice);
-    }
-    const unread = outcome.errors[0];
-    if (unread !== undefined) {
-      this.#rare.warn('line', { ...unread }, 'a line of CLUSTER NODES is not understood');
+    for (const { key, fields, words } of warningsOf(outcome, this.#natMap)) {
+      this.#rare.warn(key, fields, words);
     }
   }
 }

@@ -27,7 +27,9 @@ export const LIVE_SETTINGS: ReadonlySet<string> = new Set([
   'writes.wait.replicas',
   'writes.wait.timeoutMs',
   'retry.sentWrites',
+  'retry.uncertain',
   'limits.pinnedConnections',
+  'limits.subscriptions',
   'limits.slowReaderSeconds',
   'limits.sharedReplyBudget',
   'reads.replicas',
@@ -53,6 +55,9 @@ export const LIVE_SETTINGS: ReadonlySet<string> = new Set([
   'failover.replaceAfterMs',
 ]);
 
+/** Taken over with a configuration that is read anew, and by nothing that a client says. */
+const RELOADED_SETTINGS: ReadonlySet<string> = new Set(['cluster.username', 'cluster.password']);
+
 /** CONFIG GET and SET write them as `key=value,…`. */
 export const MAP_SETTINGS: ReadonlySet<string> = new Set(
   CONFIG_FIELDS.fields.filter(({ kind }) => kind === 'map').map(({ path }) => path.join('.')),
@@ -70,11 +75,16 @@ export interface Refused {
 }
 
 const RESTART = 'it cannot change while slotgate runs; set it in the configuration and restart';
+const RELOAD =
+  'CONFIG SET does not change it: set it in the configuration and send SIGHUP to slotgate';
+const STRICTER_ONLY =
+  'CONFIG SET only makes it stricter, since any client may say it: change it in the configuration ' +
+  'file (or environment, or flags) and send SIGHUP to slotgate';
 
 /** The configuration with these changes, or the first one that cannot be. Pure. */
 export function changedConfig(config: Config, changes: readonly Change[]): Config | Refused {
   const fixed = changes.find(({ name }) => !LIVE_SETTINGS.has(name));
-  if (fixed !== undefined) return { name: fixed.name, why: RESTART };
+  if (fixed !== undefined) return { name: fixed.name, why: whyFixed(fixed.name) };
   const next = structuredClone(config);
   for (const { name, value } of changes) {
     const parsed = parseSetting(name, value);
@@ -82,8 +92,23 @@ export function changedConfig(config: Config, changes: readonly Change[]): Confi
     setAt(next as unknown as Record<string, unknown>, name.split('.'), parsed.value);
   }
   const conflict = findConflicts(next)[0];
-  if (conflict === undefined) return next;
-  return { name: changes[0]?.name ?? '', why: conflict.message };
+  if (conflict !== undefined) return { name: changes[0]?.name ?? '', why: conflict.message };
+  const name = loosened(config, next);
+  return name === null ? next : { name, why: STRICTER_ONLY };
+}
+
+/** Why CONFIG SET does not change a setting, and what does. */
+export function whyFixed(name: string): string {
+  return RELOADED_SETTINGS.has(name) ? RELOAD : RESTART;
+}
+
+/** A protection that `next` gives up or weakens; null: none. */
+function loosened(config: Config, next: Config): string | null {
+  if (config['protected-mode'] && !next['protected-mode']) return 'protected-mode';
+  const { deny } = next.commands;
+  const isKept = (name: string): boolean =>
+    deny.includes(name) || deny.includes(name.split('|', 1)[0] as string);
+  return config.commands.deny.every(isKept) ? null : 'commands.deny';
 }
 
 /** What becomes of a configuration that was read anew. */
@@ -105,7 +130,7 @@ export function reloadedConfig(running: Config, next: Config): Reloaded | Refuse
     const value = valueAt(next, path);
     if (isDeepStrictEqual(valueAt(running, path), value)) continue;
     const name = path.join('.');
-    if (!LIVE_SETTINGS.has(name)) fixed.push(name);
+    if (!LIVE_SETTINGS.has(name) && !RELOADED_SETTINGS.has(name)) fixed.push(name);
     else {
       changed.push(name);
       setAt(config as unknown as Record<string, unknown>, path, structuredClone(value));

@@ -50,7 +50,7 @@ export class NodeCallError extends Error {
 }
 
 /** The proxy's control connections as CLIENT LIST at the nodes shows them. */
-export const CONTROL_CONNECTION_NAME = 'slotgate-control';
+const CONTROL_CONNECTION_NAME = 'slotgate-control';
 /** How long a closed connection may wait for the peer's FIN before its socket is destroyed. */
 const DISCONNECT_TIMEOUT_MS = 50;
 

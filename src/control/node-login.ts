@@ -2,14 +2,17 @@
 
 import type { Redis } from 'ioredis';
 
+/** '' for none. */
+export interface NodeLogin {
+  readonly username: string;
+  readonly password: string;
+}
+
 /**
  * AUTH is ours, not ioredis' handshake: that one prints to the console when a server needs no
  * password, and hides what the server said when the password is wrong.
  */
-export async function logIn(
-  redis: Redis,
-  { username, password }: { readonly username: string; readonly password: string },
-): Promise<void> {
+export async function logIn(redis: Redis, { username, password }: NodeLogin): Promise<void> {
   if (password === '') return;
   try {
     if (username === '') await redis.call('AUTH', password);

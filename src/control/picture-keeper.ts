@@ -26,7 +26,7 @@ export interface Absorbed {
   /** Slots whose owner or motion changed; empty with `changed` when something else did. */
   readonly changedSlots: readonly number[];
   readonly changed: boolean;
-  /** Every slot has a primary that answered this poll. */
+  /** Every slot has a primary that answered this poll, at the address that workers use. */
   readonly complete: boolean;
 }
 
@@ -137,6 +137,8 @@ export class PictureKeeper {
         ({ asked, role }) => role === 'primary' && nodeAddress(asked) === address,
       );
     }
+    // That it answers elsewhere (a seed, before some NAT) is of no use to workers.
+    if (outcome.failures.has(nodeAddress(node))) return false;
     return this.#picture?.nodes.find(({ id }) => id === node.id)?.answered === true;
   }
 

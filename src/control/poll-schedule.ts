@@ -11,7 +11,7 @@
  */
 
 export const HINT_GAP_MS = 100;
-export const DEMAND_GAP_MS = 10;
+const DEMAND_GAP_MS = 10;
 const INCOMPLETE_GAP_MS = 200;
 /** A shard that stays dead this long is not a failover in progress: it is polled less often. */
 const INCOMPLETE_FAST_MS = 30_000;

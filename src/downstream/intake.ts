@@ -140,12 +140,6 @@ export class Intake<S extends IntakeSession> {
       return true;
     }
     if (args.length === 0) return true;
-    const name = (args[0] as Buffer).toString('latin1').toLowerCase();
-    if (name === 'post' || name === 'host:') {
-      // A browser tricked into talking to us (cross-protocol scripting): Redis closes at once too.
-      owner.onProtocolError(session, '');
-      return true;
-    }
     const bytes = encodeRequest(args);
     const code = frameRequest(owner.frame, bytes, 0, bytes.length, limits);
     if (code === FRAME.complete) return owner.onCommand(session, bytes, 0, bytes.length);

@@ -25,6 +25,8 @@ export interface SessionOwner extends IntakeOwner<Session> {
   readonly limits: SessionLimits;
   /** Bytes have arrived: the one clock read for all commands in them. */
   onSessionRead(session: Session, bytes: number): void;
+  /** Commands of its wait for a shard that cannot serve them; none of these has been sent. */
+  isKeptBack(session: Session): boolean;
   /** The slot left the reply order; its owner may recycle it. */
   onDelivered(slot: ReplySlot): void;
   /** Bytes wait to be written at the end of this turn. */
@@ -89,7 +91,7 @@ export class Session implements StreamHandler {
   /** Monotonic ms. */
   readonly openedAt: number;
   lastActiveAt: number;
-  /** When the client last took bytes while more were waiting. */
+  /** When the client last took bytes, or bytes began to wait for it. Says nothing before a turn's write. */
   lastDrainAt: number;
   parkedCount = 0;
   readonly out: OutQueue;
@@ -99,6 +101,8 @@ export class Session implements StreamHandler {
   closed = false;
   /** Our FIN is sent; the client should close too. */
   isEnding = false;
+  /** The client sends no more. */
+  hasHungUp = false;
   /** A client inside the worker, see InnerClient: not one of those that are counted and shown. */
   isInner = false;
   /** In a blocking command. */
@@ -238,6 +242,11 @@ export class Session implements StreamHandler {
     this.#delayedBytes += end - start;
   }
 
+  /** For how long it has taken none of the bytes that the kernel holds for it, ms. */
+  unreadMs(now: number): number {
+    return this.out.isWriting ? now - this.lastDrainAt : 0;
+  }
+
   /** Bytes that the client has yet to take. */
   get unreadBytes(): number {
     return this.out.size + this.#delayedBytes;
@@ -313,6 +322,8 @@ export class Session implements StreamHandler {
     this.dirty = false;
     if (this.closed) return;
     const before = this.out.size;
+    // All that is queued has come since the last turn: the client is not late with any of it.
+    if (!this.out.isWriting) this.lastDrainAt = now;
     const isEmpty = this.out.flush(this.stream);
     this.#afterFlush(before, isEmpty, now);
     // The kernel may have taken at once what looked like too much before the turn's write.
@@ -351,14 +362,18 @@ export class Session implements StreamHandler {
   }
 
   /**
-   * The client sends no more; what it asked for is still answered. One that waits in a blocking
-   * command is gone, as for Redis: an element must not be popped for it.
+   * The client sends no more; what it asked for is still answered. But one that waits in a blocking
+   * command is gone, as for Redis: an element must not be popped for it. And so is one whose commands
+   * are held: it may have given up and asked elsewhere, and none of them has been sent.
    */
   onEnd(): void {
-    if (!this.waits) {
-      this.drain();
-      return;
-    }
+    this.hasHungUp = true;
+    if (this.waits || this.#owner.isKeptBack(this)) this.leave();
+    else this.drain();
+  }
+
+  /** Its client is gone, and with it all that it asked for and that has not been sent. */
+  leave(): void {
     this.stream.destroy();
     // At once: what a node answers until the stream says that it is closed would be lost.
     this.onClose('');

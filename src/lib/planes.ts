@@ -12,12 +12,15 @@ export type HintReason =
   | 'unknown-node' // a redirect named a node that no snapshot has shown yet
   | 'refused' // a node refused or reset a connection
   | 'timeout' // a node did not answer a command in time
-  | 'state'; // CLUSTERDOWN, READONLY, MASTERDOWN, LOADING
+  | 'state' // CLUSTERDOWN, READONLY, MASTERDOWN, LOADING
+  | 'unwritable'; // MISCONF, OOM, NOREPLICAS: it serves reads alone; `words` are its own
 
 export interface Hint {
   readonly reason: HintReason;
   /** host:port of the node concerned, '' where none is. */
   readonly node: string;
+  /** The node's own, where they tell more than the reason. */
+  readonly words?: string;
 }
 
 /** Calls that a worker makes; control answers, asking all workers where needed. */
@@ -30,9 +33,4 @@ export interface ControlLink<S> extends ControlCalls {
   hint(hint: Hint): void;
   /** The newest snapshot at once if there is one, then every newer one. */
   onSnapshot(listener: (snapshot: S) => void): void;
-}
-
-/** What control can ask of a worker. */
-export interface WorkerCalls {
-  handle(method: string, argument: unknown): unknown | Promise<unknown>;
 }

@@ -13,8 +13,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { errorText, ProxyError } from '../lib/errors.ts';
+import { dirname, join, resolve } from 'node:path';
+import { errorText, nodeCode, ProxyError } from '../lib/errors.ts';
 import { localError } from './errors.ts';
 import { TEMPORARY_MARK } from './guardian.ts';
 import { type ClusterSize, nodeCount } from './options.ts';
@@ -45,7 +45,7 @@ export function createTemporaryFolder(): string {
 export function openDataFolder(folder: string): FolderContents | undefined {
   const path = resolve(folder);
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
     const contents = readManifest(path);
     if (contents?.formed) return contents;
     if (contents === undefined && readdirSync(path).length > 0) {
@@ -59,9 +59,18 @@ export function openDataFolder(folder: string): FolderContents | undefined {
     return undefined;
   } catch (error) {
     if (error instanceof ProxyError) throw error;
-    const why = errorText(error);
+    const code = nodeCode(error);
+    const isFile = code === 'EEXIST' || code === 'ENOTDIR';
+    const why = isFile ? 'a file is in the way' : errorText(error);
     throw localError('usage', `--data ${folder} cannot be used: ${why}`, error);
   }
+}
+
+/** By hand: Node's own recursion does not end where a folder like /proc says that it is not there. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /** Undefined when `folder` has no manifest. */
@@ -118,7 +127,7 @@ export function moveNodes(folder: string, from: readonly number[], to: readonly 
 }
 
 /** The text of a nodes.conf with the loopback addresses' ports replaced. */
-export function withNewPorts(nodesConf: string, moved: ReadonlyMap<number, number>): string {
+function withNewPorts(nodesConf: string, moved: ReadonlyMap<number, number>): string {
   const address = new RegExp(`(?<= )${LOOPBACK.replaceAll('.', '\\.')}:(\\d+)@\\d+`, 'g');
   return nodesConf.replaceAll(address, (whole, port: string) => {
     const to = moved.get(Number(port));

@@ -13,7 +13,7 @@ import type { ProxyError } from '../lib/errors.ts';
 import { localError, notAllowed } from './errors.ts';
 
 export const BUS_OFFSET = 10_000;
-export const HIGHEST_NODE_PORT = 65_535 - BUS_OFFSET;
+const HIGHEST_NODE_PORT = 65_535 - BUS_OFFSET;
 export const LOOPBACK = '127.0.0.1';
 
 const LOWEST_CHOICE = 11_000;
@@ -126,9 +126,14 @@ function nodePortError(subject: string, problem: string): ProxyError {
 }
 
 function portMessage(subject: string, problem: string, option: string): string {
-  if (problem === 'EADDRINUSE') return `${subject} is in use; choose another with ${option}.`;
-  if (problem === 'EACCES') {
-    return `${subject} may not be opened by this user; choose another with ${option}.`;
-  }
-  return `${subject} cannot be listened on (${problem}); choose another with ${option}.`;
+  const advice = `choose another with ${asTyped(option)}.`;
+  if (problem === 'EADDRINUSE') return `${subject} is in use; ${advice}`;
+  if (problem === 'EACCES') return `${subject} may not be opened by this user; ${advice}`;
+  return `${subject} cannot be listened on (${problem}); ${advice}`;
+}
+
+/** npm takes flags for its own unless they stand behind a `--`. */
+function asTyped(option: string): string {
+  const isByNpm = process.env.npm_lifecycle_event === 'start';
+  return isByNpm ? `npm start -- ${option} PORT` : option;
 }

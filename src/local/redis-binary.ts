@@ -101,12 +101,18 @@ export function probeRedisServer(path: string): RedisServer | string {
     timeout: PROBE_TIMEOUT_MS,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  if (run.error !== undefined) return run.error.message;
+  if (run.error !== undefined) return startFailure(run.error);
   const seen = /^(Redis server|Valkey server) v=(\d+)(\.[^\s]+)?/m.exec(run.stdout);
   if (seen === null) return `its --version does not say "Redis server v=" or "Valkey server v="`;
   const version = `${seen[2]}${seen[3] ?? ''}`;
   if (Number(seen[2]) < OLDEST_MAJOR) return `version ${version} is older than ${OLDEST_MAJOR}.0`;
   return { path, argv0: ARGV0, flavor: seen[1] === 'Redis server' ? 'Redis' : 'Valkey', version };
+}
+
+function startFailure(error: NodeJS.ErrnoException): string {
+  if (error.code === 'ENOENT') return 'there is no such file';
+  if (error.code === 'EACCES') return 'it may not be run by this user';
+  return error.message;
 }
 
 /** True when the server's version is at least major.minor. */

@@ -11,7 +11,7 @@
  */
 
 /** A report whose version differs comes from another build and cannot be merged. */
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 
 /** Ids of commands; 0 is 'other', for what the command table does not know. */
 export const COMMANDS_MAX = 1024;
@@ -64,7 +64,7 @@ export const SCALAR = {
   heldNow: 19,
   /** Held requests that went to their node in the end. */
   heldDrained: 20,
-  /** Held requests answered with an error: at the end of their time, or at once. */
+  /** Held requests answered with an error, at the end of their time or of their shard's. */
   heldExpired: 21,
   /** Held requests given up for a bound on count or bytes, or because their client left. */
   heldEvicted: 22,
@@ -119,6 +119,8 @@ export const SCALAR = {
   /** Writes that enough replicas acknowledged in time (writes.wait), and those that too few did. */
   writesConfirmed: 55,
   writesUnconfirmed: 56,
+  /** Wrong passwords of clients, and commands without one. */
+  authFailures: 57,
 } as const;
 export type ScalarName = keyof typeof SCALAR;
 export type Scalar = (typeof SCALAR)[ScalarName];
@@ -174,6 +176,7 @@ export const ERROR_WORDS = [
   'TRYAGAIN',
   'UNBLOCKED',
   'UNCERTAIN',
+  'UNCONFIRMED',
   'UNKILLABLE',
   'WRONGPASS',
   'WRONGTYPE',

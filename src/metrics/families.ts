@@ -69,7 +69,7 @@ function escapeLabel(value: string): string {
 }
 
 /** `le` of each bucket in seconds, written as OpenMetrics wants its floats. */
-export const BUCKET_LABELS: readonly string[] = [
+const BUCKET_LABELS: readonly string[] = [
   ...BUCKET_BOUNDS_US.map((us) => floatText(us / US_PER_SECOND)),
   '+Inf',
 ];

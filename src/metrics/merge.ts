@@ -33,29 +33,23 @@ export interface CommandTotals {
 }
 
 /** The sum over workers; rows as in a worker's buffer, but found by name. */
-export interface MergedMetrics {
-  /** Workers whose reports are in the gauges. */
-  readonly workers: number;
-  /** Workers that have ended since slotgate started. */
-  readonly workerExits: number;
+export interface Totals {
   readonly scalars: Float64Array;
   readonly errors: Float64Array;
-  readonly commands: ReadonlyMap<string, CommandTotals>;
+  readonly commands: Map<string, CommandTotals>;
   /** One histogram row per shard index. */
   readonly shardDurations: Float64Array;
   /** One row of HOLD_FIELD per shard index: how many workers hold it. */
   readonly holds: Float64Array;
   /** By address: one row of NODE_FIELD; `up` and `down` count the workers that say so. */
-  readonly nodes: ReadonlyMap<string, Float64Array>;
+  readonly nodes: Map<string, Float64Array>;
 }
 
-export interface Totals {
-  readonly scalars: Float64Array;
-  readonly errors: Float64Array;
-  readonly commands: Map<string, CommandTotals>;
-  readonly shardDurations: Float64Array;
-  readonly holds: Float64Array;
-  readonly nodes: Map<string, Float64Array>;
+export interface MergedMetrics extends Totals {
+  /** Workers whose reports are in the gauges. */
+  readonly workers: number;
+  /** Workers that have ended since slotgate started. */
+  readonly workerExits: number;
 }
 
 /** What must outlive a control process; survives structured clone. */

@@ -27,6 +27,7 @@ export interface SamplerClock {
 export class ProcessSampler {
   readonly #metrics: WorkerMetrics;
   readonly #clock: SamplerClock;
+  readonly #residentBytes: () => number;
   readonly #stop: () => void;
   #lastUtilization: LoopUtilization;
   #lastTickMs: number;
@@ -34,8 +35,13 @@ export class ProcessSampler {
   #sumMs = 0;
   #ticks = 0;
 
-  constructor(metrics: WorkerMetrics, clock: SamplerClock) {
+  constructor(
+    metrics: WorkerMetrics,
+    clock: SamplerClock,
+    residentBytes: () => number = process.memoryUsage.rss,
+  ) {
     this.#metrics = metrics;
+    this.#residentBytes = residentBytes;
     this.#clock = clock;
     this.#lastUtilization = performance.eventLoopUtilization();
     this.#lastTickMs = clock.now();
@@ -58,7 +64,16 @@ export class ProcessSampler {
     metrics.set(SCALAR.loopUtilization, period.utilization);
     const cpu = process.cpuUsage();
     metrics.set(SCALAR.cpuSeconds, (cpu.user + cpu.system) / US_PER_SECOND);
-    metrics.set(SCALAR.residentBytes, process.memoryUsage.rss());
+    this.#sampleMemory();
+  }
+
+  /** It is read from a file, for which there may be no descriptor left. */
+  #sampleMemory(): void {
+    try {
+      this.#metrics.set(SCALAR.residentBytes, this.#residentBytes());
+    } catch {
+      // The last figure stays: a worker that cannot be measured still serves its clients.
+    }
   }
 
   stop(): void {

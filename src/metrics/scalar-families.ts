@@ -43,6 +43,12 @@ export const SCALAR_FAMILIES: readonly ScalarFamily[] = [
     },
   },
   {
+    name: 'slotgate_auth_failures_total',
+    type: 'counter',
+    help: 'Wrong passwords of clients, and commands of clients that have given none.',
+    of: 'authFailures',
+  },
+  {
     name: 'slotgate_downstream_received_bytes_total',
     type: 'counter',
     help: 'Bytes received from clients.',
@@ -63,7 +69,7 @@ export const SCALAR_FAMILIES: readonly ScalarFamily[] = [
   {
     name: 'slotgate_downstream_slow_reader_pauses_total',
     type: 'counter',
-    help: 'Times that a client which does not read its replies was paused.',
+    help: 'Times that a connection to a node was not read because the client of its replies had more than limits.replyHardLimit unread.',
     of: 'slowReaderPauses',
   },
   {
@@ -104,7 +110,7 @@ export const SCALAR_FAMILIES: readonly ScalarFamily[] = [
   {
     name: 'slotgate_held_requests_total',
     type: 'counter',
-    help: 'Requests held back: always the ended ones plus those held now.',
+    help: 'Requests held back: always the ended ones plus those held now. Those that failed at once are not among them, see slotgate_hold_skipped_requests_total.',
     of: 'requestsHeld',
   },
   {

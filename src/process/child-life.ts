@@ -1,6 +1,7 @@
-/** How the supervisor ends children, and how soon it starts those again that ended by themselves. */
+/** How the supervisor reaches and ends children, and how soon it starts those again that ended. */
 
 import type { ChildProcess } from 'node:child_process';
+import type { Logger } from '../lib/log.ts';
 import type { SupervisorToChild } from './messages.ts';
 
 const RESTART_FIRST_MS = 100;
@@ -18,6 +19,27 @@ export class RestartPause {
     if (this.#failures === 0) return 0;
     return Math.min(RESTART_MAX_MS, RESTART_FIRST_MS * 2 ** this.#failures);
   }
+}
+
+/** What sending to a process that has ended, or is about to, fails with. */
+const GONE: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET', 'ERR_IPC_CHANNEL_CLOSED']);
+
+/** Nothing comes of it when the child has ended: its exit is told on its own. */
+export function sendTo(child: ChildProcess, message: SupervisorToChild): void {
+  if (!child.connected) return;
+  child.send(message, (error) => {
+    if (error !== null && !isGone(error)) child.emit('error', error);
+  });
+}
+
+/** Node's own messages to a child have nobody else who hears that they did not arrive. */
+export function logChildError(log: Logger, error: Error, text: string): void {
+  if (isGone(error)) log.debug({ err: error }, text);
+  else log.error({ err: error }, text);
+}
+
+function isGone(error: Error & { readonly code?: unknown }): boolean {
+  return GONE.has(String(error.code));
 }
 
 function hasEnded(child: ChildProcess): boolean {
@@ -44,7 +66,7 @@ export function endChild(
       clearTimeout(timer);
       resolve();
     });
-    if (how !== null && child.connected) child.send({ kind: how } satisfies SupervisorToChild);
+    if (how !== null && child.connected) sendTo(child, { kind: how });
     else child.kill('SIGKILL');
   });
 }

@@ -5,7 +5,13 @@
 
 import { errorText } from '../lib/errors.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
-import type { ChildRole, ChildStart, ChildToSupervisor, SupervisorToChild } from './messages.ts';
+import type {
+  ChildRole,
+  ChildStart,
+  ChildToSupervisor,
+  ControlStart,
+  SupervisorToChild,
+} from './messages.ts';
 
 // Signals of a terminal reach the whole group; the supervisor alone decides what they mean.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) {
@@ -13,8 +19,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) {
 }
 
 function tell(message: ChildToSupervisor): void {
-  if (process.connected) process.send?.(message);
+  // Without somebody who hears of failures, one would end this process with a stack trace.
+  if (process.connected) process.send?.(message, undefined, undefined, ignore);
 }
+
+/** The supervisor has ended: so does this process, when its channel closes. */
+function ignore(): void {}
 
 function failStart(error: unknown): void {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed';
@@ -26,12 +36,28 @@ const early: SupervisorToChild[] = [];
 let handle = (message: SupervisorToChild): void => {
   // What others send may overtake the start, e.g. a worker's report to a control that is new.
   if (message.kind === 'start') void begin(message.start);
+  else if (message.kind === 'scout') void look(message.start);
   else early.push(message);
 };
 
-async function begin(start: ChildStart): Promise<void> {
+async function look(start: ControlStart): Promise<void> {
+  const { scout } = await loadControl();
+  try {
+    await scout(start, logOf(start));
+    tell({ kind: 'found' });
+  } catch (error) {
+    failStart(error);
+    setTimeout(() => process.exit(1), 200);
+  }
+}
+
+function logOf(start: ChildStart): Logger {
   const worker = start.role === 'worker' ? start.number : 0;
-  const log = createLogger(start.config.log).child({ role: start.role, worker });
+  return createLogger(start.config.log).child({ role: start.role, worker });
+}
+
+async function begin(start: ChildStart): Promise<void> {
+  const log = logOf(start);
   try {
     const role = await roleOf(start, log);
     handle = (message) => role.onMessage(message);
@@ -56,5 +82,8 @@ async function roleOf(start: ChildStart, log: Logger): Promise<ChildRole> {
 process.on('disconnect', () => process.exit(0));
 // A program that cannot be loaded ends here, before it has taken anything over.
 await (process.env.SLOTGATE_INTERNAL_WORKER === undefined ? loadControl() : loadWorker());
-process.on('message', (message: SupervisorToChild) => handle(message));
+process.on('message', (message: SupervisorToChild) => {
+  if (message.kind === 'ping') tell({ kind: 'pong' });
+  else handle(message);
+});
 tell({ kind: 'loaded' });

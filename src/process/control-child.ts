@@ -1,9 +1,11 @@
 /** Control as a process of its own: the workers reach it, and it them, through the supervisor. */
 
+import { Discovery } from '../control/discovery.ts';
 import { withDeadline } from '../lib/deadline.ts';
 import { deferred } from '../lib/deferred.ts';
 import type { Logger } from '../lib/log.ts';
 import { Control } from './control-role.ts';
+import { discoveryOptions } from './discovery-options.ts';
 import {
   CallChannel,
   type CallMessage,
@@ -24,7 +26,7 @@ const FINISH_MS = 500;
 const FORGET_MS = 1000;
 
 export function controlChild(
-  { config, workers, memory, living }: ControlStart,
+  { config, workers, memory, nodes, living }: ControlStart,
   log: Logger,
   tell: (message: ChildToSupervisor) => void,
 ): ChildRole {
@@ -45,8 +47,10 @@ export function controlChild(
     log,
     workers,
     memory: memory ?? undefined,
+    known: nodes,
     onConfig: (next) => tell({ kind: 'config', config: next }),
     onMemory: (next) => tell({ kind: 'memory', memory: next }),
+    onNodes: (next) => tell({ kind: 'nodes', nodes: next }),
     onKnown: () => {
       takeEarly();
       known.resolve();
@@ -118,6 +122,28 @@ export function controlChild(
       tell({ kind: 'http', url });
     },
   };
+}
+
+/** Resolves once a control that started like this would know the cluster. */
+export async function scout({ config, nodes }: ControlStart, log: Logger): Promise<void> {
+  const found = deferred();
+  const discovery = new Discovery({
+    ...discoveryOptions(config),
+    known: nodes,
+    // What it finds is no change: the old one has told it.
+    log: {
+      debug: (fields, message) => log.debug(fields, message),
+      info: (fields, message) => log.debug(fields, message),
+      warn: (fields, message) => log.warn(fields, message),
+      error: (fields, message) => log.error(fields, message),
+    },
+    publish: ({ shards }) => {
+      if (shards.length > 0) found.resolve();
+    },
+  });
+  discovery.start();
+  await found.promise;
+  await discovery.stop();
 }
 
 /** Ends with the work or after `ms`, whichever is first. */

@@ -2,8 +2,10 @@
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
+import type { Readiness } from '../admin/app.ts';
 import { type Admin, startAdmin } from '../admin/http.ts';
 import { parseCommandReply } from '../commands/command-info.ts';
+import { formatEndpoint } from '../config/endpoint.ts';
 import type { Config } from '../config/schema.ts';
 import { CallServer, type WorkerLink } from '../control/calls.ts';
 import { type ConfigCalls, registerConfigCalls } from '../control/config-calls.ts';
@@ -12,12 +14,13 @@ import { ElectionHistory, owningShards } from '../control/failover/elections.ts'
 import { Failover } from '../control/failover/failover.ts';
 import type { Health } from '../control/health/health.ts';
 import { registerInstanceCalls } from '../control/instance-calls.ts';
+import { type KnownNode, knownNodesOf } from '../control/known-nodes.ts';
 import { registerMonitorCalls } from '../control/monitor-calls.ts';
 import { registerNodeCalls } from '../control/node-calls.ts';
+import { fitToNodeMaxclients } from '../control/node-maxclients.ts';
 import { NodePages } from '../control/scan/node-pages.ts';
 import { registerScan } from '../control/scan/scans.ts';
 import { registerScriptCalls } from '../control/script-calls.ts';
-import type { SentinelSettings } from '../control/sentinel/sentinels.ts';
 import { fetchCommands } from '../control/server-commands.ts';
 import { warnAtStartUp } from '../control/start-up-warnings.ts';
 import type { Logger } from '../lib/log.ts';
@@ -25,12 +28,14 @@ import type { Hint } from '../lib/planes.ts';
 import type { WorkerReport } from '../metrics/definitions.ts';
 import { createExposition } from '../metrics/exposition.ts';
 import { type MergeMemory, MetricsMerge } from '../metrics/merge.ts';
-import type { ClusterStatus, NodePlace } from '../metrics/picture-families.ts';
-import { NO_SHARD, nodeAddress, type Snapshot } from '../topology/snapshot.ts';
+import type { Snapshot } from '../topology/snapshot.ts';
 import { monotonicNow } from '../transport/node-runtime.ts';
 import { createAdminApi } from './admin-api.ts';
+import { discoveryOptions } from './discovery-options.ts';
 import type { ControlToWorker } from './messages.ts';
 import { NodeWatch } from './node-watch.ts';
+import { clusterStatus, nodePlace } from './picture-metrics.ts';
+import { readinessOf } from './readiness.ts';
 import { createReplacements, type ReplacementsRole } from './replacements.ts';
 import { VERSION } from './version.ts';
 
@@ -46,10 +51,13 @@ export interface ControlOptions {
   readonly workers: number;
   /** Of the control process before. */
   readonly memory?: MergeMemory | undefined;
+  /** That the control process before knew last. */
+  readonly known?: readonly KnownNode[];
   /** Hears of each change of the live settings. */
   readonly onConfig?: (config: Config) => void;
   /** Hears of what a successor must know, each time that it changes. */
   readonly onMemory?: (memory: MergeMemory) => void;
+  readonly onNodes?: (nodes: readonly KnownNode[]) => void;
   /** The first picture of the cluster is there, and sent to the workers. */
   readonly onKnown?: () => void;
 }
@@ -72,6 +80,8 @@ export class Control {
   readonly #configCalls: ConfigCalls;
   #snapshot: Snapshot | null = null;
   #commandInfos: unknown = null;
+  /** What each worker may lend to one node, by the nodes' maxclients. */
+  #pinnedPerNode = Number.POSITIVE_INFINITY;
   #learning = false;
   #draining = false;
   #admin: Admin | null = null;
@@ -79,20 +89,12 @@ export class Control {
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#merge = new MetricsMerge(options.memory);
-    const { cluster, hold, upstream } = options.config;
+    const { cluster, hold } = options.config;
     this.calls = new CallServer(() => [...this.#ports.values()]);
     this.#discovery = new Discovery({
-      seeds: cluster.seeds,
-      username: cluster.username,
-      password: cluster.password,
-      connectTimeoutMs: cluster.connectTimeoutMs,
-      commandTimeoutMs: cluster.commandTimeoutMs,
-      refreshIntervalMs: cluster.refreshIntervalMs,
-      natMap: new Map(Object.entries(cluster.natMap)),
-      mode: upstream.sentinels.length > 0 ? 'standalone' : upstream.mode,
-      sentinels: sentinelsOf(upstream),
+      ...discoveryOptions(options.config),
+      known: options.known ?? [],
       log: options.log,
-      now: monotonicNow,
       publish: (snapshot) => this.#publish(snapshot),
       onViews: (views) => this.#failover.onViews(views),
     });
@@ -122,6 +124,9 @@ export class Control {
       config: options.config,
       log: options.log,
       onChange: (config) => {
+        for (const each of [this.#discovery, this.#scanPages, this.#replacing]) {
+          each.setLogin(config.cluster);
+        }
         this.#watch.configure(config);
         this.#failover.configure(config.failover);
         this.#replacing.replacements.configure(config.failover);
@@ -151,8 +156,8 @@ export class Control {
     await ready;
     const exposition = createExposition({
       totals: () => this.#merge.totals(),
-      cluster: () => this.#clusterStatus(),
-      nodePlace: (address) => this.#nodePlace(address),
+      cluster: () => clusterStatus(this.#discovery.status()),
+      nodePlace: (address) => nodePlace(this.#snapshot, address),
       families: this.#watch.families(),
       build: { version: VERSION, revision: process.env.SLOTGATE_INTERNAL_REVISION ?? '' },
     });
@@ -162,9 +167,11 @@ export class Control {
     this.#admin = await startAdmin({
       host: config.http.bind,
       port: config.http.port,
+      hosts: [config.http.bind, config.announce.host, ...config.http.hosts],
       readiness: () => this.#readiness(),
       metrics: (accept) => exposition.render(accept),
       version: VERSION,
+      clients: clientsPlace(config),
       log,
       api: createAdminApi({
         discovery: this.#discovery,
@@ -181,8 +188,10 @@ export class Control {
   }
 
   #publish(snapshot: Snapshot): void {
-    const isFirst = this.#snapshot === null;
+    const before = this.#snapshot;
+    const isFirst = before === null;
     this.#snapshot = snapshot;
+    if (before?.nodes !== snapshot.nodes) this.#options.onNodes?.(knownNodesOf(snapshot));
     this.#scanPages.onSnapshot(snapshot);
     const elections = this.#elections.onSnapshot(snapshot, monotonicNow());
     for (const port of this.#ports.values()) port.send({ kind: 'snapshot', snapshot });
@@ -190,17 +199,22 @@ export class Control {
     this.#failover.onSnapshot(snapshot, elections);
     this.#replacing.replacements.onSnapshot(snapshot);
     if (isFirst) this.#onFirstSnapshot(snapshot);
+    if (isFirst) void this.#fitToNodes();
     if (isFirst) this.#options.onKnown?.();
     if (this.#commandInfos === null) void this.#learnCommands();
   }
 
   #onFirstSnapshot(snapshot: Snapshot): void {
     const { config, log } = this.#options;
-    log.info(
-      { shards: snapshot.shards.length, nodes: snapshot.nodes.length, mode: snapshot.mode },
-      'the cluster is known',
-    );
-    if (snapshot.mode !== 'cluster') return;
+    const { shards, nodes, mode: kind } = snapshot;
+    if (kind === 'standalone') {
+      log.info(
+        { nodes: nodes.length },
+        'one primary without cluster mode is served, see upstream.mode',
+      );
+      return;
+    }
+    log.info({ shards: shards.length, nodes: nodes.length }, 'the cluster is known');
     const { mode, takeover } = config.failover;
     const voters = owningShards(snapshot).size;
     const replicas = snapshot.nodes.filter(({ role }) => role === 'replica').length;
@@ -216,6 +230,17 @@ export class Control {
     warnAtStartUp(this.#discovery, situation, log).catch((error: unknown) =>
       log.warn({ err: error }, 'the nodes would not tell their settings'),
     );
+  }
+
+  async #fitToNodes(): Promise<void> {
+    const { config, log, workers } = this.#options;
+    const { maxclients, limits } = config;
+    const situation = { workers, maxclients, pinnedConnections: limits.pinnedConnections };
+    try {
+      this.#pinnedPerNode = await fitToNodeMaxclients(this.#discovery, situation, log);
+    } catch (error) {
+      log.warn({ err: error }, 'maxclients of the nodes could not be read');
+    }
   }
 
   /** The servers' own command table, so that modules' commands are routed by their key specs. */
@@ -256,8 +281,10 @@ export class Control {
   }
 
   onHint(hint: Hint): void {
-    this.#discovery.hint(hint);
     this.#watch.onHint(hint);
+    // A node that refuses writes serves its slots all the same.
+    if (hint.reason === 'unwritable') return;
+    this.#discovery.hint(hint);
     this.#failover.onHint(hint);
   }
 
@@ -267,7 +294,13 @@ export class Control {
     this.#notReady.set(worker, notReady);
     let total = 0;
     for (const count of this.#connections.values()) total += count;
-    this.#ports.get(worker)?.send({ kind: 'others', connections: total - connections });
+    const problem = this.#discovery.status().reason;
+    this.#ports.get(worker)?.send({
+      kind: 'others',
+      connections: total - connections,
+      problem,
+      pinnedPerNode: this.#pinnedPerNode,
+    });
   }
 
   /** Takes the live settings over. */
@@ -280,54 +313,18 @@ export class Control {
     this.#draining = true;
   }
 
-  #readiness(): { ready: boolean; reasons: string[] } {
-    const reasons: string[] = [];
-    const status = this.#discovery.status();
-    if (this.#draining) reasons.push('draining');
-    if (!status.ready) reasons.push(status.reason || 'no topology yet');
-    if (this.#ports.size === 0) reasons.push('no worker is running');
-    // They report as soon as they listen.
-    else if (this.#notReady.size === 0) reasons.push('no worker takes clients yet');
-    for (const reason of new Set(this.#notReady.values())) {
-      if (reason !== '' && status.ready) reasons.push(reason);
-    }
-    return { ready: reasons.length === 0, reasons };
-  }
-
-  #clusterStatus(): ClusterStatus {
-    const status = this.#discovery.status();
-    const snapshot = this.#snapshot;
-    const shardSlots = new Array<number>(snapshot?.shards.length ?? 0).fill(0);
-    let owned = 0;
-    for (const shard of snapshot?.slots ?? []) {
-      if (shard === NO_SHARD) continue;
-      shardSlots[shard] = (shardSlots[shard] ?? 0) + 1;
-      if (!this.#isFailed(shard)) owned++;
-    }
-    return {
-      ok: status.ready && snapshot !== null && owned === snapshot.slots.length,
-      shardSlots,
-      refreshesOk: status.refreshesOk,
-      refreshesFailed: status.refreshesFailed,
-      lastRefreshSeconds: status.lastRefreshUnixMs / 1000,
-    };
-  }
-
-  #isFailed(shard: number): boolean {
-    const primary = this.#snapshot?.shards[shard]?.primary;
-    return primary === undefined || this.#snapshot?.nodes[primary]?.failed !== false;
-  }
-
-  #nodePlace(address: string): NodePlace | undefined {
-    const snapshot = this.#snapshot;
-    if (snapshot === null) return undefined;
-    const index = snapshot.nodes.findIndex((node) => nodeAddress(node) === address);
-    const node = snapshot.nodes[index];
-    if (node === undefined) return undefined;
-    const shard = snapshot.shards.findIndex(
-      ({ primary, replicas }) => primary === index || replicas.includes(index),
-    );
-    return shard < 0 ? undefined : { shard, role: node.role };
+  #readiness(): Readiness {
+    const { ready, reason } = this.#discovery.status();
+    return readinessOf({
+      isDraining: this.#draining,
+      isKnown: ready,
+      reason,
+      snapshot: this.#snapshot,
+      healthOf: (address) => this.health.of(address),
+      plan: this.#watch.plan,
+      workers: this.#ports.size,
+      reports: this.#notReady.values(),
+    });
   }
 
   async stop(): Promise<void> {
@@ -340,13 +337,10 @@ export class Control {
   }
 }
 
-function sentinelsOf(upstream: Config['upstream']): SentinelSettings | undefined {
-  const { sentinels, masterName, sentinelUsername, sentinelPassword } = upstream;
-  if (sentinels.length === 0) return undefined;
-  return {
-    endpoints: sentinels,
-    masterName,
-    username: sentinelUsername,
-    password: sentinelPassword,
-  };
+/** Where Redis clients connect, for people; '' where the kernel chooses the port. */
+function clientsPlace({ bind, port }: Config): string {
+  const host = bind[0] ?? '';
+  if (port === 0) return '';
+  const isAny = host === '0.0.0.0' || host === '::';
+  return isAny ? `port ${port} of this machine` : `redis://${formatEndpoint({ host, port })}`;
 }

@@ -1,16 +1,18 @@
 /**
  * The control process as the supervisor has it: started again when it dies, and on request replaced
- * by one that is loaded before the old one ends and begins where that left off.
+ * by one that is loaded and finds the cluster before the old one ends, and begins where that left off.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { type Deferred, deferred } from '../lib/deferred.ts';
 import type { Logger } from '../lib/log.ts';
-import { endChild, killChild, RestartPause } from './child-life.ts';
-import type { ChildToSupervisor, SupervisorToChild } from './messages.ts';
+import { endChild, killChild, logChildError, RestartPause, sendTo } from './child-life.ts';
+import type { ChildToSupervisor, ControlStart, SupervisorToChild } from './messages.ts';
+import type { Watchdog } from './watchdog.ts';
 
 /** How long a new control process may take to be loaded. */
 const LOAD_LIMIT_MS = 30_000;
+const FIND_LIMIT_MS = 30_000;
 /** How long one that is told to stop may take, before it is killed. */
 const STOP_LIMIT_MS = 3000;
 
@@ -19,8 +21,11 @@ export interface ControlSeatOptions {
   readonly entry: string;
   readonly log: Logger;
   /** Tells it what it is to be. */
-  readonly startMessage: () => SupervisorToChild;
-  /** All that it says but that it is loaded. */
+  readonly begin: () => ControlStart;
+  readonly watchdog: Watchdog;
+  /** How long a successor may look for the cluster, milliseconds; default: half a minute. */
+  readonly findLimitMs?: number;
+  /** All that it says but what is about its own life. */
   readonly onMessage: (message: ChildToSupervisor) => void;
   /** It ended before {@link ControlSeat.isUp}. */
   readonly onEarlyEnd: (child: ChildProcess, reason: string) => void;
@@ -33,6 +38,9 @@ interface ControlChild {
   isLoaded: boolean;
   /** Ends when it is loaded or has ended. */
   readonly decided: Deferred<void>;
+  hasFound: boolean;
+  /** Ends when it has found the cluster, or has ended. */
+  readonly looked: Deferred<void>;
 }
 
 export class ControlSeat {
@@ -66,7 +74,7 @@ export class ControlSeat {
   /** Tells it what it is to be; what was sent to it meanwhile waits in it for that. */
   #commission(control: ControlChild): void {
     if (!control.isLoaded || this.#current !== control) return;
-    if (control.process.connected) control.process.send(this.#options.startMessage());
+    sendTo(control.process, { kind: 'start', start: this.#options.begin() });
   }
 
   #fork(): ControlChild {
@@ -77,24 +85,33 @@ export class ControlSeat {
       startedAt: Date.now(),
       isLoaded: false,
       decided: deferred(),
+      hasFound: false,
+      looked: deferred(),
     };
     child.on('message', (message: ChildToSupervisor) => this.#onMessage(control, message));
-    child.on('error', (error) => log.error({ err: error }, 'control could not be reached'));
+    child.on('error', (error) => logChildError(log, error, 'control could not be reached'));
     child.once('exit', (code, signal) => {
       control.isLoaded = false;
       control.decided.resolve();
+      control.looked.resolve();
+      this.#options.watchdog.forget(child);
       this.#onExit(control, signal ?? `code ${code}`);
     });
     return control;
   }
 
   #onMessage(control: ControlChild, message: ChildToSupervisor): void {
+    const { watchdog, onMessage } = this.#options;
+    const { process } = control;
+    watchdog.heard(process);
     if (message.kind === 'loaded') {
       control.isLoaded = true;
+      watchdog.watch(process, { role: 'control', child: process.pid });
       control.decided.resolve();
-      return;
-    }
-    this.#options.onMessage(message);
+    } else if (message.kind === 'found') {
+      control.hasFound = true;
+      control.looked.resolve();
+    } else if (message.kind !== 'pong') onMessage(message);
     if (message.kind === 'http') this.#serving.resolve(message.url);
   }
 
@@ -109,17 +126,18 @@ export class ControlSeat {
       return;
     }
     const { log } = this.#options;
-    log.error({ pid: process.pid, reason }, 'control died; workers serve on, restarting it');
+    log.error({ child: process.pid, reason }, 'control died; workers serve on, restarting it');
     setTimeout(() => {
       if (!this.isEnding && this.#current === null) this.#begin();
     }, this.#pause.next(startedAt));
   }
 
-  /** False when the new one does not come to serve; one that does not even load changes nothing. */
+  /** False when the new one does not come to serve; one that does not find the cluster changes nothing. */
   async replace(): Promise<boolean> {
     const { log } = this.#options;
     const next = this.#fork();
-    if (!(await this.#isLoadedInTime(next))) return false;
+    this.#others.add(next);
+    if (!(await this.#isLoadedInTime(next)) || !(await this.#findsCluster(next))) return false;
     this.#others.delete(next);
     const old = this.#current;
     this.#current = next;
@@ -133,19 +151,37 @@ export class ControlSeat {
     this.#commission(next);
     await serving.promise;
     if (this.isEnding || this.#current !== next) return false;
-    log.info({ pid: next.process.pid, replaces: old?.process.pid }, 'control was replaced');
+    const pids = { child: next.process.pid, replaces: old?.process.pid };
+    log.info(pids, 'control was replaced');
     return true;
   }
 
   async #isLoadedInTime(next: ControlChild): Promise<boolean> {
-    this.#others.add(next);
     const late = setTimeout(() => killChild(next.process), LOAD_LIMIT_MS);
     await next.decided.promise;
     clearTimeout(late);
     if (this.isEnding || next.isLoaded) return !this.isEnding;
-    const { pid } = next.process;
-    this.#options.log.error({ pid }, 'the new control did not start: the old one stays');
+    this.#stays(next, 'the new control did not start: the old one stays');
     return false;
+  }
+
+  /** The old one knows it: a cluster that only the new one does not find is no reason to be blind. */
+  async #findsCluster(next: ControlChild): Promise<boolean> {
+    const { begin, findLimitMs = FIND_LIMIT_MS } = this.#options;
+    sendTo(next.process, { kind: 'scout', start: begin() });
+    const late = setTimeout(next.looked.resolve, findLimitMs);
+    await next.looked.promise;
+    clearTimeout(late);
+    if (next.hasFound && next.isLoaded && !this.isEnding) return true;
+    if (!this.isEnding) {
+      this.#stays(next, 'the new control does not find the cluster: the old one stays');
+    }
+    killChild(next.process);
+    return false;
+  }
+
+  #stays({ process }: ControlChild, why: string): void {
+    this.#options.log.error({ child: process.pid }, why);
   }
 
   send(message: SupervisorToChild): void {
@@ -163,7 +199,7 @@ export class ControlSeat {
 }
 
 function tell(control: ControlChild | null, message: SupervisorToChild): void {
-  if (control?.isLoaded === true && control.process.connected) control.process.send(message);
+  if (control?.isLoaded === true) sendTo(control.process, message);
 }
 
 /** One that is still being loaded would not hear that it is to stop, and serves nobody yet. */

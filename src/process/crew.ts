@@ -9,8 +9,9 @@ import cluster, { type Worker as ClusterWorker } from 'node:cluster';
 import { ALLOCATOR_ENVIRONMENT } from '../lib/allocator.ts';
 import { deferred } from '../lib/deferred.ts';
 import type { Logger } from '../lib/log.ts';
-import { endChild, killChild, RestartPause } from './child-life.ts';
+import { endChild, killChild, logChildError, RestartPause, sendTo } from './child-life.ts';
 import type { ChildToSupervisor, SupervisorToChild, WorkerName } from './messages.ts';
+import type { Watchdog } from './watchdog.ts';
 
 /** Client ids are a counter times 64 plus the worker's number. */
 const NUMBERS = 64;
@@ -27,6 +28,7 @@ export interface CrewOptions {
   readonly count: number;
   readonly log: Logger;
   readonly startMessage: (role: WorkerRole) => SupervisorToChild;
+  readonly watchdog: Watchdog;
   readonly toControl: (message: SupervisorToChild) => void;
   readonly onListening: (address: { host: string; port: number }) => void;
   /** A worker could not start, and says why. */
@@ -97,7 +99,7 @@ export class Crew {
 
   send(worker: number, message: SupervisorToChild): void {
     const member = this.#members.get(worker);
-    if (member?.worker.isConnected() === true) member.worker.send(message);
+    if (member !== undefined) sendTo(member.worker.process, message);
   }
 
   /** Ends all of them, each after at most `limitMs`. */
@@ -121,13 +123,13 @@ export class Crew {
     seat.successor = null;
     seat.current = successor;
     log.info(
-      { worker: successor.number, pid, replaces: old?.worker.process.pid },
+      { worker: successor.number, child: pid, replaces: old?.worker.process.pid },
       'the new worker serves; the old one takes no new clients and lets its own go',
     );
     if (old !== null) await this.#end(old, retireMs, 'retire');
     if (this.#isStopping) return false;
     if (seat.current === successor) return true;
-    log.error({ worker: successor.number, pid }, 'the new worker died at once');
+    log.error({ worker: successor.number, child: pid }, 'the new worker died at once');
     return false;
   }
 
@@ -156,7 +158,7 @@ export class Crew {
     if (!this.#isStopping) {
       const reason = successor.failure || 'it ended at its start';
       this.#options.log.error(
-        { worker: successor.number, pid: process.pid, reason },
+        { worker: successor.number, child: process.pid, reason },
         'no successor',
       );
     }
@@ -206,20 +208,22 @@ export class Crew {
     this.#members.set(worker.id, member);
     worker.on('message', (message: ChildToSupervisor) => this.#onMessage(member, message));
     worker.on('error', (error) =>
-      this.#options.log.error({ err: error }, 'a worker could not be reached'),
+      logChildError(this.#options.log, error, 'a worker could not be reached'),
     );
     worker.once('exit', (code, signal) => this.#onExit(member, signal ?? `code ${code}`));
     return member;
   }
 
   #onMessage(member: Member, message: ChildToSupervisor): void {
-    const { worker } = member;
+    const { worker, number } = member;
+    this.#options.watchdog.heard(worker.process);
     if (message.kind === 'relay') {
       this.#options.toControl({ kind: 'relay', worker: worker.id, body: message.body });
     } else if (message.kind === 'loaded') {
-      const { number, firstClient, isSuccessor } = member;
-      worker.send(this.#options.startMessage({ number, firstClient, isSuccessor }));
+      const { firstClient, isSuccessor } = member;
+      sendTo(worker.process, this.#options.startMessage({ number, firstClient, isSuccessor }));
       member.isLoaded = true;
+      this.#options.watchdog.watch(worker.process, { worker: number, child: worker.process.pid });
       this.#options.toControl({ kind: 'hello', ...nameOf(member) });
     } else if (message.kind === 'listening') {
       member.isServing = true;
@@ -236,6 +240,7 @@ export class Crew {
     const { worker, seat, number } = member;
     const { log } = this.#options;
     this.#members.delete(worker.id);
+    this.#options.watchdog.forget(worker.process);
     this.#options.toControl({ kind: 'gone', ...nameOf(member) });
     member.isServing = false;
     member.failure ||= `it ended at its start (${reason})`;
@@ -247,7 +252,7 @@ export class Crew {
       this.#options.onEarlyEnd(worker.process, reason);
       return;
     }
-    log.error({ worker: number, pid: worker.process.pid, reason }, 'worker died, replacing it');
+    log.error({ worker: number, child: worker.process.pid, reason }, 'worker died, replacing it');
     if (seat.successor === null) this.#restartLater(seat, member.startedAt);
   }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Config } from '../config/schema.ts';
+import type { KnownNode } from '../control/known-nodes.ts';
 import { errorText } from '../lib/errors.ts';
 import type { Hint } from '../lib/planes.ts';
 import type { WorkerReport } from '../metrics/definitions.ts';
@@ -28,8 +29,15 @@ export type ControlToWorker =
   | { readonly kind: 'reads'; readonly plan: ReadPlan }
   /** A parsed COMMAND reply, plain data. */
   | { readonly kind: 'commands'; readonly infos: unknown }
-  /** Connections of all other workers, so that maxclients holds for the whole. */
-  | { readonly kind: 'others'; readonly connections: number }
+  | {
+      readonly kind: 'others';
+      /** Of all other workers, so that maxclients holds for the whole. */
+      readonly connections: number;
+      /** What is amiss with the picture, in words, '' when nothing is. */
+      readonly problem: string;
+      /** Most connections that this worker may lend per node, see Pins. */
+      readonly pinnedPerNode: number;
+    }
   | CallMessage
   | AnswerMessage;
 
@@ -74,6 +82,8 @@ export interface ControlStart extends AnyStart {
   readonly role: 'control';
   /** Of the control process before; null: there was none. */
   readonly memory: MergeMemory | null;
+  /** That the control process before knew last: the seeds may be out of date. */
+  readonly nodes: readonly KnownNode[];
   /** Workers that live already, by their ids in messages. */
   readonly living: readonly WorkerName[];
 }
@@ -88,12 +98,16 @@ export interface WorkerName {
 /** `worker` of a relayed message is whom it is for, or who sent it; 0 means control. */
 export type SupervisorToChild =
   | { readonly kind: 'start'; readonly start: ChildStart }
+  /** To a control that is to replace one: does it find the cluster? It says `found` once it does. */
+  | { readonly kind: 'scout'; readonly start: ControlStart }
   | { readonly kind: 'relay'; readonly worker: number; readonly body: unknown }
   | ({ readonly kind: 'hello' } & WorkerName)
   | ({ readonly kind: 'gone' } & WorkerName)
   /** The live settings of this are to hold from now on. */
   | { readonly kind: 'reload'; readonly config: Config }
   | { readonly kind: 'drain' }
+  /** Does its event loop turn? To be answered by `pong`. */
+  | { readonly kind: 'ping' }
   /** To a worker: no new clients; those that are there are served for a while, then as by `stop`. */
   | { readonly kind: 'retire' }
   | { readonly kind: 'stop' };
@@ -107,6 +121,9 @@ export type ChildToSupervisor =
   /** What a successor of this control process must know. */
   | { readonly kind: 'config'; readonly config: Config }
   | { readonly kind: 'memory'; readonly memory: MergeMemory }
+  | { readonly kind: 'nodes'; readonly nodes: readonly KnownNode[] }
+  | { readonly kind: 'found' }
+  | { readonly kind: 'pong' }
   | { readonly kind: 'failed'; readonly code: string; readonly text: string };
 
 /** A role as a process of its own. */

@@ -11,7 +11,7 @@ import type { Hint } from '../lib/planes.ts';
 import type { Family } from '../metrics/families.ts';
 import { healthFamilies, type NodeHealthRow } from '../metrics/health-families.ts';
 import type { ReadPlan } from '../topology/read-plan.ts';
-import { nodeAddress, type Snapshot } from '../topology/snapshot.ts';
+import { nodeAddress, type Snapshot, shardOfNode } from '../topology/snapshot.ts';
 
 export interface NodeWatchOptions {
   readonly config: Config;
@@ -61,8 +61,9 @@ export class NodeWatch {
   }
 
   /** Live settings have changed. */
-  configure({ health, reads }: Config): void {
+  configure({ health, reads, cluster }: Config): void {
     this.#settings = health;
+    this.health.setLogin(cluster);
     this.#plans.configure(reads);
     this.#configureHealth();
   }
@@ -89,10 +90,6 @@ export class NodeWatch {
   #rows(): NodeHealthRow[] {
     const snapshot = this.#snapshot;
     if (snapshot === null) return [];
-    const shardOf = new Map<number, number>();
-    snapshot.shards.forEach(({ primary, replicas }, shard) => {
-      for (const index of [primary, ...replicas]) shardOf.set(index, shard);
-    });
     return snapshot.nodes.flatMap((place, index) => {
       const node = nodeAddress(place);
       const known = this.health.of(node);
@@ -100,7 +97,7 @@ export class NodeWatch {
       const staleness = this.stalenessMs(node) ?? Number.POSITIVE_INFINITY;
       return {
         node,
-        shard: shardOf.get(index) ?? -1,
+        shard: shardOfNode(snapshot, index),
         role: place.role,
         state: known.state,
         stalenessSeconds: staleness / 1000,

@@ -2,6 +2,7 @@
 
 import type { Config } from '../config/schema.ts';
 import { MAP_SETTINGS } from '../control/live-config.ts';
+import { SECRET_SETTINGS } from '../proxy/local/config.ts';
 import type { LocalSettings } from '../proxy/local/context.ts';
 import type { ProxySettings } from '../proxy/settings.ts';
 import { VERSION } from './version.ts';
@@ -11,6 +12,8 @@ export interface SettingsInput {
   readonly workerId: number;
   readonly workers: number;
   readonly instanceId: string;
+  /** Connections for which there are file descriptors; default: any number. */
+  readonly descriptors?: number;
   /** Unix ms; default: when this process did. */
   readonly startedAt?: number;
 }
@@ -44,13 +47,16 @@ export function proxySettings(input: SettingsInput): ProxySettings {
     commandTimeoutMs: cluster.commandTimeoutMs,
     heartbeatMs: config.heartbeatMs,
     retrySentWrites: config.retry.sentWrites,
+    uncertainCloses: config.retry.uncertain === 'disconnect',
     maxclients: config.maxclients,
     idleTimeout: config.timeout,
     protectedMode: config['protected-mode'],
     maxRequestBuffer: limits.maxRequestBuffer,
     maxRequestBytes: limits.maxRequestBytes,
     maxInflightPerSession: limits.maxInflightPerSession,
+    descriptors: input.descriptors ?? Number.POSITIVE_INFINITY,
     pinnedConnections: limits.pinnedConnections,
+    subscriptions: limits.subscriptions,
     replyHighWater: limits.replyHighWater,
     replyHardLimit: limits.replyHardLimit,
     slowReaderMs: limits.slowReaderSeconds * 1000,
@@ -81,7 +87,7 @@ function localSettings(input: SettingsInput): LocalSettings {
   };
 }
 
-const SECRETS = new Set(['requirepass', 'cluster.password', 'upstream.sentinelPassword']);
+const SECRETS = new Set(SECRET_SETTINGS);
 
 /**
  * Settings as CONFIG GET names them: `port`, `hold.timeoutMs`, lists joined by blanks, maps as

@@ -6,10 +6,13 @@ import { ClientPool } from '../control/client-pool.ts';
 import type { ControlLog } from '../control/control-log.ts';
 import type { Discovery } from '../control/discovery.ts';
 import { Replacements } from '../control/failover/replace.ts';
+import type { NodeLogin } from '../control/node-login.ts';
 import { monotonicNow } from '../transport/node-runtime.ts';
 
 export interface ReplacementsRole {
   readonly replacements: Replacements;
+  /** From the next connection on. */
+  setLogin(login: NodeLogin): void;
   stop(): void;
 }
 
@@ -31,6 +34,7 @@ export function createReplacements(
   });
   return {
     replacements,
+    setLogin: (login) => pool.setLogin(login),
     stop() {
       replacements.stop();
       pool.closeAll();

@@ -2,8 +2,10 @@
 
 import type { Config } from '../config/schema.ts';
 import { type Refused, type Reloaded, reloadedConfig } from '../control/live-config.ts';
+import { descriptorLimit } from '../lib/descriptors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Running } from '../lib/running.ts';
+import { fitDescriptors } from './descriptor-fit.ts';
 
 export interface Steering {
   /** Takes over what may change while it runs, and tells in the log what may not. */
@@ -16,7 +18,8 @@ export interface Steering {
 export type SteeredRunning = Running & Partial<Steering>;
 
 /** The configuration that holds from now on, told in the log; `running` itself when it must stay. */
-export function reloadAndTell(running: Config, next: Config, log: Logger): Config {
+export function reloadAndTell(running: Config, read: Config, log: Logger): Config {
+  const next = fitDescriptors(read, descriptorLimit(), log);
   const outcome: Reloaded | Refused = reloadedConfig(running, next);
   if ('why' in outcome) {
     log.error(

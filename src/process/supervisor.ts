@@ -2,14 +2,15 @@
  * The supervisor: has control and the workers started, replaced when they die and, on SIGUSR2, all
  * one by one (control-seat.ts, crew.ts); holds the listeners (SCHED_NONE: the kernel hands
  * connections to the workers, so a busy or dead supervisor stalls nobody), and relays their messages.
- * It remembers what a restarted control must know: the settings in force, and the counters of
- * workers that have ended.
+ * It remembers what a restarted control must know: the settings in force, the counters of workers that
+ * have ended, and the nodes of the cluster, since all of them may have moved away from the seeds.
  */
 
 import type { ChildProcess } from 'node:child_process';
 import cluster from 'node:cluster';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Config } from '../config/schema.ts';
+import type { KnownNode } from '../control/known-nodes.ts';
 import { deferred } from '../lib/deferred.ts';
 import { listenError, PROXY_ERROR_CODES, ProxyError, type ProxyErrorCode } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
@@ -17,8 +18,9 @@ import type { Running } from '../lib/running.ts';
 import type { MergeMemory } from '../metrics/merge.ts';
 import { ControlSeat } from './control-seat.ts';
 import { Crew } from './crew.ts';
-import type { ChildStart, ChildToSupervisor, SupervisorToChild } from './messages.ts';
+import type { ChildToSupervisor, ControlStart, WorkerStart } from './messages.ts';
 import { reloadAndTell, type Steering } from './steering.ts';
+import { Watchdog } from './watchdog.ts';
 
 /** On top of the drain time-out, before a child that does not end is killed. */
 const STOP_GRACE_MS = 3000;
@@ -31,7 +33,9 @@ export class Supervisor implements Steering {
   readonly #crew: Crew;
   readonly #entry: string;
   readonly #control: ControlSeat;
+  readonly #watchdog: Watchdog;
   #memory: MergeMemory | null = null;
+  #nodes: readonly KnownNode[] = [];
   #port: number;
   #httpPort: number;
   #stopping = false;
@@ -47,10 +51,15 @@ export class Supervisor implements Steering {
     this.#port = config.port;
     this.#httpPort = config.http.port;
     this.#entry = new URL('./child.ts', import.meta.url).pathname.replace(/\.ts$/, extension());
+    this.#watchdog = new Watchdog({ log, now: () => performance.now() });
     this.#crew = new Crew({
       count,
       log,
-      startMessage: (role) => this.#startMessage({ role: 'worker', instanceId, ...role }),
+      watchdog: this.#watchdog,
+      startMessage: (role) => {
+        const start: WorkerStart = { ...this.#common(), role: 'worker', instanceId, ...role };
+        return { kind: 'start', start };
+      },
       toControl: (message) => this.#control.send(message),
       onListening: (address) => this.#listening.resolve(address),
       onFailed: (failure) => this.#fail(failure),
@@ -60,17 +69,25 @@ export class Supervisor implements Steering {
     this.#control = new ControlSeat({
       entry: this.#entry,
       log,
-      startMessage: () => this.#startMessage(this.#controlStart()),
+      begin: () => this.#controlStart(),
+      watchdog: this.#watchdog,
       onMessage: (message) => this.#onControlMessage(message),
       onEarlyEnd: (child, reason) =>
         this.#failAfter(child, `control ended at its start (${reason})`),
     });
   }
 
-  async start(): Promise<Running & Steering> {
+  /** `stop` gives it up: what was started ends again, and it rejects. */
+  async start(stop?: AbortSignal): Promise<Running & Steering> {
+    const giveUp = (): void => this.#fail({ code: 'process-died', text: 'told to stop' });
+    stop?.addEventListener('abort', giveUp, { once: true });
+    if (stop?.aborted === true) giveUp();
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ exec: this.#entry, args: [], serialization: 'advanced' });
     const failed = this.#startFailed.promise;
+    // It may fail before anybody waits for it.
+    failed.catch(() => undefined);
+    this.#watchdog.start();
     try {
       // Workers share one listener per address and port, so all must be told the same.
       if (this.#port === 0) this.#port = await kernelsChoice(this.#config.bind[0] as string);
@@ -84,6 +101,8 @@ export class Supervisor implements Steering {
     } catch (error) {
       await this.#stop();
       throw error;
+    } finally {
+      stop?.removeEventListener('abort', giveUp);
     }
   }
 
@@ -164,8 +183,14 @@ export class Supervisor implements Steering {
 
   // ------------------------------------------------------------------ control
 
-  #controlStart(): RoleStart {
-    return { role: 'control', memory: this.#memory, living: this.#crew.living() };
+  #controlStart(): ControlStart {
+    return {
+      ...this.#common(),
+      role: 'control',
+      memory: this.#memory,
+      nodes: this.#nodes,
+      living: this.#crew.living(),
+    };
   }
 
   #onControlMessage(message: ChildToSupervisor): void {
@@ -179,6 +204,8 @@ export class Supervisor implements Steering {
       this.#config = { ...message.config, port, http };
     } else if (message.kind === 'memory') {
       this.#memory = message.memory;
+    } else if (message.kind === 'nodes') {
+      this.#nodes = message.nodes;
     } else if (message.kind === 'failed') {
       this.#fail(message);
     }
@@ -186,14 +213,13 @@ export class Supervisor implements Steering {
 
   // ------------------------------------------------------------------ start and end
 
-  #startMessage(role: RoleStart): SupervisorToChild {
+  #common(): Pick<WorkerStart, 'config' | 'workers' | 'startedAt'> {
     const config = {
       ...this.#config,
       port: this.#port,
       http: { ...this.#config.http, port: this.#httpPort },
     };
-    const workers = this.#crew.size;
-    return { kind: 'start', start: { ...role, config, workers, startedAt: this.#startedAt } };
+    return { config, workers: this.#crew.size, startedAt: this.#startedAt };
   }
 
   #fail(message: { readonly code: string; readonly text: string }): void {
@@ -212,16 +238,13 @@ export class Supervisor implements Steering {
   /** Drains the workers, then ends control; kills what does not end in time. */
   async #stop(): Promise<void> {
     this.#stopping = true;
+    this.#watchdog.stop();
     this.#control.isEnding = true;
     this.#control.send({ kind: 'drain' });
     await this.#crew.stop(this.#config.drainTimeoutMs + STOP_GRACE_MS);
     await this.#control.stop();
   }
 }
-
-type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-/** A {@link ChildStart} without what is the same for all. */
-type RoleStart = Without<ChildStart, 'config' | 'workers' | 'startedAt'>;
 
 function codeOf(code: string): ProxyErrorCode {
   return PROXY_ERROR_CODES.find((known) => known === code) ?? 'process-died';

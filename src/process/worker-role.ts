@@ -4,6 +4,7 @@ import type { CommandInfo } from '../commands/command-info.ts';
 import { CommandTable } from '../commands/table.ts';
 import type { Config } from '../config/schema.ts';
 import { type Listener, listen } from '../downstream/listener.ts';
+import { connectionsWithin, descriptorLimit } from '../lib/descriptors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ControlLink } from '../lib/planes.ts';
 import { SCALAR } from '../metrics/definitions.ts';
@@ -11,6 +12,7 @@ import { ProcessSampler } from '../metrics/process-sampler.ts';
 import { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import { DataPath } from '../proxy/data-path.ts';
 import { asLine, DENIED, MAXCLIENTS } from '../proxy/error-replies.ts';
+import { holdLine } from '../proxy/hold/hold-words.ts';
 import { holdCalls } from '../proxy/hold/node-holds.ts';
 import type { HoldNews } from '../proxy/hold/shard-holds.ts';
 import { workerCalls } from '../proxy/local/worker-calls.ts';
@@ -48,6 +50,8 @@ export class Worker {
   otherConnections = 0;
   readonly #options: WorkerOptions;
   readonly #transport: TcpTransport;
+  /** Connections for which there are file descriptors. */
+  readonly #descriptors: number;
   readonly #sampler: ProcessSampler;
   #config: Config;
   /** That clients connect to, once the kernel has chosen. */
@@ -60,12 +64,13 @@ export class Worker {
     this.#options = options;
     const { config, link } = options;
     this.#config = config;
+    this.#descriptors = connectionsWithin(descriptorLimit(), options.workers === 1);
     this.#transport = new TcpTransport(config.transport);
     const table = CommandTable.builtin();
     this.metrics = new WorkerMetrics(table.names);
     this.#sampler = new ProcessSampler(this.metrics, nodeRuntime);
     this.proxy = new DataPath({
-      settings: proxySettings(options),
+      settings: proxySettings({ ...options, descriptors: this.#descriptors }),
       table,
       transport: this.#transport,
       runtime: nodeRuntime,
@@ -96,11 +101,9 @@ export class Worker {
     );
   }
 
-  #logHold({ event, ...facts }: HoldNews): void {
-    const what = facts.dryRun ? 'would be held (hold.dryRun)' : 'are held';
-    const over = facts.serves ? 'the shard serves again' : 'hold.maxFailoverMs is over';
-    const text = event === 'started' ? `commands for a shard ${what}` : over;
-    this.#options.log.warn(facts, text);
+  #logHold(news: HoldNews): void {
+    const { fields, text } = holdLine(news);
+    this.#options.log.warn(fields, text);
   }
 
   /** Opens the listeners; port 0 takes the port that the first of them was given. */
@@ -140,7 +143,9 @@ export class Worker {
       this.metrics.increment(SCALAR.rejectedProtected);
       return asLine(DENIED).toString();
     }
-    if (this.proxy.sessions.length + this.otherConnections >= config.maxclients) {
+    const { sessions, lanes } = this.proxy;
+    const isFull = sessions.length + this.otherConnections >= config.maxclients;
+    if (isFull || sessions.length + lanes.owners.size >= this.#descriptors) {
       this.metrics.increment(SCALAR.rejectedMaxclients);
       return asLine(MAXCLIENTS).toString();
     }
@@ -150,15 +155,22 @@ export class Worker {
   /** The kernel chose the port, or CONFIG SET: control has checked that what differs may change now. */
   #changeConfig(config: Config): void {
     this.#config = config;
-    const settings = proxySettings({ ...this.#options, config });
+    const settings = proxySettings({
+      ...this.#options,
+      config,
+      descriptors: this.#descriptors,
+    });
     const local = { ...settings.local, port: this.#port || config.port };
     this.proxy.changeSettings({ ...settings, local });
   }
 
   /** What control says besides snapshots and calls. */
   onMessage(message: ControlToWorker): void {
-    if (message.kind === 'others') this.otherConnections = message.connections;
-    else if (message.kind === 'commands') {
+    if (message.kind === 'others') {
+      this.otherConnections = message.connections;
+      this.proxy.pins.perNode = message.pinnedPerNode;
+      this.proxy.shards.problem = message.problem;
+    } else if (message.kind === 'commands') {
       this.proxy.learnCommands(message.infos as readonly CommandInfo[]);
     } else if (message.kind === 'reads') this.proxy.onReadPlan(message.plan);
   }
@@ -172,6 +184,8 @@ export class Worker {
   report(): ReturnType<WorkerMetrics['report']> {
     this.#sampler.sample();
     this.proxy.lanes.sampleInflight();
+    const failures = this.proxy.logins.news(nodeRuntime.now());
+    if (failures !== null) this.#options.log.warn(failures, 'clients fail to authenticate');
     return this.metrics.report();
   }
 

@@ -14,6 +14,7 @@ import type { Runtime, Transport } from '../transport/transport.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { InnerClient } from './flows/inner-client.ts';
 import type { LaneSet } from './lane-set.ts';
+import type { Logins } from './logins.ts';
 import type { Request, RequestPool } from './request.ts';
 import type { Retries } from './retries.ts';
 import type { ProxySettings } from './settings.ts';
@@ -37,6 +38,7 @@ export interface ProxyCore {
   readonly losses: {
     moveRead(lane: Lane<Request>, before: Request | null, request: Request): Request | null;
   };
+  readonly shards: { whyAway(slot: number): string };
   readonly nodeHolds: { tick(now: number): void };
   readonly durable: DurableKeeping;
   readonly reads: ReadKeeping;
@@ -57,10 +59,12 @@ export interface ProxyCore {
   readonly pins: {
     readonly lent: number;
     readonly refusal: string;
+    hasRoomFor(count: number): boolean;
     take(node: RouteNode, kind: number): Lane<Request> | null;
     give(lane: Lane<Request>, mayLendAgain?: boolean): void;
     trim(now: number): void;
   };
+  readonly logins: Logins;
   /** A client inside the worker, for commands of several steps. */
   innerClient(protocol: 2 | 3, database?: number): InnerClient;
   readonly databases: {
@@ -71,6 +75,8 @@ export interface ProxyCore {
   };
   readonly sessions: readonly Session[];
   readonly keys: KeyPositions;
+  /** Have these two commands, both of which still hold their bytes, a key in common? */
+  readonly shareKeys: (one: Request, other: Request) => boolean;
   /** Monotonic ms of the socket read being dealt with. */
   time: number;
 

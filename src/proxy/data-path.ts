@@ -43,6 +43,7 @@ import { LaneSet, SILENT_MS } from './lane-set.ts';
 import type { LocalServices } from './local/context.ts';
 import { localServices } from './local/services.ts';
 import { LocalCommands } from './local-commands.ts';
+import { Logins } from './logins.ts';
 import { Losses } from './losses.ts';
 import { Monitors } from './monitor/monitors.ts';
 import { Pause } from './pause.ts';
@@ -107,6 +108,8 @@ export class DataPath implements ProxyCore, SessionOwner {
   readonly #holds: ShardHolds;
   readonly #redirects: Redirects;
   readonly #sharedKeys = new SharedKeys();
+  readonly shareKeys = (one: Request, other: Request): boolean =>
+    this.#sharedKeys.has(this.table, one, other);
   readonly splits: Splitter;
   readonly sender: Sender;
   readonly #dispatcher: Dispatcher;
@@ -121,6 +124,7 @@ export class DataPath implements ProxyCore, SessionOwner {
   readonly losses: Losses;
   readonly pause: Pause;
   readonly monitors: Monitors;
+  readonly logins: Logins;
   readonly #locals: LocalCommands;
   readonly slowReaders: SlowReaders;
   readonly #upkeep: Upkeep;
@@ -160,7 +164,7 @@ export class DataPath implements ProxyCore, SessionOwner {
       now: () => this.time,
       laneFor: (request) => this.#redirects.laneFor(request),
       resend: (request, lane) => this.#redirects.resend(request, lane),
-      shareKeys: (one, other) => this.#sharedKeys.has(this.table, one, other),
+      shareKeys: this.shareKeys,
       shards,
       replicasRead: () => this.reads.isOn,
       answerError: (request, text) => this.answers.answerError(request, text),
@@ -183,6 +187,7 @@ export class DataPath implements ProxyCore, SessionOwner {
     this.splits = new Splitter(this);
     this.pause = new Pause(this);
     this.monitors = new Monitors(this);
+    this.logins = new Logins(deps.metrics);
     this.#locals = new LocalCommands(this, localServices(this));
     this.slowReaders = new SlowReaders(this);
     this.pins = new Pins(this);
@@ -250,6 +255,10 @@ export class DataPath implements ProxyCore, SessionOwner {
 
   onProtocolError(session: Session, text: string, isLimit?: boolean): void {
     this.#dispatcher.onProtocolError(session, text, isLimit);
+  }
+
+  isKeptBack(session: Session): boolean {
+    return this.retries.isKeptBack(session);
   }
 
   onDelivered(slot: ReplySlot): void {
@@ -344,16 +353,16 @@ export class DataPath implements ProxyCore, SessionOwner {
   /** Readiness for /readyz: '' or the reason why not. */
   notReadyReason(): string {
     if (this.draining) return 'draining';
-    if (this.routing.snapshot === null) return 'no topology yet';
-    return this.shards.unownedSince === 0 ? '' : 'some slots have no primary';
+    return this.routing.snapshot === null ? 'no topology yet' : '';
   }
 
   /** Takes over what may change while clients are served; the rest must be as it was. */
   changeSettings(next: ProxySettings): void {
-    const { hold, local } = this.settings;
-    // Both are held by others, who look into them each time.
+    const { hold, lanes, local } = this.settings;
+    // These are held by others, who look into them each time.
     Object.assign(this.settings, next, {
       hold: Object.assign(hold, next.hold),
+      lanes: Object.assign(lanes, next.lanes),
       local: Object.assign(local, next.local),
     });
     this.#dispatcher.onTable();

@@ -4,6 +4,7 @@
  * the session's gate, and the same command comes again.
  */
 
+import { isCrossProtocol } from '../commands/cross-protocol.ts';
 import { hasBlockOption } from '../commands/key-positions.ts';
 import { KEY_RULE } from '../commands/key-rules.ts';
 import { slotOf } from '../commands/slot.ts';
@@ -82,6 +83,7 @@ export class Dispatcher {
     const table = proxy.table;
     const id = table.lookup(buf, args[0] as number, args[1] as number);
     session.lastCommand = id;
+    if (id === 0) return this.#onUnknown(session, buf, start, end);
     if (session.gate !== 0) {
       const passed = this.#gates.pass(session, id, buf, start, end);
       if (passed !== PASS.on) return passed === PASS.taken;
@@ -99,8 +101,32 @@ export class Dispatcher {
     return this.#dispatch(session, id, buf, start, end);
   }
 
+  /** A name that the table does not know goes to a node, which may know it. */
+  #onUnknown(session: Session, buf: Slab, start: number, end: number): boolean {
+    const { args } = this.#proxy.frame;
+    const at = args[0] as number;
+    const length = args[1] as number;
+    if (isCrossProtocol(buf, at, length)) {
+      this.onProtocolError(session, '');
+      return true;
+    }
+    if (session.gate !== 0) {
+      const passed = this.#gates.pass(session, 0, buf, start, end);
+      if (passed !== PASS.on) return passed === PASS.taken;
+    }
+    // No command has such a name, but older servers take "quit\0" for QUIT and close the connection.
+    if (buf.subarray(at, at + length).includes(0)) {
+      return this.#locals.refuse(session, 0, KIND.route, buf);
+    }
+    return this.#dispatch(session, 0, buf, start, end);
+  }
+
   #transaction(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
-    if (!this.#hasArity(id)) return this.#refuseArity(session, id);
+    if (!this.#hasArity(id)) {
+      // An EXEC that is rejected ends what was watched, too.
+      if (this.#proxy.table.names[id] === 'exec') this.#transactions.forget(session);
+      return this.#refuseArity(session, id);
+    }
     return this.#transactions.dispatch(session, id, buf, start, end);
   }
 

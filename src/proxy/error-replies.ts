@@ -34,8 +34,12 @@ export function classifyError(buf: Slab, at: number): number {
 }
 
 /** The same for a line without its '-'. */
+export function classifyLine(line: string): number {
+  return WORDS.find(([word]) => line.startsWith(word))?.[1] ?? REDIRECT.none;
+}
+
 export function isRedirectLine(line: string): boolean {
-  return WORDS.some(([word]) => line.startsWith(word));
+  return classifyLine(line) !== REDIRECT.none;
 }
 
 export function isUncertain(buf: Slab, at: number): boolean {
@@ -46,6 +50,13 @@ export function isUncertain(buf: Slab, at: number): boolean {
 export function saysNoScript(buf: Slab, at: number): boolean {
   return buf[at + 1] === 78 && startsWith(buf, at + 1, 'NOSCRIPT No matching script.');
 }
+
+/** A full disk, no memory left, too few replicas: the node goes on serving reads. */
+export function refusesWrites(buf: Slab, at: number): boolean {
+  return UNWRITABLE.some((word) => startsWith(buf, at + 1, word));
+}
+
+const UNWRITABLE = ['MISCONF ', 'OOM ', 'NOREPLICAS '];
 
 function startsWith(buf: Slab, at: number, word: string): boolean {
   for (let i = 0; i < word.length; i++) if (buf[at + i] !== word.charCodeAt(i)) return false;
@@ -73,6 +84,13 @@ export function parseRedirect(line: string, asked: string): RedirectTarget | nul
 
 export const CROSSSLOT =
   "CROSSSLOT Keys in request don't hash to the same slot (use {hash tags} to keep them together)";
+/** The command itself may have one key only, so the reason is told. */
+export const CROSSSLOT_IN_MULTI =
+  "CROSSSLOT Keys in request don't hash to the same slot (all keys between MULTI and EXEC must have " +
+  'one slot: use {hash tags}, or send these commands without MULTI)';
+export const CROSSSLOT_OF_WATCH =
+  "CROSSSLOT Keys in request don't hash to the same slot (between MULTI and EXEC keys must be of the " +
+  'shard whose keys are watched: use {hash tags})';
 /** For commands that `crossSlot.emulate` would let pass. */
 export const CROSSSLOT_EMULATED =
   "CROSSSLOT Keys in request don't hash to the same slot (use {hash tags} to keep them together, " +
@@ -102,16 +120,56 @@ export const OVERTAKEN =
   'TRYAGAIN The slot moved and a later command of this connection on it was served first; ' +
   'this one was not executed';
 
+/** What our own codes of lost connections mean; the others are the operating system's. */
+const CODE_WORDS: Readonly<Record<string, string>> = {
+  EDATABASE: 'it does not have the database that the client selected',
+  EDESYNC: 'its replies did not fit the commands',
+  EFAILED: 'the cluster counts it as failed',
+  ELOADING: 'it is loading its data',
+  EMAXCLIENTS: 'it is at its maxclients',
+  ENOAUTH: 'it refuses cluster.username and cluster.password',
+  ENOPROTO: 'it does not know RESP3',
+  ESILENT: 'it does not answer',
+  ESTALLED: 'it does not answer, and other nodes can serve its reads',
+};
+
+/** A code with its meaning and, where the node said something, its words. */
+export function codeText(code: string, said = ''): string {
+  const meaning = CODE_WORDS[code];
+  const words = said === '' ? '' : `: "${said}"`;
+  return meaning === undefined ? code + words : `${code}, ${meaning}${words}`;
+}
+
 export function uncertain(address: string, code: string): string {
   return (
-    `UNCERTAIN The connection to ${address} was lost after the command was sent (${code}); ` +
+    `UNCERTAIN The connection to ${address} was lost after the command was sent ` +
+    `(${codeText(code)}); ` +
     'it may or may not have been applied (retry.sentWrites would send it again)'
   );
 }
 
-export function timedOut(address: string, isRead: boolean): string {
-  const text = `No answer from ${address} within cluster.commandTimeoutMs`;
-  return isRead ? `ERR ${text}` : `UNCERTAIN ${text}; the command may or may not have been applied`;
+/** Repeated, the read might see what its connection wrote after it. */
+const NOT_REPEATED =
+  'a later write of this connection may be applied already, so this read was not repeated';
+
+/** A read that a lost connection owed. */
+export function lostRead(address: string, code: string): string {
+  return `UNCERTAIN The connection to ${address} was lost before the answer (${code}); ${NOT_REPEATED}`;
+}
+
+export function timedOut(address: string): string {
+  return `UNCERTAIN ${noAnswer(address)}; the command may or may not have been applied`;
+}
+
+/** `isBeforeWrite`: a later write of its session has been answered, or nobody knows of it. */
+export function timedOutRead(address: string, isBeforeWrite: boolean): string {
+  return isBeforeWrite
+    ? `UNCERTAIN ${noAnswer(address)}; ${NOT_REPEATED}`
+    : `ERR ${noAnswer(address)}`;
+}
+
+function noAnswer(address: string): string {
+  return `No answer from ${address} within cluster.commandTimeoutMs`;
 }
 
 /**

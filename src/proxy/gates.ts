@@ -7,7 +7,6 @@ import { FLAG } from '../commands/table.ts';
 import { GATE } from '../downstream/gate.ts';
 import type { Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
-import { SCALAR } from '../metrics/definitions.ts';
 import { SUBSCRIBE_VERBS, UNSUBSCRIBE_VERBS } from '../upstream/subscriber.ts';
 import { hasArity } from './arity.ts';
 import type { ProxyCore } from './core.ts';
@@ -15,6 +14,7 @@ import type { EffectiveKinds } from './effective-kinds.ts';
 import { NOAUTH, whileSubscribed, wrongArity } from './error-replies.ts';
 import { argumentsOf } from './frame-arguments.ts';
 import type { LocalCommands } from './local-commands.ts';
+import { TOO_MANY_BEFORE_AUTH } from './logins.ts';
 import type { Monitors } from './monitor/monitors.ts';
 import { MAY_REPLICATE, type Pause } from './pause.ts';
 import type { PubSub } from './pubsub/pubsub.ts';
@@ -65,13 +65,7 @@ export class Gates {
 
   /** Gate bits that do not stall: authentication, CLIENT PAUSE and REPLY, MONITOR, MULTI. */
   pass(session: Session, id: number, buf: Slab, start: number, end: number): number {
-    const proxy = this.#proxy;
-    if (
-      (session.gate & GATE.auth) !== 0 &&
-      ((proxy.table.flags[id] as number) & FLAG.noAuth) === 0
-    ) {
-      proxy.metrics.increment(SCALAR.rejectedAuth);
-      proxy.sender.reject(session, id, NOAUTH);
+    if ((session.gate & GATE.auth) !== 0 && !this.#mayUnauthenticated(session, id)) {
       return PASS.taken;
     }
     if ((session.gate & (GATE.pause | GATE.trace | GATE.monitor)) !== 0) {
@@ -87,6 +81,20 @@ export class Gates {
     return PASS.on;
   }
 
+  /** False when it is refused. */
+  #mayUnauthenticated(session: Session, id: number): boolean {
+    const { table, sender, logins } = this.#proxy;
+    if (!logins.admits(session)) {
+      sender.reject(session, id, TOO_MANY_BEFORE_AUTH);
+      logins.shutOut(session);
+      return false;
+    }
+    if (((table.flags[id] as number) & FLAG.noAuth) !== 0) return true;
+    logins.onFailure(session);
+    sender.reject(session, id, NOAUTH);
+    return false;
+  }
+
   /** A RESP2 client cannot tell messages from replies, so with subscriptions it may say little else. */
   #whileSubscribed(session: Session, id: number, buf: Slab): number {
     const { table, frame } = this.#proxy;
@@ -99,9 +107,11 @@ export class Gates {
     if (session.protocol === 3 || id === 0 || name === 'quit' || name === 'reset') return PASS.on;
     const at = this.#commandAt(id, buf);
     if (at === 0 || !hasArity(table.arity[at] as number, frame.argc)) return PASS.on;
-    if (name !== 'ping')
+    if (name !== 'ping') {
+      // What was watched, too, ends with an EXEC that is rejected.
+      if (name === 'exec') this.#transactions.forget(session);
       this.#proxy.sender.reject(session, at, whileSubscribed(table.names[at] as string));
-    else if (frame.argc > 2) return PASS.on;
+    } else if (frame.argc > 2) return PASS.on;
     else this.#pubsub.ping(session, id, argumentsOf(buf, frame)[1]);
     return PASS.taken;
   }

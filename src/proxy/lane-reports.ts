@@ -80,6 +80,7 @@ export class LaneReports implements LaneEvents<Request> {
     proxy.time = proxy.runtime.now();
     const upstream = proxy.lanes.onClosed(lane, code, proxy.time);
     const address = upstream?.node.address ?? '';
+    if (code === 'EMAXCLIENTS') proxy.pins.onMaxclients(address);
     if (code !== 'EIDLE') proxy.link.hint({ reason: 'refused', node: address });
     if (lane.options.pinned) {
       proxy.pins.onLaneClosed(lane);

@@ -53,7 +53,12 @@ export class Upstream {
   retryAt = 0;
   /** Monotonic ms of the first failure since it last answered; 0 while it is well. */
   downSince = 0;
+  /** Code of the last failure in a row of failures, '' while it is well. */
   lastError = '';
+  /** What the node itself said then, '' where it said nothing. */
+  lastWords = '';
+  /** When control was told last that it refuses writes, monotonic ms. */
+  unwritableAt = Number.NEGATIVE_INFINITY;
   /** {@link BAR} bits; commands for it wait as for a node that cannot be reached. */
   barred = 0;
   /** Monotonic ms; 0 while it is not barred. */
@@ -167,6 +172,7 @@ export class LaneSet {
     upstream.retryAt = 0;
     upstream.downSince = 0;
     upstream.lastError = '';
+    upstream.lastWords = '';
     return upstream;
   }
 
@@ -189,12 +195,12 @@ export class LaneSet {
     if (code === 'EIDLE' || !wasCurrent) return upstream;
     if (code === 'EDATABASE') {
       // The node is well, it only has fewer databases than the one before: not dialled in a loop.
-      upstream.lastError = code;
+      noteFailure(upstream, lane, code);
       upstream.retryAt = now + RETRY_MAX_MS;
       return upstream;
     }
     upstream.failures++;
-    upstream.lastError = code;
+    noteFailure(upstream, lane, code);
     upstream.failedKind = kind;
     if (upstream.downSince === 0) upstream.downSince = now;
     const pause = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(upstream.failures - 1, 6));
@@ -207,7 +213,7 @@ export class LaneSet {
   #onPinnedClosed(upstream: Upstream, lane: Lane<Request>, code: string, now: number): void {
     if (lane.wasReady || code === 'EIDLE' || upstream.downSince !== 0) return;
     upstream.downSince = now;
-    upstream.lastError = code;
+    noteFailure(upstream, lane, code);
     upstream.failedKind = lane.options.kind;
   }
 
@@ -347,6 +353,11 @@ export class LaneSet {
   closeAll(): void {
     for (const lane of [...this.owners.keys()]) lane.destroy('EIDLE');
   }
+}
+
+function noteFailure(upstream: Upstream, lane: Lane<Request>, code: string): void {
+  upstream.lastError = code;
+  upstream.lastWords = lane.refusal;
 }
 
 /** Since `since`, or nothing is asked of it. */

@@ -17,6 +17,7 @@ import { argumentsOf } from './frame-arguments.ts';
 import { CLUSTER_DISABLED } from './local/cluster.ts';
 import type { LocalHandler, LocalServices } from './local/context.ts';
 import { localHandlers } from './local/registry.ts';
+import { isErrorAt } from './reply-bytes.ts';
 import type { Request } from './request.ts';
 
 /** Arguments shown in "unknown command"; Redis cuts at 128 bytes too. */
@@ -79,15 +80,15 @@ export class LocalCommands {
   #answer(session: Session, id: number, writer: ReplyWriter): void {
     const { slab, start, end } = writer.finish();
     if (start === end) return; // CLIENT REPLY OFF or SKIP: no reply at all.
-    const isError = slab[start] === 45;
-    if (isError) this.#proxy.metrics.countErrorReply(slab, start + 1, end);
+    const failed = isErrorAt(slab, start);
+    if (failed) this.#proxy.metrics.countErrorReply(slab, start + 1, end);
     this.#proxy.sender.answerLocally(
       session,
       id,
       slab,
       start,
       end,
-      isError ? RESULT.error : RESULT.ok,
+      failed ? RESULT.error : RESULT.ok,
     );
   }
 
@@ -106,7 +107,7 @@ export class LocalCommands {
   #settle(request: Request, writer: ReplyWriter): void {
     if (request.session === null || request.answered) return; // Its client has left.
     const { slab, start, end } = writer.finish();
-    this.#proxy.answers.deliver(request, slab, start, end, slab[start] === 45);
+    this.#proxy.answers.deliver(request, slab, start, end, isErrorAt(slab, start));
   }
 
   /** Sent to the node that owns the slot named by argument 2. */

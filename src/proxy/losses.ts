@@ -5,10 +5,13 @@ import { LANE_KIND } from '../route/lane-kind.ts';
 import { nodeAddress } from '../topology/snapshot.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
-import { uncertain } from './error-replies.ts';
+import { codeText, lostRead, uncertain } from './error-replies.ts';
 import type { Replies } from './replies.ts';
 import type { Request } from './request.ts';
 import { topOf } from './retries.ts';
+
+/** Of one session and slot; the keys of more are not compared with those of a write behind them. */
+const COMPARED_READS = 32;
 
 export class Losses {
   readonly #proxy: ProxyCore;
@@ -21,14 +24,58 @@ export class Losses {
 
   /** Walks the queue of a lane that is gone. */
   onLaneClosed(lane: Lane<Request>, address: string, code: string): void {
+    // Before any of them is let go of: whether a read had a write behind it needs the bytes of both.
+    const unsafe = this.#readsBeforeWrites(lane);
     let request = lane.head;
     lane.head = null;
     while (request !== null) {
       const next: Request | null = request.nextInLane;
       request.nextInLane = null;
-      this.#orphan(lane, request, address, code);
+      if (unsafe.has(request)) this.#loseRead(lane, request, address, code);
+      else this.#orphan(lane, request, address, code);
       request = next;
     }
+  }
+
+  /**
+   * Reads that, sent again, might see a later write of their own session: it was sent, so it may be
+   * applied, and its answer will be that nobody knows.
+   */
+  #readsBeforeWrites(lane: Lane<Request>): ReadonlySet<Request> {
+    const found = new Set<Request>();
+    const { settings, shareKeys } = this.#proxy;
+    if (settings.retrySentWrites) return found;
+    const readsOf = new Map<string, Request[]>();
+    for (let at = lane.head; at !== null; at = at.nextInLane) {
+      const { session } = topOf(at);
+      if (session === null || at === lane.heartbeat || !lane.wasSent(at)) continue;
+      const place = `${session.id} ${at.slot}`;
+      const reads = readsOf.get(place) ?? [];
+      if (at.isRead) {
+        readsOf.set(place, reads);
+        reads.push(at);
+        continue;
+      }
+      const isMany = reads.length > COMPARED_READS;
+      const others = reads.filter((read) => !isMany && !shareKeys(read, at as Request));
+      for (const read of reads) if (!others.includes(read)) found.add(read);
+      readsOf.set(place, others);
+    }
+    return found;
+  }
+
+  #loseRead(lane: Lane<Request>, request: Request, address: string, code: string): void {
+    const top = topOf(request);
+    if (top.session === null || top.answered || request.done) {
+      this.#orphan(lane, request, address, code);
+      return;
+    }
+    request.lane = null;
+    request.swallow = 0;
+    request.special?.onLaneLeft?.(lane);
+    lane.release(request);
+    if ((lane.options.kind & LANE_KIND.readonly) !== 0) this.#leaveReplica(request, lane);
+    this.#replies.answerError(request, lostRead(address, code));
   }
 
   /** A request whose lane died: sent again where that is safe, else answered. */
@@ -48,14 +95,16 @@ export class Losses {
     }
     if (wasSent) request.deaths++;
     if ((lane.options.kind & LANE_KIND.readonly) !== 0) this.#leaveReplica(request, lane);
-    const mayRetry = !wasSent || request.isRead || proxy.settings.retrySentWrites;
-    if (request.streamed || !mayRetry || request.deaths > 2) {
+    // What such a client asked for may be what the node died of; its successor need not meet it again.
+    const isBehind = top.session.unreadBytes > proxy.settings.replyHighWater;
+    const isSafe = request.isRead ? !isBehind : proxy.settings.retrySentWrites;
+    if (request.streamed || (wasSent && !isSafe) || request.deaths > 2) {
       lane.release(request);
       if (!request.isRead && wasSent) proxy.metrics.increment(SCALAR.uncertainWrites);
       this.#replies.answerError(
         request,
         request.isRead
-          ? `ERR ${address} was lost while it served this command (${code}), ${request.deaths} times in all`
+          ? `ERR ${address} was lost while it served this command (${codeText(code)}), ${request.deaths} times in all`
           : uncertain(address, code),
       );
       return;
@@ -139,19 +188,17 @@ export const LATER = {
   none: 0,
   /** On their way: whether they are applied will be known, or never. */
   open: 1,
-  /** Executed: the read would see them. */
+  /** Executed, or nobody will ever know: the read might see them. */
   served: 2,
 } as const;
 
-/** Those that were answered (a time-out) are nobody's any more: their client knows that nobody knows. */
 export function laterWrites(request: Request): number {
   let found: number = LATER.none;
   for (let at = topOf(request).nextInSession; at !== null; at = at.nextInSession) {
     const later = at as Request;
-    if (later.answered) continue;
     for (const part of later.gathering?.parts ?? [later]) {
       if (part.isRead || part.slot !== request.slot) continue;
-      if (part.done || part.kept) return LATER.served;
+      if (later.answered || part.done || part.kept) return LATER.served;
       found = LATER.open;
     }
   }

@@ -7,10 +7,16 @@
 
 import type { Session } from '../downstream/session.ts';
 import { encodeRequest } from '../resp/request-framer.ts';
-import { nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
+import {
+  nodeAddress,
+  type Snapshot,
+  type SnapshotNode,
+  shardOfNode,
+} from '../topology/snapshot.ts';
 import type { ProxyCore } from './core.ts';
 import { asLine } from './error-replies.ts';
 import { argumentsOf } from './frame-arguments.ts';
+import { awayReason } from './hold/reasons.ts';
 import type { Special } from './request.ts';
 
 /** What {@link NodeCommands.dispatch} did with a command. */
@@ -101,7 +107,7 @@ export class NodeCommands {
     const node = routing.nodes[routing.nodeAt(address)];
     const lane = node === undefined ? null : lanes.lane(node, session.laneKind, time);
     if (node === undefined || lane === null) {
-      const why = node === undefined ? '' : lanes.upstream(node).lastError;
+      const why = node === undefined ? '' : awayReason(lanes.upstream(node));
       sender.reject(session, id, awayText(address, why));
       return NODE_FORM.taken;
     }
@@ -158,9 +164,5 @@ function isMeant(name: string, argc: number, given: string, exists: boolean): bo
 
 /** Some slot of the node's shard, so that what the session sent to it before stays before; or -1. */
 function slotOfNode(snapshot: Snapshot, node: SnapshotNode): number {
-  const index = snapshot.nodes.indexOf(node);
-  const shard = snapshot.shards.findIndex(
-    ({ primary, replicas }) => primary === index || replicas.includes(index),
-  );
-  return snapshot.slots.indexOf(shard);
+  return snapshot.slots.indexOf(shardOfNode(snapshot, snapshot.nodes.indexOf(node)));
 }

@@ -10,17 +10,28 @@ import { LANE_KIND } from '../route/lane-kind.ts';
 import { NO_NODE, type RouteNode } from '../route/routing.ts';
 import { DOUBT, type Lane } from '../upstream/lane.ts';
 import { ANY_KEY, type ProxyCore } from './core.ts';
-import { classifyError, parseRedirect, REDIRECT, saysNoScript } from './error-replies.ts';
+import {
+  classifyError,
+  classifyLine,
+  parseRedirect,
+  REDIRECT,
+  refusesWrites,
+  saysNoScript,
+} from './error-replies.ts';
 import type { NoWait } from './hold/held-sessions.ts';
 import { waitedText } from './hold/reasons.ts';
 import type { Request } from './request.ts';
 import { isInDoubt, topOf } from './retries.ts';
+import { ScriptRefusals } from './scripts/script-refusals.ts';
 
 /** Pause before a command that was told "try again" or "not ready" goes to the node once more. */
 const RETRY_PAUSE_MS = 10;
 const RETRY_PAUSE_MAX_MS = 100;
 /** Redirects in a row that are followed at once; more look like a cluster at odds with itself. */
 const QUICK_REDIRECTS = 5;
+
+/** How often control is told that a node refuses writes. */
+const UNWRITABLE_EVERY_MS = 5000;
 
 const COUNTER: Readonly<Record<number, Scalar>> = {
   [REDIRECT.moved]: SCALAR.redirectsMoved,
@@ -34,9 +45,11 @@ const COUNTER: Readonly<Record<number, Scalar>> = {
 
 export class Redirects {
   readonly #proxy: ProxyCore;
+  readonly #scripts: ScriptRefusals;
 
   constructor(proxy: ProxyCore) {
     this.#proxy = proxy;
+    this.#scripts = new ScriptRefusals(proxy, (request, line) => this.#act(request, line));
   }
 
   /** True when the error is dealt with here and the client does not see it. */
@@ -45,15 +58,25 @@ export class Redirects {
     if (kind === REDIRECT.none) return this.#onOther(request, buf, at, end);
     const top = topOf(request);
     if (top.session === null || top.answered) return false; // A tombstone: dropped as any reply.
+    if (this.#scripts.concerns(request)) {
+      return this.#scripts.onError(request, kind, buf, at, end);
+    }
+    this.#act(request, buf.toString('latin1', at + 1, end - 2));
+    return true;
+  }
+
+  /** Its node has turned it away with this error line. */
+  #act(request: Request, line: string): void {
     const proxy = this.#proxy;
+    const { session } = topOf(request);
+    const kind = classifyLine(line);
     proxy.metrics.increment(COUNTER[kind] as Scalar);
     const lane = request.lane as Lane<Request>;
     request.lane = null;
     request.formerLane = lane;
     request.special?.onLaneLeft?.(lane);
-    if (lane.options.pinned) proxy.watches.onTrouble(top.session, lane);
+    if (lane.options.pinned) proxy.watches.onTrouble(session, lane);
     request.attempts++;
-    const line = buf.toString('latin1', at + 1, end - 2);
     const address = proxy.lanes.owners.get(lane)?.node.address ?? '';
     if ((lane.options.kind & LANE_KIND.readonly) !== 0) {
       this.#leaveReplica(request, lane, line);
@@ -66,12 +89,11 @@ export class Redirects {
       } else {
         lane.doubt |= request.isRead ? DOUBT.reads | DOUBT.writes : DOUBT.writes;
         proxy.link.hint({ reason: 'state', node: address });
-        proxy.retries.onRefused(request, lane);
+        proxy.retries.onRefused(request, lane, line);
       }
       proxy.retries.park(request, line, request.byKey ? 0 : this.#pause(request));
     }
     proxy.turn.later(proxy.retries);
-    return true;
   }
 
   /**
@@ -92,8 +114,23 @@ export class Redirects {
 
   /** Of the other errors one is mended: a script that its node does not have. */
   #onOther(request: Request, buf: Slab, at: number, end: number): boolean {
-    if (!saysNoScript(buf, at)) return false;
+    if (!saysNoScript(buf, at)) {
+      if (refusesWrites(buf, at))
+        this.#tellUnwritable(request, buf.toString('latin1', at + 1, end - 2));
+      return false;
+    }
     return this.#proxy.scripts.heal(request, buf.toString('latin1', at + 1, end - 2));
+  }
+
+  /** Control says once in a while, for all workers, which node it is. */
+  #tellUnwritable(request: Request, words: string): void {
+    if (this.#scripts.concerns(request)) return; // It may be the script's own word.
+    const { lane } = request;
+    const { lanes, link, time } = this.#proxy;
+    const upstream = lane === null ? undefined : lanes.owners.get(lane);
+    if (upstream === undefined || time - upstream.unwritableAt < UNWRITABLE_EVERY_MS) return;
+    upstream.unwritableAt = time;
+    link.hint({ reason: 'unwritable', node: upstream.node.address, words });
   }
 
   #pause(request: Request): number {
@@ -167,6 +204,7 @@ export class Redirects {
     const { offset, length } = request;
     const asking = request.askNode >= 0;
     request.askNode = -1;
+    request.withAsking = asking;
     request.formerLane = null;
     request.awaits = false;
     request.lane = lane;
@@ -195,14 +233,13 @@ export class Redirects {
 
   /** Error line for a slot whose shard cannot be reached. */
   awayText(slot: number, whyNot: NoWait): string {
-    const { routing, settings, lanes } = this.#proxy;
+    const { routing, settings, lanes, shards } = this.#proxy;
     const owner = slot < 0 ? NO_NODE : (routing.owner[slot] as number);
     const waited = waitedText(whyNot, settings.hold);
-    if (owner === NO_NODE) return `CLUSTERDOWN No primary serves hash slot ${slot} ${waited}`;
-    const upstream = lanes.upstreams[owner];
-    const where = upstream?.node.address ?? 'The primary';
-    const error = upstream?.lastError ?? '';
-    const why = error === '' ? '' : ` (${error})`;
+    const reason = shards.whyAway(slot);
+    const why = reason === '' ? '' : ` (${reason})`;
+    if (owner === NO_NODE) return `CLUSTERDOWN No primary serves hash slot ${slot}${why} ${waited}`;
+    const where = lanes.upstreams[owner]?.node.address ?? 'The primary';
     return `CLUSTERDOWN ${where} of hash slot ${slot} is out of reach${why} ${waited}`;
   }
 }

@@ -9,7 +9,7 @@ import type { Slab } from '../lib/slab.ts';
 import { RESULT, SCALAR } from '../metrics/definitions.ts';
 import { DOUBT, type Lane } from '../upstream/lane.ts';
 import type { Answers, ProxyCore } from './core.ts';
-import { asLine } from './error-replies.ts';
+import { asLine, isUncertain } from './error-replies.ts';
 import type { Redirects } from './redirects.ts';
 import type { Gathering, Request } from './request.ts';
 import { isInDoubt } from './retries.ts';
@@ -113,6 +113,11 @@ export class Replies implements Answers {
     const proxy = this.#proxy;
     const id = request.command;
     const session = request.session as Session;
+    if (isError && proxy.settings.uncertainCloses && isUncertain(buf, start)) {
+      // The client's library knows what to do about a lost connection, but not about this word.
+      session.stream.destroy();
+      return;
+    }
     if (!session.isInner) {
       proxy.metrics.countCommand(id, isError ? RESULT.error : RESULT.ok);
       proxy.metrics.observeCommand(id, (proxy.time - request.startedAt) * 1000);

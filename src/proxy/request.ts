@@ -97,6 +97,8 @@ export class Request implements LaneEntry<Request>, ReplySlot {
   cause = '';
   /** Node (routing index) that ASK named for the next try, or -1. */
   askNode = -1;
+  /** It was sent to the node that ASK named, behind an ASKING. */
+  withAsking = false;
   /** Goes on as one command per key when it is sent again: a node said TRYAGAIN. */
   byKey = false;
   /** A later command of its session on one of its keys was served while it waited. */
@@ -144,6 +146,7 @@ export class Request implements LaneEntry<Request>, ReplySlot {
     this.retryAt = 0;
     this.cause = '';
     this.askNode = -1;
+    this.withAsking = false;
     this.byKey = false;
     this.overtaken = false;
     this.attempts = 0;

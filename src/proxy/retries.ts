@@ -102,6 +102,10 @@ export class Retries {
    * answered with an error now, because it or the shard has had its time, or too much waits already.
    */
   hold(session: Session, slot: number, bytes: number): boolean {
+    if (session.hasHungUp) {
+      session.leave();
+      return true;
+    }
     const waits = this.#held.hold(session, slot, bytes);
     this.#showNow();
     return waits;
@@ -111,16 +115,24 @@ export class Retries {
     this.#host.metrics.set(SCALAR.heldNow, this.heldNow);
   }
 
-  /** The node of this lane has turned the request away because it is not ready. */
-  onRefused(request: Request, lane: Lane<Request>): void {
+  /** The node of this lane has turned the request away because it is not ready: its words. */
+  onRefused(request: Request, lane: Lane<Request>, words: string): void {
     if (this.#host.shards.servesSlot(lane, request.slot)) {
-      this.#holds.onRefused(request.slot, this.#host.now());
+      this.#holds.onRefused(request.slot, words, this.#host.now());
     }
   }
 
   /** The node of this lane serves writes since it was lost or turned some away. */
   onReady(request: Request, lane: Lane<Request>): void {
     if (this.#host.shards.servesSlot(lane, request.slot)) this.#holds.of(request.slot).onReady();
+  }
+
+  /** Commands of this session wait for a shard that is away. */
+  isKeptBack(session: Session): boolean {
+    if ((session.gate & GATE.hold) !== 0) return true;
+    if (session.parkedCount === 0) return false;
+    // Those that only follow a redirect are on their way at once.
+    return this.#parked.some((request) => request.isAsked && sessionOf(request) === session);
   }
 
   /** Replicas may serve now what they could not before. */

@@ -50,6 +50,8 @@ export interface ProxySettings {
   readonly commandTimeoutMs: number;
   readonly heartbeatMs: number;
   readonly retrySentWrites: boolean;
+  /** -UNCERTAIN is told by closing the connection. */
+  readonly uncertainCloses: boolean;
   readonly maxclients: number;
   /** Seconds; 0 = never. */
   readonly idleTimeout: number;
@@ -58,8 +60,12 @@ export interface ProxySettings {
   readonly maxRequestBuffer: number;
   readonly maxRequestBytes: number;
   readonly maxInflightPerSession: number;
+  /** Connections of clients and to nodes together, for which there are file descriptors. */
+  readonly descriptors: number;
   /** Connections to nodes that may be lent to blocked or watching clients, per worker. */
   readonly pinnedConnections: number;
+  /** Channels and patterns of one client. */
+  readonly subscriptions: number;
   readonly replyHighWater: number;
   readonly replyHardLimit: number;
   readonly slowReaderMs: number;

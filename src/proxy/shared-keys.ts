@@ -24,15 +24,15 @@ export class SharedKeys {
 
   /** Both must still hold their bytes. True also where one of them names no keys. */
   has(table: CommandTable, one: Request, other: Request): boolean {
-    const names = this.#keysOf(table, one);
-    const others = this.#keysOf(table, other);
+    const names = this.keysOf(table, one);
+    const others = this.keysOf(table, other);
     if (names.size === 0 || others.size === 0) return true;
     for (const name of others) if (names.has(name)) return true;
     return false;
   }
 
   /** Of a transaction those of all its commands; empty where none can be told. */
-  #keysOf(table: CommandTable, request: Request): Set<string> {
+  keysOf(table: CommandTable, request: Request): Set<string> {
     const names = new Set<string>();
     const slab = request.chunk?.slab;
     if (slab === undefined) return names;

@@ -66,7 +66,7 @@ export class SlowReaders {
   #isInTheWay(session: Session): boolean {
     const proxy = this.#proxy;
     return (
-      proxy.time - session.lastDrainAt > IN_THE_WAY_MS ||
+      session.unreadMs(proxy.time) > IN_THE_WAY_MS ||
       session.out.size > proxy.settings.sharedReplyBudget
     );
   }
@@ -96,9 +96,9 @@ export class SlowReaders {
       if (size === 0) continue;
       total += size;
       if (greediest === null || size > greediest.out.size) greediest = session;
-      if (size > replyHardLimit && now - session.lastDrainAt > slowReaderMs) this.#cut(session);
+      if (size > replyHardLimit && session.unreadMs(now) > slowReaderMs) this.#cut(session);
     }
-    if (total > sharedReplyBudget && greediest !== null && now - greediest.lastDrainAt > 1000) {
+    if (total > sharedReplyBudget && greediest !== null && greediest.unreadMs(now) > 1000) {
       this.#cut(greediest);
     }
   }

@@ -5,19 +5,17 @@
 
 import { GATE } from '../downstream/gate.ts';
 import type { Session } from '../downstream/session.ts';
-import type { Slab } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import { encodeRequest } from '../resp/request-framer.ts';
 import { LANE_KIND } from '../route/lane-kind.ts';
-import type { ByteStream, ClientStreamHandler } from '../transport/transport.ts';
-import type { Credentials } from '../upstream/handshake.ts';
 import { LANE, type Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
-import { timedOut } from './error-replies.ts';
+import { timedOut, timedOutRead } from './error-replies.ts';
 import type { Upstream } from './lane-set.ts';
 import { LATER, laterWrites } from './losses.ts';
 import type { Request } from './request.ts';
 import { topOf } from './retries.ts';
+import { SILENCE, Silence } from './silence.ts';
 
 const TICK_MS = 25;
 const SLOW_TICK_MS = 1000;
@@ -25,11 +23,6 @@ const SLOW_TICK_MS = 1000;
 const SILENT_HEARTBEATS = 2;
 /** The same while the heartbeat waits behind a big command that the kernel has not taken yet. */
 const SILENT_WRITE_MS = 30_000;
-/** An answer to the fresh connection that took longer says nothing: the node was busy. */
-const PROMPT_MS = 500;
-/** What a node that was busy until now has written to the lane gets this long to arrive. */
-const GRACE_MS = 100;
-const PING = encodeRequest(['PING']);
 /** A session that was told to close and whose client does not is closed hard after this. */
 const LINGER_MS = 2000;
 
@@ -37,14 +30,12 @@ export class Upkeep {
   readonly #proxy: ProxyCore;
   readonly #stops: (() => void)[];
   readonly #beatAt = new WeakMap<Lane<Request>, number>();
-  readonly #probing = new Set<Lane<Request>>();
-  /** When a fresh connection was answered at once while the lane was silent. */
-  readonly #provenAt = new WeakMap<Lane<Request>, number>();
-
+  readonly #silence: Silence<Lane<Request>>;
   #routingSeen = 0;
 
   constructor(proxy: ProxyCore) {
     this.#proxy = proxy;
+    this.#silence = new Silence(proxy);
     this.#stops = [
       proxy.runtime.every(TICK_MS, () => this.#tick()),
       proxy.runtime.every(SLOW_TICK_MS, () => this.#slowTick()),
@@ -104,7 +95,7 @@ export class Upkeep {
       this.#countTimeout(address);
       proxy.metrics.increment(SCALAR.uncertainWrites);
       // A part cannot leave its lane early, so the whole command is answered.
-      proxy.answers.answerError(topOf(at), timedOut(address, false));
+      proxy.answers.answerError(topOf(at), timedOut(address));
     }
   }
 
@@ -122,7 +113,10 @@ export class Upkeep {
       this.#countTimeout(address);
       const standIn: Request | null = proxy.losses.moveRead(lane, before, at);
       if (standIn !== null) at = standIn;
-      else proxy.answers.answerError(topOf(at), timedOut(address, true));
+      else {
+        const isBeforeWrite = laterWrites(at) === LATER.served;
+        proxy.answers.answerError(topOf(at), timedOutRead(address, isBeforeWrite));
+      }
     }
   }
 
@@ -162,17 +156,12 @@ export class Upkeep {
     lane.enqueue(request, bytes, 0, bytes.length, false, proxy.time);
   }
 
-  /**
-   * Silence alone does not tell a dead connection from a busy node (a slow script). Only when a
-   * fresh connection is answered at once, and the old one stays silent, is it given up.
-   */
+  /** Its heartbeat is not answered yet: is it dead? */
   #watch(lane: Lane<Request>, heartbeat: Request, upstream: Upstream): void {
-    const { durable, time, settings } = this.#proxy;
-    const provenAt = this.#provenAt.get(lane) ?? 0;
-    if (provenAt > lane.readAt) {
-      if (time - provenAt >= GRACE_MS) lane.destroy('ESILENT');
-      return;
-    }
+    const { durable, time, settings, slowReaders } = this.#proxy;
+    const known = this.#silence.of(lane, lane.readAt, time);
+    if (known === SILENCE.proven) lane.destroy('ESILENT');
+    if (known !== SILENCE.unexplained) return;
     const since = Math.max(this.#beatAt.get(lane) ?? 0, lane.readAt);
     const patience = lane.wasSent(heartbeat)
       ? settings.heartbeatMs * SILENT_HEARTBEATS
@@ -180,40 +169,9 @@ export class Upkeep {
     // WAIT blocks its connection, and rightly.
     const isDurable = (lane.options.kind & LANE_KIND.durable) !== 0;
     const silence = isDurable ? durable.silenceMs : 0;
-    if (time - since > patience + silence) this.#probe(lane, upstream);
-  }
-
-  #probe(lane: Lane<Request>, upstream: Upstream): void {
-    if (this.#probing.has(lane)) return;
-    this.#probing.add(lane);
-    const { transport, settings, runtime, slowReaders } = this.#proxy;
-    const startedAt = runtime.now();
-    const { bytes, replies } = question(settings.lanes.credentials);
-    let answer = '';
-    const handler: ClientStreamHandler = {
-      onConnect: () => void stream.write(bytes, 0, bytes.length),
-      onData: (buf, start, end) => {
-        answer += buf.toString('latin1', start, end);
-        if (answer.split('\r\n').length <= replies) return;
-        stream.destroy();
-        const now = runtime.now();
-        // The lane may well be the one whose script keeps the node: others are told so at once.
-        if (/(^|\n)-BUSY /.test(answer)) slowReaders.setAside(lane);
-        else if (now - startedAt <= PROMPT_MS) this.#provenAt.set(lane, now);
-      },
-      onDrain() {},
-      onEnd: () => stream.destroy(),
-      onClose: () => void this.#probing.delete(lane),
-    };
-    const stream: ByteStream = transport.connect(
-      upstream.node,
-      handler,
-      settings.lanes.connectTimeoutMs,
-    );
-    const stop = this.#proxy.runtime.every(settings.lanes.connectTimeoutMs, () => {
-      stop();
-      stream.destroy();
-    });
+    if (time - since <= patience + silence) return;
+    // The lane may well be the one whose script keeps the node: others are told so at once.
+    this.#silence.ask(lane, upstream.node, () => slowReaders.setAside(lane));
   }
 
   #slowTick(): void {
@@ -238,11 +196,4 @@ export class Upkeep {
 /** A subscriber is silent by nature. */
 function isListening(session: Session): boolean {
   return (session.gate & GATE.subscribed) !== 0;
-}
-
-/** PING, behind AUTH where there is a password: a node without would not say that it is busy. */
-function question({ username, password }: Credentials): { bytes: Slab; replies: number } {
-  if (password === '') return { bytes: PING, replies: 1 };
-  const auth = encodeRequest(['AUTH', ...(username === '' ? [] : [username]), password]);
-  return { bytes: Buffer.concat([auth, PING]), replies: 2 };
 }

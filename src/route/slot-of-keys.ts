@@ -1,11 +1,6 @@
 /** From a framed command to the one slot that its keys name. */
 
-import {
-  KEYS_MALFORMED,
-  KEYS_UNPAIRED,
-  type KeyPositions,
-  keyPositions,
-} from '../commands/key-positions.ts';
+import { KEYS_UNPAIRED, type KeyPositions, keyPositions } from '../commands/key-positions.ts';
 import { slotOf } from '../commands/slot.ts';
 import type { CommandTable } from '../commands/table.ts';
 import type { RequestFrame } from '../resp/request-framer.ts';
@@ -32,9 +27,8 @@ export function slotOfKeys(
   const { args, argc } = frame;
   const count = keyPositions(table, id, buf, args, argc, keys);
   if (count === KEYS_UNPAIRED) return BAD_ARITY;
-  // Malformed: whichever node gets it words the error.
-  if (count === KEYS_MALFORMED || count === 0) return ANY_SLOT;
   const at = keys.at;
+  // Stays so without keys, and where they are malformed: whichever node gets it words the error.
   let slot = ANY_SLOT;
   for (let i = 0; i < count; i++) {
     const arg = (at[i] as number) << 1;

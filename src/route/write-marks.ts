@@ -56,8 +56,9 @@ export class ReadMarks {
       return;
     }
     const bucket = slot >> BUCKET_SHIFT;
+    // A shift takes its count modulo 32.
     if (bucket < 32) this.#low |= 1 << bucket;
-    else this.#high |= 1 << (bucket - 32);
+    else this.#high |= 1 << bucket;
   }
 
   remove(): void {
@@ -69,6 +70,6 @@ export class ReadMarks {
   has(slot: number): boolean {
     if (slot < 0) return this.count > 0;
     const bucket = slot >> BUCKET_SHIFT;
-    return (bucket < 32 ? this.#low & (1 << bucket) : this.#high & (1 << (bucket - 32))) !== 0;
+    return ((bucket < 32 ? this.#low : this.#high) & (1 << bucket)) !== 0;
   }
 }

@@ -74,12 +74,10 @@ class Claims {
 
   /**
    * Of two nodes with one epoch, the one with the smaller id moves on to a new epoch
-   * (clusterHandleConfigEpochCollision), so it is the one that will win. Nodes are ordered by id.
+   * (clusterHandleConfigEpochCollision), so it is the one that will win. Nodes bid ordered by id.
    */
   #bid(slot: number, index: number, epoch: number): void {
-    const best = this.epochs[slot] as number;
-    if (epoch < best || (epoch === best && index >= (this.owners[slot] as number))) return;
-    this.set(slot, index, epoch);
+    if (epoch > (this.epochs[slot] as number)) this.set(slot, index, epoch);
   }
 
   set(slot: number, index: number, epoch: number): void {
@@ -90,7 +88,8 @@ class Claims {
 
 /**
  * A slot does not go back to an older claim only because the newer owner did not answer this
- * time: the nodes that did answer may not have heard of it yet.
+ * time: the nodes that did answer may not have heard of it yet. Nor is the owner's newest epoch
+ * forgotten because they know an older one, else that claim would win the next time.
  */
 function keepNewerClaims(claims: Claims, previous: Picture, table: NodeTable): void {
   const indexOf = new Map(claims.nodes.map((node, index) => [node.id, index]));
@@ -102,7 +101,7 @@ function keepNewerClaims(claims: Claims, previous: Picture, table: NodeTable): v
     if ((claims.epochs[slot] as number) >= epoch) continue;
     const { id } = previous.nodes[before] as PictureNode;
     const index = indexOf.get(id);
-    if (index === undefined || claims.owners[slot] === index) continue;
+    if (index === undefined) continue;
     if (trust.hasReleased(id, slot)) continue;
     claims.set(slot, index, epoch);
   }

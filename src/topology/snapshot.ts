@@ -73,3 +73,8 @@ export function primariesOf(snapshot: Snapshot | null): SnapshotNode[] {
   if (snapshot === null) return [];
   return snapshot.shards.flatMap(({ primary }) => snapshot.nodes[primary] ?? []);
 }
+
+/** The shard that the node with this index belongs to; -1 for a node without one. */
+export function shardOfNode({ shards }: Snapshot, node: number): number {
+  return shards.findIndex(({ primary, replicas }) => primary === node || replicas.includes(node));
+}

@@ -13,7 +13,7 @@ import type { ByteStream } from '../transport/transport.ts';
 export type HandshakeStep =
   | { readonly kind: 'send'; readonly bytes: Slab }
   | { readonly kind: 'ready' }
-  /** ENOAUTH, ENOPROTO, ELOADING or EDATABASE. */
+  /** ENOAUTH, ENOPROTO, ELOADING, EMAXCLIENTS or EDATABASE. */
   | { readonly kind: 'fail'; readonly code: string };
 
 export interface Credentials {
@@ -24,6 +24,8 @@ export interface Credentials {
 export class Handshake {
   /** The connection's id on its node, where it was asked for and the node told it. */
   clientId = '';
+  /** The node's own words when it refused a step, else ''. */
+  refusal = '';
   readonly #steps: readonly Slab[];
   readonly #wantsId: boolean;
   #sent = 0;
@@ -71,8 +73,12 @@ export class Handshake {
     if (reply !== null && reply[0] === 45) {
       // In the wrong database nothing may be done at all.
       const isSelect = this.#sent === this.#selectAt;
-      const code = isSelect ? 'EDATABASE' : failureCode(reply.toString('latin1', 1));
-      if (code !== '') return { kind: 'fail', code };
+      const words = reply.toString('latin1', 1).trim();
+      const code = isSelect ? 'EDATABASE' : failureCode(words);
+      if (code !== '') {
+        this.refusal = words.slice(0, REFUSAL_CHARS_MAX);
+        return { kind: 'fail', code };
+      }
     }
     if (this.#wantsId && reply?.[0] === INTEGER) this.clientId = reply.toString('latin1', 1).trim();
     const bytes = this.#steps[this.#sent];
@@ -83,6 +89,8 @@ export class Handshake {
 }
 
 const INTEGER = 58;
+/** Of a node's words, as shown to clients and in the log. */
+const REFUSAL_CHARS_MAX = 120;
 
 /** '' for an error that does not stand in the way (a script is running, disk full …). */
 function failureCode(error: string): string {
@@ -90,6 +98,7 @@ function failureCode(error: string): string {
     return 'ENOAUTH';
   }
   if (/^(NOPROTO|ERR unknown command)/.test(error)) return 'ENOPROTO';
-  if (/^(LOADING|ERR max number of clients)/.test(error)) return 'ELOADING';
+  if (error.startsWith('LOADING')) return 'ELOADING';
+  if (error.startsWith('ERR max number of clients')) return 'EMAXCLIENTS';
   return '';
 }

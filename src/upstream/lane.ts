@@ -141,6 +141,11 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
     return this.#handshake.clientId;
   }
 
+  /** The node's own words when it refused the connection, else ''. */
+  get refusal(): string {
+    return this.#handshake.refusal;
+  }
+
   /** True when at least one byte of the command may have reached the node. */
   wasSent(entry: E): boolean {
     return entry.chunk !== null && entry.chunk.sent > entry.offset;

@@ -1,4 +1,4 @@
-/** Runs one named test in a work tree and judges how it ended. */
+/** Runs named tests in a work tree and judges how they ended. */
 
 import { spawn } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
@@ -11,6 +11,8 @@ export interface Outcome {
   readonly why: string;
   readonly seconds: number;
 }
+
+type Judged = Pick<Outcome, 'kind' | 'why'>;
 
 interface Report {
   readonly testResults: readonly {
@@ -36,24 +38,28 @@ export class GuardRuns {
     this.#limitMs = limitMs;
   }
 
-  async run(tree: string, test: Guard): Promise<Outcome> {
+  /** `tests` are of one file; what became of each. */
+  async run(tree: string, tests: readonly Guard[]): Promise<Outcome[]> {
+    const [first] = tests;
+    if (first === undefined) return [];
     const startedAt = performance.now();
     const output = join(tree, 'report.json');
     rmSync(output, { force: true });
-    const isInTime = await this.#spawn(tree, [
-      ...['node_modules/vitest/vitest.mjs', 'run', '--project', test.project, test.file],
-      ...['-t', test.name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')],
+    const isInTime = await this.#spawn(tree, this.#limitMs * tests.length, [
+      ...['node_modules/vitest/vitest.mjs', 'run', '--project', first.project, first.file],
+      ...['-t', tests.map(({ name }) => name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')],
       ...['--reporter=json', `--outputFile=${output}`],
       // Other work on the machine must not look like a test that hangs.
-      ...(test.project === 'unit' ? [`--testTimeout=${UNIT_TIMEOUT_MS}`] : []),
+      ...(first.project === 'unit' ? [`--testTimeout=${UNIT_TIMEOUT_MS}`] : []),
     ]);
     const seconds = (performance.now() - startedAt) / 1000;
-    if (!isInTime) return { kind: 'invalid', why: 'did not end in time', seconds };
-    return { ...judge(readReport(output), test), seconds };
+    const report = isInTime ? readReport(output) : null;
+    const none: Judged = { kind: 'invalid', why: isInTime ? 'no report' : 'did not end in time' };
+    return tests.map((test) => ({ ...(report === null ? none : judge(report, test)), seconds }));
   }
 
   /** False when it had to be killed. */
-  #spawn(cwd: string, args: readonly string[]): Promise<boolean> {
+  #spawn(cwd: string, limitMs: number, args: readonly string[]): Promise<boolean> {
     return new Promise((resolve, reject) => {
       // A group of its own: test files run in processes below it.
       const child = spawn(process.execPath, args, { cwd, stdio: 'ignore', detached: true });
@@ -63,7 +69,7 @@ export class GuardRuns {
       const timer = setTimeout(() => {
         isInTime = false;
         kill(pid);
-      }, this.#limitMs);
+      }, limitMs);
       child.on('error', reject);
       child.on('close', () => {
         clearTimeout(timer);
@@ -96,8 +102,8 @@ function readReport(path: string): Report | null {
   }
 }
 
-function judge(report: Report | null, { name }: Guard): Pick<Outcome, 'kind' | 'why'> {
-  const [file] = report?.testResults ?? [];
+function judge(report: Report, { name }: Guard): Judged {
+  const [file] = report.testResults;
   if (file === undefined) return { kind: 'invalid', why: 'no report' };
   const tests = file.assertionResults.filter(({ fullName }) => fullName.includes(name));
   if (tests.length === 0) {

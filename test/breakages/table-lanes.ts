@@ -7,9 +7,9 @@ export const BREAKAGES_OF_LANES: readonly Breakage[] = [
     rule: '4 in step',
     breakage: 'a command that timed out leaves its lane before its reply',
     file: 'src/proxy/upkeep.ts',
-    find: 'proxy.answers.answerError(topOf(at), timedOut(address, false));',
+    find: 'proxy.answers.answerError(topOf(at), timedOut(address));',
     replace:
-      'proxy.answers.answerError(topOf(at), timedOut(address, false));\n' +
+      'proxy.answers.answerError(topOf(at), timedOut(address));\n' +
       'if (at === lane.head) {\n' +
       '  lane.head = at.nextInLane;\n' +
       '  lane.count--;\n' +
@@ -169,8 +169,10 @@ export const BREAKAGES_OF_LANES: readonly Breakage[] = [
     rule: '4 in step',
     breakage: 'a heartbeat without an answer kills the lane of a busy node',
     file: 'src/proxy/upkeep.ts',
-    find: 'if (time - since > patience + silence) this.#probe(lane, upstream);',
-    replace: "if (time - since > patience + silence) lane.destroy('ESILENT');",
+    find: 'if (time - since <= patience + silence) return;',
+    replace:
+      "if (time - since > patience + silence) lane.destroy('ESILENT');\n" +
+      'if (time - since <= patience + silence) return;',
     test: unit('proxy/lost-connections', 'and is busy keeps its lane'),
   },
   {

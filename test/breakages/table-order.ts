@@ -81,7 +81,7 @@ export const BREAKAGES_OF_ORDER: readonly Breakage[] = [
     file: 'src/proxy/sender.ts',
     find: 'if ((routing.slotChangedAt[slot] as number) > session.routeEpoch) {',
     replace: 'if ((routing.slotChangedAt[slot] as number) > Number.MAX_SAFE_INTEGER) {',
-    test: sim('reshard'),
+    test: unit('proxy/order', 'by a newer picture: the next command waits'),
   },
   {
     rule: '2 order per key',
@@ -97,7 +97,7 @@ export const BREAKAGES_OF_ORDER: readonly Breakage[] = [
     file: 'src/proxy/sender.ts',
     find: 'if (session.routeEpoch !== routing.epoch) {',
     replace: 'if (session.routeEpoch !== (session.routeEpoch = routing.epoch)) {',
-    test: sim('reshard'),
+    test: unit('proxy/order', 'also when commands for other slots have gone on'),
   },
   {
     rule: '2 order per key',
@@ -105,7 +105,7 @@ export const BREAKAGES_OF_ORDER: readonly Breakage[] = [
     file: 'src/proxy/slow-readers.ts',
     find: 'proxy.routing.touchNode(upstream.node.index);',
     replace: '',
-    test: sim('big-replies'),
+    test: unit('proxy/order', 'its session waits for it: what follows goes by another connection'),
   },
   {
     rule: '2 order per key',
@@ -129,7 +129,7 @@ export const BREAKAGES_OF_ORDER: readonly Breakage[] = [
     file: 'src/proxy/retries.ts',
     find: 'if (mayGo && request.overtaken) return this.#giveUp(request, OVERTAKEN);',
     replace: '',
-    test: sim('reshard'),
+    test: unit('proxy/order', 'is refused when one on its key was served'),
   },
   {
     rule: '2 order per key',
@@ -137,7 +137,7 @@ export const BREAKAGES_OF_ORDER: readonly Breakage[] = [
     file: 'src/proxy/retries.ts',
     find: 'const isFree = lane !== null && !mustWait(request, session, lane);',
     replace: 'const isFree = lane !== null;',
-    test: sim('refusals'),
+    test: unit('proxy/order', 'waits for them: they may be served'),
   },
   {
     rule: '2 order per key',
@@ -168,7 +168,7 @@ export const BREAKAGES_OF_ORDER: readonly Breakage[] = [
     breakage: 'the error of a split write does not say how many parts were applied',
     file: 'src/proxy/request.ts',
     find: 'if (!this.isWrite || Math.min(this.parts.length, this.judged) === 1) return text;',
-    replace: 'return text;',
+    replace: 'if (!this.isWrite || this.parts.length > 0) return text;',
     test: unit('proxy/gathering', 'that writes says how many were applied'),
   },
   {

@@ -144,4 +144,28 @@ export const BREAKAGES_OF_READS: readonly Breakage[] = [
     replace: 'return session.onDurable || !this.#needsWait(session) || session.pending > 0;',
     test: unit('proxy/durable-writes', 'does not overtake the reads of its session'),
   },
+  {
+    rule: '8 reads over replicas',
+    breakage: 'reads.whenPrimaryDown: refuse is ignored',
+    file: 'src/route/read-choice.ts',
+    find: "if (isDown && whenPrimaryDown !== 'bounded') return whenPrimaryDown === 'serve';",
+    replace: "if (isDown && whenPrimaryDown === 'serve') return true;",
+    test: unit('route/read-choice', 'the choice of a node for a read', 'the choice of a node'),
+  },
+  {
+    rule: '8 reads over replicas',
+    breakage: 'a replica that turned a read away gets the next one at once',
+    file: 'src/proxy/reads/reads.ts',
+    find: 'return now >= (this.#shunnedUntil[index] ?? 0);',
+    replace: 'return now >= 0;',
+    test: unit('proxy/sessions-step-by-step', 'one that turned a read away gets none for a while'),
+  },
+  {
+    rule: '3 durable writes',
+    breakage: 'WAIT follows a command that was blocked without a PING in between',
+    file: 'src/proxy/durable/durable-writes.ts',
+    find: 'return Buffer.concat([PING, this.#wait]);',
+    replace: 'return Buffer.concat([this.#wait, PING]);',
+    test: unit('proxy/durable-writes', 'that waited for its element: WAIT goes behind a PING'),
+  },
 ];

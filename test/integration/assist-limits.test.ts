@@ -13,6 +13,7 @@ import {
   failoverOrders,
   GAP_MAX_MS,
   Gate,
+  killUnderWriters,
   NODE_TIMEOUT_MS,
   primaryOf,
   slotOf,
@@ -59,14 +60,7 @@ describe('nodes that persist', () => {
   });
 
   it('one that does not come back is replaced after that time', async () => {
-    const primary = await primaryOf(cluster, 1);
-    await replicasCaughtUp(cluster, primary);
-    const writers = await writersOn(gate, 1);
-    writers.restartGap();
-    await cluster.kill(primary, 'SIGKILL');
-    await writers.progress(50);
-    await writers.stop();
-    expect(writers.errors).toEqual(new Map());
+    const { primary, writers } = await killUnderWriters(cluster, gate, 1);
     expect(writers.longestGapMs).toBeGreaterThan(900);
     expect(writers.longestGapMs).toBeLessThan(1000 + GAP_MAX_MS);
     await cluster.restart(primary);

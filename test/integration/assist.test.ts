@@ -19,6 +19,7 @@ import {
   GAP_MAX_MS,
   Gate,
   inStep,
+  killUnderWriters,
   type LoggedLine,
   NODE_TIMEOUT_MS,
   ordersOn,
@@ -90,15 +91,8 @@ describe('three shards with two replicas each', () => {
   });
 
   it('a killed one is, once, whoever of three instances is first', async () => {
-    const primary = await primaryOf(cluster, 0);
-    await replicasCaughtUp(cluster, primary);
-    const replicas = await replicasOf(cluster, primary);
-    const writers = await writersOn(gate, 0);
-    writers.restartGap();
-    await cluster.kill(primary, 'SIGKILL');
-    await writers.progress(50);
-    await writers.stop();
-    expect(writers.errors).toEqual(new Map());
+    const replicas = await replicasOf(cluster, await primaryOf(cluster, 0));
+    const { primary, writers } = await killUnderWriters(cluster, gate, 0);
     expect(writers.uncertain).toBeLessThanOrEqual(4);
     expect(writers.longestGapMs).toBeLessThan(GAP_MAX_MS);
     const owner = await primaryOf(cluster, 0);
@@ -159,21 +153,16 @@ describe('one shard', () => {
     const gate = await Gate.start(cluster, { failover: { takeover } });
     try {
       await gate.settled(cluster);
-      const primary = await primaryOf(cluster, 0);
-      await replicasCaughtUp(cluster, primary);
       if (!takeover) {
+        const primary = await primaryOf(cluster, 0);
+        await replicasCaughtUp(cluster, primary);
         await cluster.kill(primary, 'SIGKILL');
         const reason = 'takeover-not-allowed';
         await until('it is refused', () => gate.lines.some((line) => line.reason === reason));
         expect(await failoverOrders(cluster)).toBe(0);
         return;
       }
-      const writers = await writersOn(gate, 0);
-      writers.restartGap();
-      await cluster.kill(primary, 'SIGKILL');
-      await writers.progress(50);
-      await writers.stop();
-      expect(writers.errors).toEqual(new Map());
+      const { writers } = await killUnderWriters(cluster, gate, 0);
       expect(writers.longestGapMs).toBeLessThan(GAP_MAX_MS);
       const promoted = '{shard="0",kind="takeover",outcome="promoted"}';
       const totals = await gate.metric('slotgate_failover_total');

@@ -30,6 +30,14 @@ function expectNothingShown(report: LoadReport): void {
   expect(report.overtakenSingle + report.overtakenMulti).toBe(0);
 }
 
+/** Clients of the other shards notice nothing. */
+async function expectOthersUntouched({ others }: { readonly others: Load }): Promise<void> {
+  const report = await others.stop();
+  expectNothingShown(report);
+  expect(report.uncertain).toBe(0);
+  expect(report.longestGapMs).toBeLessThan(OTHERS_GAP_MS);
+}
+
 interface Loads {
   /** Keys of shard 0 only. */
   readonly hit: Load;
@@ -133,10 +141,7 @@ describe('a primary with a replica', () => {
       return (await ownerOf(cluster, SLOT, witness)) === replica;
     });
     await progress(loads, 1000);
-    const others = await loads.others.stop();
-    expectNothingShown(others);
-    expect(others.uncertain).toBe(0);
-    expect(others.longestGapMs).toBeLessThan(OTHERS_GAP_MS);
+    await expectOthersUntouched(loads);
 
     const hit = await loads.hit.stop();
     expectNothingShown(hit);
@@ -205,10 +210,7 @@ describe('a primary without a replica', () => {
     await cluster.kill(primary, 'SIGKILL');
     await cluster.restart(primary);
     await progress(loads, 500);
-    const others = await loads.others.stop();
-    expectNothingShown(others);
-    expect(others.uncertain).toBe(0);
-    expect(others.longestGapMs).toBeLessThan(OTHERS_GAP_MS);
+    await expectOthersUntouched(loads);
     const hit = await loads.hit.stop();
     expectNothingShown(hit);
     expect(hit.uncertain).toBeLessThanOrEqual(CLIENTS * DEPTH);

@@ -161,7 +161,7 @@ describe('health', () => {
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
     });
     const ready = await (await get('/readyz', 'application/json')).json();
-    expect(ready).toEqual({ ready: true, reasons: [] });
+    expect(ready).toEqual({ ready: true, reasons: [], degraded: [] });
   });
 
   test('a page for people, an answer for what is not there, and nothing but reading', async () => {
@@ -184,7 +184,10 @@ describe('health', () => {
       return (await scrape()).get('slotgate_cluster_state') === 0;
     });
     // Two thirds of the keys are served: taking all traffic away would help nobody.
-    expect(await readiness()).toEqual([200, 'ready\n']);
+    const [status, text] = await readiness();
+    expect(status).toBe(200);
+    const where = `${first.host}:${first.port}`;
+    expect(text).toContain(`ready, degraded: shard 0 is not served: its primary ${where} `);
     for (const node of cluster.nodes.slice(1)) await cluster.kill(node, 'SIGKILL');
     await until('it is not ready', async () => (await readiness())[0] === 503);
     expect((await readiness())[1]).toMatch(/^not ready: no seed answers: .*ECONNREFUSED/);

@@ -4,6 +4,7 @@ import { connectResp, type RespClient } from '../../src/lib/resp-client.ts';
 import type { LocalCluster } from '../../src/local/local-cluster.ts';
 import type { LocalNode } from '../../src/local/options.ts';
 import { ownerOf, startTestCluster, until } from '../support/cluster.ts';
+import { watchCounters } from '../support/load/falling-counters.ts';
 import { Load } from '../support/load/load.ts';
 import { MIX } from '../support/load/load-plan.ts';
 import { Metrics } from '../support/load/metrics.ts';
@@ -71,28 +72,6 @@ async function expectUntouched(load: Load): Promise<void> {
   expect(report.overtakenSingle).toBe(0);
 }
 
-/** Looks at the counters again and again until `stop`; tells which of them ever went down. */
-function watchCounters(): { stop(): Promise<string[]> } {
-  let isOn = true;
-  const fallen = new Set<string>();
-  const watching = (async () => {
-    let last = new Map<string, number>();
-    while (isOn) {
-      const now = (await Metrics.read(slotgate.httpUrl)).counters();
-      for (const [name, value] of last) if ((now.get(name) ?? 0) < value) fallen.add(name);
-      last = now;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  })();
-  return {
-    stop: async () => {
-      isOn = false;
-      await watching;
-      return [...fallen];
-    },
-  };
-}
-
 describe('one of them dies', () => {
   beforeAll(start);
   afterAll(async () => {
@@ -104,7 +83,7 @@ describe('one of them dies', () => {
     const victim = await connectToWorker(slotgate.port, 1);
     await victim.call('SET', 'k', 'v');
     await load.progress(500);
-    const watch = watchCounters();
+    const watch = watchCounters(() => slotgate.httpUrl, { everyMs: 0, mayReplaceControl: false });
     const pid = pidOf(1);
     const lost = victim.call('GET', `{${TAGS[0]}}nothing`).then(() => victim.call('PING'));
     await lost;

@@ -7,6 +7,7 @@ import { connectResp, type RespClient } from '../../src/lib/resp-client.ts';
 import type { LocalCluster } from '../../src/local/local-cluster.ts';
 import { type BuiltProgram, buildProgram } from '../support/built-program.ts';
 import { onNode, startTestCluster, until } from '../support/cluster.ts';
+import { watchCounters } from '../support/load/falling-counters.ts';
 import { Metrics } from '../support/load/metrics.ts';
 import { RawClient } from '../support/load/raw-client.ts';
 import { Visitors } from '../support/load/visitors.ts';
@@ -91,40 +92,16 @@ async function logged(message: string, from = 0): Promise<Record<string, unknown
   return lines(message, from)[0] as Record<string, unknown>;
 }
 
-/** Each counter of clients and nodes as it was last seen, as long as control answered. */
-function watchCounters(): { stop(): Promise<string[]> } {
-  let isOn = true;
-  const fallen = new Set<string>();
-  const watching = (async () => {
-    let last = new Map<string, number>();
-    while (isOn) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-      const metrics = await Metrics.read(slotgate.httpUrl).catch(() => null);
-      if (metrics === null) continue; // The port is handed over.
-      const now = metrics.counters();
-      for (const [name, value] of last) {
-        const ofControl = /^slotgate_topology_/.test(name);
-        if (!ofControl && (now.get(name) ?? 0) < value) fallen.add(name);
-      }
-      last = now;
-    }
-  })();
-  return {
-    stop: async () => {
-      isOn = false;
-      await watching;
-      return [...fallen];
-    },
-  };
-}
-
 describe('SIGUSR2', () => {
   it('replaces every process; nobody is refused, no error is shown, no counter falls', async () => {
     await start(WORKERS);
     const visitors = new Visitors({ port: slotgate.port, short: 4, long: 2 });
     const subscriber = await connect();
     await subscriber.call('SUBSCRIBE', 'news');
-    const watch = watchCounters();
+    const watch = watchCounters(() => slotgate.httpUrl, {
+      everyMs: LOOK_MS,
+      mayReplaceControl: true,
+    });
     const digest = await (await connect()).call('SCRIPT', 'LOAD', 'return "kept"');
     await until('clients come and go', () => visitors.report.visits > 100);
     const before = pids();

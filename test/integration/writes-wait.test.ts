@@ -16,7 +16,7 @@ import { tagsOfShard } from '../support/load/slots.ts';
 import { startProxy, type TestProxy } from '../support/proxy.ts';
 
 const APPLIED =
-  /^NOREPLICAS The write is applied, but only 0 of 1 replicas acknowledged it within 300 ms/;
+  /^UNCONFIRMED The write is applied, but only 0 of 1 replicas acknowledged it within 300 ms/;
 const SLOT = 1;
 
 let proxy: TestProxy;

@@ -1,12 +1,13 @@
 /** A slotgate over a test's cluster, with its log, and what tests of failovers ask of both. */
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
+import { expect } from 'vitest';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import type { Logger } from '../../src/lib/log.ts';
 import { readFields } from '../../src/local/cluster-view.ts';
 import type { LocalCluster } from '../../src/local/local-cluster.ts';
 import type { LocalNode } from '../../src/local/options.ts';
-import { onNode, ownerOf, replicasOf, until } from './cluster.ts';
+import { onNode, ownerOf, replicasCaughtUp, replicasOf, until } from './cluster.ts';
 import { tagOfSlot } from './load/slots.ts';
 import { startProxy, type TestProxy } from './proxy.ts';
 import { Writers } from './writers.ts';
@@ -151,4 +152,21 @@ export async function watchedFor(cluster: LocalCluster, replica: LocalNode): Pro
 
 export function writersOn(gate: Gate, shard: number): Promise<Writers> {
   return Writers.start({ port: gate.port, tag: tagOfSlot(slotOf(shard)) });
+}
+
+/** Kills the primary of a shard under writers, and waits until they go on; they are shown no error. */
+export async function killUnderWriters(
+  cluster: LocalCluster,
+  gate: Gate,
+  shard: number,
+): Promise<{ primary: LocalNode; writers: Writers }> {
+  const primary = await primaryOf(cluster, shard);
+  await replicasCaughtUp(cluster, primary);
+  const writers = await writersOn(gate, shard);
+  writers.restartGap();
+  await cluster.kill(primary, 'SIGKILL');
+  await writers.progress(50);
+  await writers.stop();
+  expect(writers.errors).toEqual(new Map());
+  return { primary, writers };
 }

@@ -6,6 +6,7 @@ import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
+  findDead,
   findProblems,
   findProblemsBeside,
   graphOf,
@@ -21,6 +22,12 @@ describe('the sources', () => {
 
   it('import in one direction, without cycles, from files with telling names', () => {
     expect(findProblems(tree)).toEqual([]);
+  });
+
+  it('are all in use', () => {
+    // The command, what the supervisor forks, and what developers run by hand.
+    const roots = ['cli/slotgate.ts', 'process/child.ts', 'commands/generate.ts'];
+    expect(findDead(tree, roots)).toEqual([]);
   });
 
   it('are really read', () => {
@@ -45,6 +52,8 @@ describe('the sources', () => {
       }
     };
     visit('cli/slotgate.ts');
+    // Loaded by it once it knows that this Node is new enough.
+    visit('cli/program.ts');
     expect([...packages]).toEqual(['commander']);
   });
 });
@@ -130,6 +139,16 @@ describe('the checker', () => {
     const tree = { [`${from}/a.ts`]: `import '../${target}';\n`, [target]: '' };
     expect(findProblems(tree)).toEqual([
       expect.stringContaining(`${from}/a.ts imports ${target}: ${from} may import `),
+    ]);
+  });
+
+  it('finds files that nothing leads to', () => {
+    expect(findDead(good, ['cli/serve.ts'])).toEqual([]);
+    expect(findDead(good, ['main.ts'])).toEqual(['cli/serve.ts']);
+    expect(findDead(good, ['proxy/run.ts'])).toEqual([
+      'main.ts',
+      'cli/serve.ts',
+      'control/poll.ts',
     ]);
   });
 

@@ -54,7 +54,10 @@ function reason(refusal: RefusedResult['refusal'], choice: RefusedResult['choice
     case 'replica-syncing':
       return 'a replica receives data from it, so it lives';
     case 'no-replica-heard':
-      return 'no replica that followed it answers, so nobody confirms its death';
+      return (
+        'no replica that followed it answers, so nobody confirms its death: start it again, or one ' +
+        'of its replicas (see replicas)'
+      );
     case 'answers':
     case 'not-refused':
     case 'too-few-connects':
@@ -62,6 +65,12 @@ function reason(refusal: RefusedResult['refusal'], choice: RefusedResult['choice
     case 'promoted':
     case 'superseded':
       return 'another node took its place already';
+    case 'moved':
+      return 'it lives at another address now';
+    case 'candidate-moved':
+      return 'its replica is at another address now, or follows another primary';
+    case 'no-picture':
+      return 'no node told in time who lives where now, so it may live at another address';
     case 'order-pending':
       return "one was ordered to stand before; the cluster's own votes decide now";
     case 'recently-deposed':

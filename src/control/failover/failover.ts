@@ -18,7 +18,7 @@ import { FailoverReport } from './failover-report.ts';
 import { NodeSettings } from './node-settings.ts';
 import { OrderTurns } from './order-turns.ts';
 import { promotionIo } from './probes.ts';
-import type { NodeRef, PromotionIo, ReplicaRef, Target } from './promotion.ts';
+import type { NodeRef, Objection, PromotionIo, ReplicaRef, Target } from './promotion.ts';
 import { ShardMemory } from './shard-memory.ts';
 import { Trouble } from './trouble.ts';
 
@@ -136,8 +136,7 @@ export class Failover {
       const trouble = this.#troubles.get(election.deposed?.id ?? '');
       this.#report.onElection(election, trouble?.startedAt ?? null);
     }
-    const ids = new Set(this.#primaries.map(({ id }) => id));
-    for (const id of this.#troubles.keys()) if (!ids.has(id)) this.#end(id);
+    for (const trouble of this.#troubles.values()) this.#endIfOver(trouble.primary);
     for (const primary of this.#primaries) if (primary.failed) this.#look(primary);
     for (const trouble of this.#troubles.values()) this.#review(trouble);
     this.#memory.keepOnly(new Set(snapshot.nodes.map(({ id }) => id)));
@@ -167,6 +166,16 @@ export class Failover {
     else if (state === 'up' && !trouble.isOpen) this.#end(id);
   }
 
+  /** What was found out about a primary is about its address: one that moved is another case. */
+  #endIfOver({ id, address }: NodeRef): void {
+    const now = this.#primaries.find((node) => node.id === id);
+    if (now !== undefined && nodeAddress(now) === address) return;
+    this.#end(id);
+    if (now === undefined) return;
+    const fields = { primary: address, now: nodeAddress(now) };
+    this.#options.log.info(fields, 'a primary that refused connections lives at another address');
+  }
+
   #reviewId(id: string): void {
     const trouble = this.#troubles.get(id);
     if (trouble !== undefined) this.#review(trouble);
@@ -193,6 +202,7 @@ export class Failover {
   }
 
   #troubleOf(primary: SnapshotNode): Trouble {
+    // Those of primaries that moved have ended with the snapshot that showed it.
     let trouble = this.#troubles.get(primary.id);
     if (trouble === undefined) {
       trouble = this.#newTrouble(refOf(primary));
@@ -223,7 +233,7 @@ export class Failover {
   }
 
   #target(trouble: Trouble, refusedSince: number): Target | null {
-    const { history, now, instanceId } = this.#options;
+    const { history, now, instanceId, nodes } = this.#options;
     const { primary } = trouble;
     const { id } = primary;
     if (!this.#isOwner(trouble)) return null;
@@ -243,7 +253,8 @@ export class Failover {
       jitterMs: hash(instanceId) % (JITTER_MAX_MS + 1),
       turn: () => this.#turns.enter(id),
       fence: () => this.#fence(primary),
-      isStillOwner: () => this.#isOwner(trouble),
+      lookAround: async () => (await nodes.pictureAfter(now(), PICTURE_MS)) !== null,
+      objection: (candidate) => this.#objection(trouble, candidate),
       onOrder: (candidate, order) => {
         this.expect(candidate.id, order === 'FORCE' ? 'assist' : 'takeover', trouble.startedAt);
         return history.noteOrder(candidate.id, id, now());
@@ -269,10 +280,17 @@ export class Failover {
     return this.#primaries.filter(({ id }) => id !== primaryId).map(refOf);
   }
 
-  /** The trouble is a present one, and its primary owns slots. */
+  /** The trouble is a present one, and its primary owns slots and lives where it was looked for. */
   #isOwner(trouble: Trouble): boolean {
-    const { id } = trouble.primary;
-    return this.#troubles.get(id) === trouble && this.#primaries.some((node) => node.id === id);
+    const { primary } = trouble;
+    return this.#troubles.get(primary.id) === trouble && this.#primaries.some(isAt(primary));
+  }
+
+  #objection(trouble: Trouble, candidate: NodeRef): Objection | null {
+    const { primary } = trouble;
+    if (!this.#primaries.some(({ id }) => id === primary.id)) return 'superseded';
+    if (!this.#isOwner(trouble)) return 'moved';
+    return this.#replicasOf(primary.id).some(isAt(candidate)) ? null : 'candidate-moved';
   }
 
   #replicasOf(primaryId: string): SnapshotNode[] {
@@ -310,6 +328,10 @@ export class Failover {
 function refOf(node: SnapshotNode): NodeRef {
   const { id, host, port } = node;
   return { id, host, port, address: nodeAddress(node) };
+}
+
+function isAt({ id, address }: NodeRef): (node: SnapshotNode) => boolean {
+  return (node) => node.id === id && nodeAddress(node) === address;
 }
 
 function owningPrimaries(snapshot: Snapshot): SnapshotNode[] {

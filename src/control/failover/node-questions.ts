@@ -26,7 +26,7 @@ export interface ServerFacts {
 }
 
 /** Redis' own default, for accounts that may not read it. */
-const NODE_TIMEOUT_MS = 15_000;
+export const NODE_TIMEOUT_MS = 15_000;
 
 export async function askReplication(nodes: NodeAccess, node: NodeEndpoint): Promise<Replication> {
   return replicationOf(await askInfo(nodes, node, 'replication'));

@@ -6,7 +6,7 @@
 import type { SnapshotNode } from '../../topology/snapshot.ts';
 import type { NodeAccess } from '../node-access.ts';
 import { NodeCallError } from '../node-client.ts';
-import { askNodeTimeoutMs } from './node-questions.ts';
+import { askNodeTimeoutMs, NODE_TIMEOUT_MS } from './node-questions.ts';
 
 interface Known {
   readonly askedAt: number;
@@ -15,8 +15,6 @@ interface Known {
 }
 
 const ASK_AGAIN_MS = 60_000;
-/** Redis' own default. */
-const NODE_TIMEOUT_MS = 15_000;
 
 export class NodeSettings {
   readonly #nodes: NodeAccess;

@@ -145,6 +145,7 @@ export class PlannedSwitches {
     const others = choice.passedOver.map(({ refusal }) => refusal.message);
     tell({ step: 'chosen', node: to, text: ['takes over', ...others].join('; not chosen: ') });
     await this.#catchUp(parties, tell);
+    await this.#checkPlace(parties);
     const heldAt = now();
     try {
       const drained = await this.#hold(from);
@@ -226,6 +227,16 @@ export class PlannedSwitches {
       if (!isTold) tell({ step: 'catching-up', node, text: `is ${lag} bytes behind` });
       await pause(CATCH_UP_POLL_MS);
     }
+  }
+
+  /** Catching up takes its time: by now another node may live at the candidate's address. */
+  async #checkPlace({ shard, candidate }: Parties): Promise<void> {
+    const { self } = await askView(this.#options.nodes, candidate);
+    if (self.id === candidate.id && self.primaryId === shard.primary.id) return;
+    throw new SwitchRefused(
+      'not-a-replica',
+      `${nodeAddress(candidate)} is no replica of shard ${shard.index} any more: look again`,
+    );
   }
 
   /** True when nothing is under way at the node any more. */

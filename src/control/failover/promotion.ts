@@ -3,8 +3,10 @@
  *
  *     confirm ── proof ── decision ── jitter, turn, fence ── proof again ── CLUSTER FAILOVER, once
  *
- * Whatever speaks for the primary's life ends it at any step. Whether the order led to an election
- * is for the caller to watch.
+ * Whatever speaks for the primary's life ends it at any step. What is proven is that nobody listens
+ * at one address; so while the proof is repeated the nodes are asked who lives where now, since a
+ * primary that was started again elsewhere serves under the same id. Whether the order led to an
+ * election is for the caller to watch.
  */
 
 import type { ReplicationFacts } from '../health/health-view.ts';
@@ -50,6 +52,12 @@ export interface PromotionIo {
 
 export type Order = 'FORCE' | 'TAKEOVER';
 
+/** What a snapshot shows that no question to the nodes concerned would. */
+export type Objection =
+  | 'superseded' // the slots have another owner
+  | 'moved' // the primary lives at another address: that the old one refuses says nothing
+  | 'candidate-moved'; // another node than the one that was asked is at the candidate's address
+
 export interface ReplicaRef extends NodeRef {
   readonly wasUp: boolean;
   readonly isListed: boolean;
@@ -77,8 +85,10 @@ export interface Target {
    * came back between the proof and the election would acknowledge what is lost then.
    */
   readonly fence: () => Promise<void>;
-  /** The newest snapshot still shows the primary as owner of its slots. */
-  readonly isStillOwner: () => boolean;
+  /** Has the nodes asked from now on who lives where; false when none told it in time. */
+  readonly lookAround: () => Promise<boolean>;
+  /** What the newest snapshot has against ordering this replica to replace the primary. */
+  readonly objection: (candidate: NodeRef) => Objection | null;
   /**
    * Called when the order is about to be sent: it counts whatever becomes of it. What it returns is
    * called when the order had no effect.
@@ -99,7 +109,7 @@ export type AttemptResult =
   | { readonly kind: 'not-dead'; readonly last: ConnectTry }
   | {
       readonly kind: 'refused';
-      readonly refusal: Refusal | 'superseded';
+      readonly refusal: Refusal | Objection | 'no-picture';
       readonly evidence: Evidence;
       readonly choice: Choice<FoundReplica> | null;
     }
@@ -120,8 +130,20 @@ const MAY_HAVE_ARRIVED: ReadonlySet<string> = new Set(['timeout', 'closed']);
 /** When the connects of a proof start; the last one a little later than it must. */
 const CONNECT_AT_MS = [0, 50, PROOF_SPAN_MS + 5] as const;
 
-export async function attempt(target: Target, io: PromotionIo): Promise<AttemptResult> {
-  const returned = await confirm(target, io);
+/** Nobody waits for the result of an attempt that is called off by its signal. */
+const CALLED_OFF: AttemptResult = {
+  kind: 'refused',
+  refusal: 'superseded',
+  evidence: { connects: [], words: [], voters: { total: 0, known: [] } },
+  choice: null,
+};
+
+export async function attempt(
+  target: Target,
+  io: PromotionIo,
+  signal?: AbortSignal,
+): Promise<AttemptResult> {
+  const returned = await confirm(target, io, signal);
   if (returned !== null) return returned;
   const evidence = await gather(target, io);
   const denied = firstNotRefused(evidence);
@@ -131,15 +153,17 @@ export async function attempt(target: Target, io: PromotionIo): Promise<AttemptR
   await io.pause(target.jitterMs);
   await target.turn();
   await target.fence();
-  const again = await gatherAgain(target, io, evidence);
+  const [again, hasLooked] = await Promise.all([
+    gatherAgain(target, io, evidence),
+    target.lookAround(),
+  ]);
   const deniedAgain = firstNotRefused(again);
   if (deniedAgain !== null) return { kind: 'not-dead', last: deniedAgain };
-  // The other instances wait for another time: one of them may have acted by now.
-  if (!target.isStillOwner()) {
-    return { kind: 'refused', refusal: 'superseded', evidence: again, choice: null };
-  }
   const last = decideBy(target, again);
   if (last.action === 'none') return refused(last, again);
+  // The other instances wait for another time: one of them may have acted by now.
+  const refusal = hasLooked ? target.objection(last.candidate) : 'no-picture';
+  if (refusal !== null) return { kind: 'refused', refusal, evidence: again, choice: last.choice };
   return send(target, io, last, again);
 }
 
@@ -163,10 +187,15 @@ async function send(
  * Connects until the time to confirm is over, less what the proof itself takes. Null: it was
  * refused every time.
  */
-async function confirm(target: Target, io: PromotionIo): Promise<AttemptResult | null> {
+async function confirm(
+  target: Target,
+  io: PromotionIo,
+  signal?: AbortSignal,
+): Promise<AttemptResult | null> {
   const until = target.confirmUntil - PROOF_SPAN_MS;
   for (let left = until - io.now(); left > 0; left = until - io.now()) {
-    await io.pause(Math.min(CONFIRM_STEP_MS, left));
+    await io.pause(Math.min(CONFIRM_STEP_MS, left), signal);
+    if (signal?.aborted === true) return CALLED_OFF;
     const last = await io.connect(target.primary);
     if (last.outcome !== 'refused') return { kind: 'not-dead', last };
   }

@@ -64,7 +64,7 @@ export class Replacements {
   #stopped = false;
   readonly #total = new Counter({
     name: 'slotgate_failover_replacements_total',
-    help: 'Spares that took the place of a lost replica, or went back, by outcome.',
+    help: 'Spares that took the place of a lost replica, or went back, and looks that found no spare, by outcome.',
     labelNames: ['outcome'],
     registers: [],
   });

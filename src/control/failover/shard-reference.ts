@@ -5,6 +5,7 @@ import {
   type Snapshot,
   type SnapshotNode,
   type SnapshotShard,
+  shardOfNode,
 } from '../../topology/snapshot.ts';
 import { SwitchRefused } from './switch-choice.ts';
 
@@ -21,7 +22,7 @@ const ID_CHARS_MIN = 6;
 export function findShard(snapshot: Snapshot, reference: string): FoundShard {
   const index = /^\d{1,3}$/.test(reference)
     ? Number(reference)
-    : shardOfNode(snapshot, findNode(snapshot, reference));
+    : shardOfNode(snapshot, snapshot.nodes.indexOf(findNode(snapshot, reference)));
   const found = shardAt(snapshot, index);
   if (found !== undefined) return found;
   const allowed = `0 to ${snapshot.shards.length - 1}, or a node of it (host:port or id)`;
@@ -41,7 +42,7 @@ export function findNode(snapshot: Snapshot, reference: string): SnapshotNode {
 }
 
 /** The shards by their number; one without a known primary is left out. */
-export function shardAt(snapshot: Snapshot, index: number): FoundShard | undefined {
+function shardAt(snapshot: Snapshot, index: number): FoundShard | undefined {
   const shard = snapshot.shards[index];
   const primary = snapshot.nodes[shard?.primary ?? -1];
   if (shard === undefined || primary === undefined) return undefined;
@@ -50,14 +51,6 @@ export function shardAt(snapshot: Snapshot, index: number): FoundShard | undefin
 
 function replicasOf(snapshot: Snapshot, { replicas }: SnapshotShard): SnapshotNode[] {
   return replicas.flatMap((at) => snapshot.nodes[at] ?? []);
-}
-
-/** -1 for a node without a shard. */
-export function shardOfNode(snapshot: Snapshot, node: SnapshotNode): number {
-  const at = snapshot.nodes.indexOf(node);
-  return snapshot.shards.findIndex(
-    ({ primary, replicas }) => primary === at || replicas.includes(at),
-  );
 }
 
 function isNamed(node: SnapshotNode, reference: string): boolean {

@@ -3,7 +3,8 @@
  * the commands that make a replica of one, and a spare of a replica again.
  *
  * CLUSTER RESET empties the node that it is sent to. It goes only to a node that says of itself, right
- * before, that it is a replica without slots and without followers, of the primary that we mean.
+ * before, that it is the one we mean and a replica, without slots and without followers, of the primary
+ * that we mean: at an address that was known another node may live by then.
  */
 
 import { errorText } from '../../lib/errors.ts';
@@ -160,7 +161,8 @@ export class SpareNodes {
     const { role, linkUp, isSyncing } = await askReplication(members, replica);
     const follows = self.role === 'replica' && role === 'replica' && self.primaryId === primary.id;
     const isAlone = !lines.some(({ primaryId }) => primaryId === replica.id);
-    if (follows && isAlone && self.slots.length === 0 && linkUp && !isSyncing) return true;
+    const isMeant = self.id === replica.id && follows;
+    if (isMeant && isAlone && self.slots.length === 0 && linkUp && !isSyncing) return true;
     throw new ReplaceFailed(`${nodeAddress(replica)} is more than a surplus replica by now`);
   }
 

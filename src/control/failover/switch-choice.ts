@@ -82,6 +82,8 @@ export interface Choice {
 
 /** Redis' auth_timeout is two node-timeouts, but never less than this. */
 const VOTE_MS_MIN = 2000;
+/** Nobody knows how long a copy takes: so soon it may be asked again. */
+const SYNC_WAIT_MS = 5000;
 
 /** How long after its last election a node must not be asked to stand again, milliseconds. */
 export function candidateRestMs(nodeTimeoutMs: number): number {
@@ -89,7 +91,7 @@ export function candidateRestMs(nodeTimeoutMs: number): number {
 }
 
 /** How long after one of its replicas was elected a primary's others get no vote, milliseconds. */
-export function voterRestMs(nodeTimeoutMs: number): number {
+function voterRestMs(nodeTimeoutMs: number): number {
   return 2 * nodeTimeoutMs;
 }
 
@@ -171,7 +173,8 @@ function refusalOf(candidate: Candidate, situation: SwitchSituation): SwitchRefu
     return new SwitchRefused('silent', `${address} does not answer`);
   }
   if (replication.isSyncing) {
-    return new SwitchRefused('syncing', `${address} is still copying the data of its primary`);
+    const what = `${address} is still copying the data of its primary`;
+    return new SwitchRefused('syncing', what, SYNC_WAIT_MS);
   }
   if (replication.role !== 'replica' || !replication.linkUp) {
     return new SwitchRefused(
@@ -218,6 +221,6 @@ function byFreshness(one: Candidate, other: Candidate): number {
 }
 
 /** Rounded up: who waits so long has waited long enough. */
-export function secondsText(ms: number): string {
+function secondsText(ms: number): string {
   return `${Math.ceil(ms / 1000)} s`;
 }

@@ -92,7 +92,7 @@ export class Trouble {
     const { nodes, io, replicas } = this.#options;
     this.#watch ??= new SuccessionWatch({
       nodes,
-      now: io.now,
+      now: () => io.now(),
       replicas,
       onPrimary: (node) => {
         this.#onSuccession();
@@ -144,8 +144,9 @@ export class Trouble {
     if (found === null) return null;
     if (!mayPromote()) return OBSERVE_PAUSE_MS;
     try {
-      const result = await attempt(found, io);
-      return this.#ending.signal.aborted ? null : await this.#conclude(result);
+      const { signal } = this.#ending;
+      const result = await attempt(found, io, signal);
+      return signal.aborted ? null : await this.#conclude(result);
     } finally {
       this.#options.leave();
       if (!this.#isSucceeded) this.#options.unfence();

@@ -2,7 +2,7 @@
 
 import type { Evidence } from './health-view.ts';
 
-export const EVIDENCE_WORDS: Readonly<Record<Exclude<Evidence, ''>, string>> = {
+const EVIDENCE_WORDS: Readonly<Record<Exclude<Evidence, ''>, string>> = {
   refused: 'nobody listens on its port: its process has ended or was moved; start it again',
   reset:
     'it accepts connections and closes them: it is at its maxclients, or something in between ' +
@@ -20,6 +20,13 @@ export const EVIDENCE_WORDS: Readonly<Record<Exclude<Evidence, ''>, string>> = {
   auth:
     'it refuses our credentials: check cluster.username and cluster.password, and that the account ' +
     'may run PING and INFO',
+};
+
+/** By the first word of what a node says that serves reads but no writes. */
+export const UNWRITABLE_WORDS: Readonly<Record<string, string>> = {
+  MISCONF: 'it cannot save its data: look at its log and its disk',
+  OOM: 'its memory is full: raise maxmemory, or let it evict keys (maxmemory-policy)',
+  NOREPLICAS: 'too few of its replicas keep up (min-replicas-to-write): look at them',
 };
 
 export function wordsFor(evidence: Evidence): string {

@@ -10,8 +10,9 @@
 import type { Hint } from '../../lib/planes.ts';
 import { nodeAddress, type Snapshot } from '../../topology/snapshot.ts';
 import { type ControlLog, RareLog } from '../control-log.ts';
+import type { NodeLogin } from '../node-login.ts';
 import type { HealthView, NodeHealth, NodeState } from './health-view.ts';
-import { wordsFor } from './health-words.ts';
+import { UNWRITABLE_WORDS, wordsFor } from './health-words.ts';
 import { NodeProbe, type ProbeContext, type ProbedNode, type ProbeSettings } from './node-probe.ts';
 
 export interface HealthSettings extends ProbeSettings {
@@ -47,6 +48,7 @@ export class Health implements HealthView {
   readonly #listeners: ChangeListener[] = [];
   readonly #roundListeners: (() => void)[] = [];
   #settings: HealthSettings;
+  #login: NodeLogin;
   #snapshot: Snapshot | null = null;
   #nextRoundAt = 0;
   /** Of the round under way. */
@@ -60,11 +62,13 @@ export class Health implements HealthView {
     this.#settings = options.settings;
     this.#rare = new RareLog(options.log, options.now);
     const { username, password, now } = options;
+    this.#login = { username, password };
     this.#context = {
-      credentials: { username, password },
+      login: () => this.#login,
       settings: () => this.#settings,
       now,
       onTransition: (probe, before, detail) => this.#onTransition(probe, before, detail),
+      onOtherEvidence: (probe, detail) => this.#onOtherEvidence(probe, detail),
       onRefusal: (probe, reason) => this.#onRefusal(probe, reason),
       onDue: (at) => this.#arm(at),
     };
@@ -98,8 +102,9 @@ export class Health implements HealthView {
   }
 
   /** A worker's hint. Those about the topology are not for us. */
-  onHint({ reason, node }: Hint): void {
-    if (reason === 'timeout') this.#probes.get(node)?.onCommandTimeout();
+  onHint({ reason, node, words = '' }: Hint): void {
+    if (reason === 'unwritable') this.#onUnwritable(node, words);
+    else if (reason === 'timeout') this.#probes.get(node)?.onCommandTimeout();
     else if (reason === 'refused' || reason === 'state') this.suspect(node);
   }
 
@@ -124,6 +129,11 @@ export class Health implements HealthView {
       this.#probes.delete(address);
     }
     this.#arm(now);
+  }
+
+  /** From the next connection on. */
+  setLogin(login: NodeLogin): void {
+    this.#login = login;
   }
 
   /** From the next question on. */
@@ -234,6 +244,19 @@ export class Health implements HealthView {
       const fields = { node, from: before.state, to: state, evidence, reason, awayMs };
       log.debug(fields, 'the state of a node changed');
     }
+  }
+
+  /** Else the last word about a node that loads its data would be that nobody listens there. */
+  #onOtherEvidence({ health }: NodeProbe, reason: string): void {
+    const { address: node, evidence } = health;
+    const words = `a node is still down: ${wordsFor(evidence)}`;
+    this.#rare.warn(`down ${evidence} ${node}`, { node, evidence, reason }, words);
+  }
+
+  #onUnwritable(node: string, reason: string): void {
+    const word = reason.slice(0, reason.indexOf(' '));
+    const advice = UNWRITABLE_WORDS[word] ?? 'look at its log';
+    this.#rare.warn(`${word} ${node}`, { node, reason }, `a node refuses writes: ${advice}`);
   }
 
   #onRefusal({ node }: NodeProbe, reason: string): void {

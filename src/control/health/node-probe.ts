@@ -6,6 +6,7 @@
  */
 
 import type { ProxyError } from '../../lib/errors.ts';
+import type { NodeLogin } from '../node-login.ts';
 import type { NodeHealth, ReplicationFacts } from './health-view.ts';
 import {
   type LinkOptions,
@@ -39,10 +40,12 @@ export interface ProbedNode {
 }
 
 export interface ProbeContext {
-  readonly credentials: { readonly username: string; readonly password: string };
+  readonly login: () => NodeLogin;
   readonly settings: () => ProbeSettings;
   readonly now: () => number;
   readonly onTransition: (probe: NodeProbe, before: NodeHealth, detail: string) => void;
+  /** It is down as before, and looks otherwise now. */
+  readonly onOtherEvidence: (probe: NodeProbe, detail: string) => void;
   /** It lives but does not tell its facts: its own words. */
   readonly onRefusal: (probe: NodeProbe, detail: string) => void;
   /** Something is due at this moment (monotonic ms), earlier than was said. */
@@ -241,11 +244,11 @@ export class NodeProbe {
   }
 
   #linkOptions(): LinkOptions {
-    const { credentials, settings } = this.#context;
+    const { login, settings } = this.#context;
     return {
       host: this.node.host,
       port: this.node.port,
-      ...credentials,
+      ...login(),
       timeoutMs: settings().pingTimeoutMs,
       onEnd: (link, why) => this.#onEnd(link, why),
     };
@@ -276,7 +279,7 @@ export class NodeProbe {
   }
 
   #judge(found: Finding | Trouble): void {
-    const { now, settings, onTransition } = this.#context;
+    const { now, settings, onTransition, onOtherEvidence } = this.#context;
     const at = now();
     const finding = found.kind === 'answer' ? this.#weighed(at) : found;
     const before = this.#health;
@@ -286,6 +289,7 @@ export class NodeProbe {
     this.#health = { ...before, state, since, evidence };
     const detail = 'detail' in found ? found.detail : '';
     if (state !== before.state) onTransition(this, before, detail);
+    else if (state === 'down') onOtherEvidence(this, detail);
   }
 
   /** An answer to PING counts for less while the workers' commands go unanswered. */

@@ -12,6 +12,7 @@ import {
   type NodeClientOptions,
   type NodeCommand,
 } from '../node-client.ts';
+import type { NodeLogin } from '../node-login.ts';
 import { type OwnView, readOwnView, wholeView } from './own-view.ts';
 
 /** Words after SCAN and the cursor. */
@@ -48,6 +49,11 @@ export class NodePages {
 
   constructor(options: Omit<NodeClientOptions, 'onLost'>) {
     this.#clients = new ClientPool({ ...options, onLost: () => {} });
+  }
+
+  /** From the next connection on. */
+  setLogin(login: NodeLogin): void {
+    this.#clients.setLogin(login);
   }
 
   /** The keys and the cursor are those of the node; never rejects for what a node does. */

@@ -15,9 +15,9 @@ import { SCALAR } from '../../metrics/definitions.ts';
 import { asLine, CROSSSLOT } from '../error-replies.ts';
 import type { Flow } from '../flows/flows.ts';
 import type { InnerClient } from '../flows/inner-client.ts';
+import { isError, isNil } from '../reply-bytes.ts';
 import type { BlockingShape } from './shapes.ts';
 
-const MINUS = 45;
 const NIL = { 2: asLine('').subarray(0, 0), 3: Buffer.from('_\r\n') } as const;
 
 interface Pop {
@@ -125,7 +125,7 @@ export async function runAcrossSlots(
       const seconds = isForEver ? '0' : (Math.max(left, 1) / 1000).toFixed(3);
       const woken = await waitForAny(flow, pop, seconds, shape, args);
       if (woken === null) continue;
-      if (woken[0] === MINUS) {
+      if (isError(woken)) {
         if (mayAskAgain(woken, pop)) continue;
         return isUnknownCommand(woken) ? asLine(`${CROSSSLOT}; waiting needs Redis 6.2`) : woken;
       }
@@ -142,18 +142,18 @@ async function popFirst(flow: Flow, pop: Pop, popper: InnerClient): Promise<Buff
   const asking = flow.client();
   const sizes = await Promise.all(pop.keys.map((key) => asking.call(pop.size, key)));
   for (const [i, size] of sizes.entries()) {
-    if (size[0] === MINUS) return size;
+    if (isError(size)) return size;
     if (flow.isOver || size.toString('latin1') === ':0\r\n') continue;
     const key = pop.keys[i] as Buffer;
     const popped = await popper.call(...pop.pop(key));
-    if (popped[0] === MINUS) return popped;
+    if (isError(popped)) return popped;
     if (!isEmpty(popped)) return pop.reply(key, popped);
   }
   return null;
 }
 
 function isEmpty(reply: Buffer): boolean {
-  return reply[0] === 95 || reply[1] === 45 || (reply[0] === 42 && reply[1] === 48);
+  return isNil(reply) || reply.toString('latin1', 0, 2) === '*0';
 }
 
 /** Gives the value to the client, or back to the key when the client has left meanwhile. */
@@ -164,7 +164,7 @@ async function handOver(
   popper: InnerClient,
   reply: Buffer,
 ): Promise<null> {
-  if (flow.answer(reply as Slab) || reply[0] === MINUS) return null;
+  if (flow.answer(reply as Slab) || isError(reply)) return null;
   await giveBack(flow, shape, args, popper, reply);
   return null;
 }
@@ -200,8 +200,8 @@ function waitForAny(
       resolve(reply);
     };
     const onReply = (reply: Buffer): void => {
-      const isValue = reply[0] !== MINUS && !isEmpty(reply);
-      if (!isOver && (isValue || reply[0] === MINUS)) settle(reply);
+      const isValue = !isError(reply) && !isEmpty(reply);
+      if (!isOver && (isValue || isError(reply))) settle(reply);
       else if (isOver && isValue && pop.waitPops) {
         const client = flow.proxy.innerClient(2);
         const close = (): void => client.close();

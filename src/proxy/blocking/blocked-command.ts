@@ -16,6 +16,7 @@ import { databaseOf } from '../../route/lane-kind.ts';
 import type { RouteNode } from '../../route/routing.ts';
 import { LANE, type Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
+import { isErrorAt } from '../reply-bytes.ts';
 import type { Request, Special } from '../request.ts';
 import type { Pins } from './pins.ts';
 import type { BlockingShape } from './shapes.ts';
@@ -166,7 +167,7 @@ export class BlockedCommand implements Special {
   }
 
   onLateReply(buf: Slab, start: number, end: number): void {
-    if (buf[start] === 45) return;
+    if (isErrorAt(buf, start)) return;
     const back = this.#shape.giveBack(this.#args, buf.subarray(start, end));
     if (back.length === 0) return;
     const proxy = this.#proxy;

@@ -112,10 +112,10 @@ export class Blocking {
     args: readonly Buffer[],
     shape: BlockingShape,
   ): number {
-    const { sender, settings } = this.#proxy;
+    const { sender } = this.#proxy;
     const pop = popAcrossSlots(name, args);
     if (pop === null) sender.reject(session, id, CROSSSLOT);
-    else if (this.#pins.lent + pop.keys.length > settings.pinnedConnections) {
+    else if (!this.#pins.hasRoomFor(pop.keys.length)) {
       sender.reject(session, id, this.#pins.refusal);
     } else {
       session.waits = true;

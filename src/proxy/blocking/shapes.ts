@@ -5,8 +5,6 @@
 
 import { replyValue } from '../../resp/reply-value.ts';
 
-export type PopFrom = 'LEFT' | 'RIGHT' | 'MIN' | 'MAX';
-
 export interface BlockingShape {
   /** Milliseconds; 0 = for ever. */
   readonly timeoutMs: number;
@@ -96,7 +94,8 @@ const STREAM_OPTIONS: Readonly<Record<string, number>> = {
 function streamShape(args: readonly Buffer[]): BlockingShape | string | null {
   let at = 0;
   for (let i = 1; i < args.length; ) {
-    const option = args[i]?.toString('latin1').toLowerCase() ?? '';
+    // Up to a NUL, as Redis compares: taken for none, BLOCK would keep everybody's connection waiting.
+    const [option = ''] = (args[i]?.toString('latin1').toLowerCase() ?? '').split('\0', 1);
     const size = STREAM_OPTIONS[option];
     if (size === undefined || i + size > args.length) break;
     if (option === 'block') at = i + 1;

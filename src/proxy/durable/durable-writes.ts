@@ -18,7 +18,7 @@
  */
 
 import { FLAG } from '../../commands/table.ts';
-import { KIND } from '../../commands/verdicts.ts';
+import { KIND, REPLY_IS_DATA } from '../../commands/verdicts.ts';
 import type { Session } from '../../downstream/session.ts';
 import type { SharedChunk, Slab } from '../../lib/slab.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
@@ -50,6 +50,8 @@ export class DurableWrites {
   readonly #lanes = new Map<Lane<Request>, LaneWrites>();
   /** By command id: 1 for what may write. */
   #writes = new Uint8Array(0);
+  /** By command id: 1 where the reply may be the only copy of what was removed. */
+  #pops = new Uint8Array(0);
   #replicas = 0;
   #timeoutMs = 0;
   #wait: Slab = PING;
@@ -66,6 +68,7 @@ export class DurableWrites {
       const isWrite = ((table.flags[id] as number) & FLAG.write) !== 0;
       return isWrite || table.kind[id] === KIND.script || name === 'exec' ? 1 : 0;
     });
+    this.#pops = Uint8Array.from(table.names, (name) => (REPLY_IS_DATA.has(name) ? 1 : 0));
   }
 
   onSettings(): void {
@@ -201,7 +204,10 @@ export class DurableWrites {
     const error = outcome === '' ? null : asLine(outcome);
     const { metrics } = this.#proxy;
     metrics.add(error === null ? SCALAR.writesConfirmed : SCALAR.writesUnconfirmed, kept.length);
-    for (const request of kept) this.#pass(request, error);
+    for (const request of kept) {
+      // An error in place of what a pop took would lose it, though nothing but a replica is amiss.
+      this.#pass(request, this.#pops[request.command] === 1 ? null : error);
+    }
   }
 
   /** Hands the reply on, or an error in its place; what nobody waits for any more stays as it was. */

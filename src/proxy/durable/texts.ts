@@ -2,7 +2,11 @@
 
 import type { Slab } from '../../lib/slab.ts';
 
-const APPLIED = 'NOREPLICAS The write is applied, but';
+/**
+ * Not Redis' NOREPLICAS, which says that nothing was done: libraries send a command again on that word
+ * (Sidekiq enqueued each job twice).
+ */
+const APPLIED = 'UNCONFIRMED The write is applied, but';
 
 export function tooFew(count: number, wanted: number, timeoutMs: number): string {
   return `${APPLIED} only ${count} of ${wanted} replicas acknowledged it within ${timeoutMs} ms (writes.wait)`;

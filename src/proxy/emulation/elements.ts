@@ -11,9 +11,9 @@ import { keySlot } from '../../commands/slot.ts';
 import { asLine } from '../error-replies.ts';
 import type { Flow } from '../flows/flows.ts';
 import type { InnerClient } from '../flows/inner-client.ts';
+import { isError } from '../reply-bytes.ts';
 import {
   callIdempotent,
-  isError,
   isUncertain,
   isZero,
   NIL,

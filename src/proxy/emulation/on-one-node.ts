@@ -17,8 +17,9 @@ import { keySlot } from '../../commands/slot.ts';
 import { splitArray } from '../../resp/array-parts.ts';
 import { replyValue } from '../../resp/reply-value.ts';
 import type { Flow } from '../flows/flows.ts';
+import { isError } from '../reply-bytes.ts';
 import { keyArguments } from './key-arguments.ts';
-import { fetchValues, isError, isUncertain, noted, TRIES } from './steps.ts';
+import { fetchValues, isUncertain, noted, TRIES } from './steps.ts';
 import { temporaryKeys } from './temporary-keys.ts';
 
 /** Should an EXEC ever end half way, its copies do not stay. */

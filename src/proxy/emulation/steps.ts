@@ -3,6 +3,7 @@
 import { asLine } from '../error-replies.ts';
 import type { Flow } from '../flows/flows.ts';
 import { type InnerClient, InnerClientClosed } from '../flows/inner-client.ts';
+import { isError } from '../reply-bytes.ts';
 
 export const ZERO = Buffer.from(':0\r\n');
 export const ONE = Buffer.from(':1\r\n');
@@ -10,13 +11,8 @@ export const NIL = { 2: Buffer.from('$-1\r\n'), 3: Buffer.from('_\r\n') } as con
 export const WRONGTYPE = asLine(
   'WRONGTYPE Operation against a key holding the wrong kind of value',
 );
-const MINUS = 45;
 /** How often a step whose outcome is unknown, or that may simply come again, is tried. */
 export const TRIES = 3;
-
-export function isError(reply: Buffer): boolean {
-  return reply[0] === MINUS;
-}
 
 export function isZero(reply: Buffer): boolean {
   return reply.equals(ZERO);

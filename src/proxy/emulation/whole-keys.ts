@@ -12,10 +12,10 @@ import { keySlot } from '../../commands/slot.ts';
 import { replyValue } from '../../resp/reply-value.ts';
 import type { Flow } from '../flows/flows.ts';
 import type { InnerClient } from '../flows/inner-client.ts';
+import { isError } from '../reply-bytes.ts';
 import {
   callIdempotent,
   fetchValues,
-  isError,
   isUncertain,
   isZero,
   noted,
@@ -38,10 +38,8 @@ export function rename(flow: Flow, args: readonly Buffer[]): Promise<Buffer | nu
   return withOwnClient(flow, async (client) => {
     if (flow.isOver) return null;
     const aside = asideName(flow, source);
-    const taken = await takeAside(client, source, aside);
-    if (isError(taken)) return taken;
-    const value = await fetchValue(flow, aside);
-    if (Buffer.isBuffer(value)) return noted(value, await putBack(client, source, aside));
+    const value = await takeValue(flow, client, source, aside);
+    if (Buffer.isBuffer(value)) return value;
     if (value === null) {
       // It expired on the way, and in Redis would have done so under its new name.
       const removed = await callIdempotent(client, 'DEL', destination);
@@ -67,10 +65,8 @@ export function renamenx(flow: Flow, args: readonly Buffer[]): Promise<Buffer | 
     if (!isZero(here) && !isZero(there)) return isError(there) ? there : ZERO;
     if (flow.isOver) return null;
     const aside = asideName(flow, source);
-    const taken = await takeAside(client, source, aside);
-    if (isError(taken)) return taken;
-    const value = await fetchValue(flow, aside);
-    if (Buffer.isBuffer(value)) return noted(value, await putBack(client, source, aside));
+    const value = await takeValue(flow, client, source, aside);
+    if (Buffer.isBuffer(value)) return value;
     if (value === null) return ONE;
     const restored = await client.call(...restoreCommand(destination, value, false));
     if (isError(restored)) {
@@ -84,6 +80,19 @@ export function renamenx(flow: Flow, args: readonly Buffer[]): Promise<Buffer | 
 
 function asideName(flow: Flow, source: Buffer): Buffer {
   return temporaryKeys(keySlot(source), () => flow.proxy.runtime.random())();
+}
+
+/** The value, which stands under the name `aside` then; null where it expired; or the error line. */
+async function takeValue(
+  flow: Flow,
+  client: InnerClient,
+  source: Buffer,
+  aside: Buffer,
+): Promise<Value | Buffer | null> {
+  const taken = await takeAside(client, source, aside);
+  if (isError(taken)) return taken;
+  const value = await fetchValue(flow, aside);
+  return Buffer.isBuffer(value) ? noted(value, await putBack(client, source, aside)) : value;
 }
 
 async function takeAside(client: InnerClient, source: Buffer, aside: Buffer): Promise<Buffer> {

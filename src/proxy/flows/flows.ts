@@ -13,6 +13,7 @@ import { databaseOf } from '../../route/lane-kind.ts';
 import { ANY_SLOT } from '../../route/slot-of-keys.ts';
 import { ANY_KEY, type ProxyCore } from '../core.ts';
 import { asLine } from '../error-replies.ts';
+import { isErrorAt } from '../reply-bytes.ts';
 import type { Request, Special } from '../request.ts';
 import { type InnerClient, InnerClientClosed } from './inner-client.ts';
 
@@ -62,9 +63,9 @@ export class Flow implements Special {
     if (request === null) return false;
     const { metrics, answers } = this.proxy;
     this.proxy.time = this.proxy.runtime.now();
-    const isError = reply[start] === 45;
-    if (isError) metrics.countErrorReply(reply, start + 1, end);
-    answers.deliver(request, reply, start, end, isError);
+    const failed = isErrorAt(reply, start);
+    if (failed) metrics.countErrorReply(reply, start + 1, end);
+    answers.deliver(request, reply, start, end, failed);
     return true;
   }
 

@@ -16,6 +16,7 @@ import { compareVersions, parseInfo } from '../../topology/server-info.ts';
 import type { ProxyCore } from '../core.ts';
 import { asLine } from '../error-replies.ts';
 import { NOT_AN_INTEGER, parseLong } from '../local/arguments.ts';
+import { isError } from '../reply-bytes.ts';
 import type { Flow, FlowCommand } from './flows.ts';
 import { NodeAsker } from './node-asker.ts';
 
@@ -58,7 +59,7 @@ async function wait(flow: Flow, args: readonly Buffer[]): Promise<Buffer> {
     lastAsked.delete(session);
     return Buffer.from(':0\r\n');
   }
-  if (proxy.pins.lent + targets.size > proxy.settings.pinnedConnections) {
+  if (!proxy.pins.hasRoomFor(targets.size)) {
     session.written |= written;
     return asLine(proxy.pins.refusal);
   }
@@ -182,7 +183,7 @@ class ReplicaWatch {
       pauseMs = Math.min(PAUSE_MAX_MS, pauseMs * 2);
       const wanted = isExact ? String(this.#wanted) : NEVER_MET;
       const reply = await this.#asker.call('WAIT', wanted, String(stepMs));
-      if (reply === null || reply[0] === 45) {
+      if (reply === null || isError(reply)) {
         this.count = 0; // Lost, or -UNBLOCKED: it leads its shard no more.
         return;
       }

@@ -86,11 +86,13 @@ export class HeldSessions {
     const { metrics } = this.#host;
     const since = held?.since ?? this.#cameAt(session, now);
     const verdict = this.#holds.verdict(slot, since, now, held === undefined);
-    if (held === undefined) metrics.increment(SCALAR.requestsHeld);
+    // One that fails at once has not been held, but one behind others has waited with them.
+    const isHeld = held === undefined && (verdict === '' || now > since);
+    if (isHeld) metrics.increment(SCALAR.requestsHeld);
     if (verdict !== '') {
       this.whyNot = verdict;
-      if (held === undefined) metrics.increment(SCALAR.heldExpired);
-      else this.#leave(session, held, SCALAR.heldExpired);
+      if (held !== undefined) this.#leave(session, held, SCALAR.heldExpired);
+      else if (isHeld) metrics.increment(SCALAR.heldExpired);
       return false;
     }
     if (held === undefined && !this.#enter(session, slot, bytes, since)) return false;

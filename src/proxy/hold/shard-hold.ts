@@ -48,6 +48,12 @@ export class ShardHold {
   /** Its nodes refuse since and until when, monotonic ms; see ShardHolds. */
   refusedSince = 0;
   refusedAt = Number.NEGATIVE_INFINITY;
+  /** Their last words then. */
+  refusal = '';
+  /** It has served a write since it was away last: it is well indeed. */
+  isProven = false;
+  /** The hold ended because the shard was away for maxFailoverMs. */
+  isGivenUp = false;
   /** The log has its beginning. */
   isLogged = false;
   /** Begun by hold.start: the gap does not count from it. */
@@ -65,7 +71,7 @@ export class ShardHold {
     this.slot = slot;
     this.awaySince = isRelapse ? Math.min(awaySince, this.awaySince) : awaySince;
     if (now - this.awaySince >= rules.maxFailoverMs) {
-      if (this.state !== HOLD.idle) this.#end(now);
+      if (this.state !== HOLD.idle) this.#giveUp(now);
       return 'max-failover';
     }
     if (this.state === HOLD.idle) {
@@ -95,6 +101,7 @@ export class ShardHold {
 
   /** It has served a write. */
   onReady(): void {
+    this.isProven = true;
     this.#seenAt = Number.NEGATIVE_INFINITY;
     this.refusedAt = Number.NEGATIVE_INFINITY;
   }
@@ -103,7 +110,7 @@ export class ShardHold {
   onStillAway(now: number, rules: HoldRules): void {
     if (this.state !== HOLD.holding || this.isPlanned) return;
     this.#seenAt = now;
-    if (now - this.awaySince >= rules.maxFailoverMs) this.#end(now);
+    if (now - this.awaySince >= rules.maxFailoverMs) this.#giveUp(now);
   }
 
   /** One more that waits (+1), or one that went, was answered or given up (-1). */
@@ -117,7 +124,13 @@ export class ShardHold {
     this.startedAt = now;
     this.asked = 0;
     this.isLogged = false;
+    this.isGivenUp = false;
     this.#move(HOLD.holding, now);
+  }
+
+  #giveUp(now: number): void {
+    this.isGivenUp = true;
+    this.#end(now);
   }
 
   #end(now: number): void {
@@ -128,6 +141,7 @@ export class ShardHold {
   #move(to: HoldState, now: number): void {
     const from = this.state;
     this.state = to;
+    if (to === HOLD.holding) this.isProven = false;
     this.#onChange(this, from, now);
   }
 }

@@ -11,7 +11,7 @@ import { SCALAR } from '../../metrics/definitions.ts';
 import type { WorkerMetrics } from '../../metrics/worker-metrics.ts';
 import { NO_SHARD } from '../../topology/snapshot.ts';
 import type { HoldSettings } from '../settings.ts';
-import { BLIP_MS, HOLD, type NoHold, ShardHold } from './shard-hold.ts';
+import { BLIP_MS, HOLD, type NoHold, RELAPSE_MS, ShardHold } from './shard-hold.ts';
 import type { Shards } from './shards.ts';
 
 /** A parked command comes again every 100 ms at least, so refusals are over after this without one. */
@@ -20,26 +20,38 @@ const REFUSALS_OVER_MS = 500;
 /** Why a command waits no longer; '' while it may. */
 export type Verdict = '' | NoHold | 'timeout' | 'dry-run';
 
-/** For the log. */
+/**
+ * For the log: a shard's commands are held, or wait no longer although it is away
+ * (hold.maxFailoverMs), or it serves again.
+ */
 export interface HoldNews {
-  readonly event: 'started' | 'ended';
-  readonly shard: number;
+  readonly event: 'held' | 'given-up' | 'serves';
+  /** Null: slots that belong to no shard. */
+  readonly shard: number | null;
   /** Address of the node that the shard's slots belong to, '' where they have no owner. */
   readonly node: string;
   readonly dryRun: boolean;
   readonly planned: boolean;
-  /** At the end: it serves again, and is not just held no longer. */
-  readonly serves: boolean;
-  /** Since the hold began. */
-  readonly ms: number;
+  /** Why the shard is away, '' once it serves. */
+  readonly reason: string;
+  /** How long its commands were held. */
+  readonly heldMs: number;
+  /** How long the shard has been away, or was. */
+  readonly awayMs: number;
   /** Commands that found the shard away until now. */
   readonly commands: number;
+}
+
+interface Recovery {
+  readonly news: HoldNews;
+  /** Monotonic ms; 0: it is still away. */
+  wellSince: number;
 }
 
 export interface ShardHoldsHost {
   readonly metrics: WorkerMetrics;
   readonly settings: HoldSettings;
-  readonly shards: Pick<Shards, 'awaySince' | 'isPlanned' | 'addressOf'>;
+  readonly shards: Pick<Shards, 'awaySince' | 'isPlanned' | 'addressOf' | 'whyAway'>;
   /** Index of the slot's shard, or NO_SHARD. */
   shardOf(slot: number): number;
   onHold(news: HoldNews): void;
@@ -52,6 +64,11 @@ export class ShardHolds {
   #unowned: ShardHold | undefined;
   /** Those whose state is not idle. */
   readonly #active = new Set<ShardHold>();
+  /**
+   * Those whose trouble is in the log and its end is not yet, with what to say then: a node that has
+   * just started accepts connections and turns commands away for a while.
+   */
+  readonly #recovering = new Map<ShardHold, Recovery>();
   readonly #onChange = (hold: ShardHold, from: number, now: number): void =>
     this.#changed(hold, from, now);
 
@@ -105,9 +122,10 @@ export class ShardHolds {
     return now - hold.refusedAt < REFUSALS_OVER_MS ? hold.refusedSince : 0;
   }
 
-  /** The slot's owner has turned a command away because it is not ready. */
-  onRefused(slot: number, now: number): void {
+  /** The slot's owner has turned a command away because it is not ready: its words. */
+  onRefused(slot: number, words: string, now: number): void {
     const hold = this.of(slot);
+    hold.refusal = words;
     if (now - hold.refusedAt >= REFUSALS_OVER_MS) hold.refusedSince = now;
     hold.refusedAt = now;
   }
@@ -120,6 +138,7 @@ export class ShardHolds {
       else hold.onStillAway(now, this.#host.settings);
       if (hold.state === HOLD.holding && now - hold.startedAt >= BLIP_MS) this.#logStart(hold, now);
     }
+    if (this.#recovering.size > 0) this.#logRecoveries(now);
   }
 
   /** Shards may have other indexes now. */
@@ -140,7 +159,7 @@ export class ShardHolds {
     if (hold.state === HOLD.idle) {
       this.#active.delete(hold);
       metrics.add(SCALAR.holdSeconds, (now - hold.startedAt) / 1000);
-      if (hold.isLogged) this.#host.onHold(this.#news('ended', hold, now));
+      if (hold.isLogged) this.#onEnd(hold, now);
     } else if (from === HOLD.idle) {
       this.#active.add(hold);
       metrics.increment(SCALAR.holdsStarted);
@@ -152,20 +171,50 @@ export class ShardHolds {
   #logStart(hold: ShardHold, now: number): void {
     if (hold.isLogged) return;
     hold.isLogged = true;
-    this.#host.onHold(this.#news('started', hold, now));
+    // Away once more before it was said that it serves: the same trouble.
+    if (!this.#recovering.delete(hold)) this.#host.onHold(this.#news('held', hold, now));
+  }
+
+  #onEnd(hold: ShardHold, now: number): void {
+    if (hold.isGivenUp) this.#host.onHold(this.#news('given-up', hold, now));
+    const wellSince = hold.isGivenUp ? 0 : now;
+    this.#recovering.set(hold, { news: this.#news('serves', hold, now), wellSince });
+  }
+
+  /** It serves once it has served a write, or was not found away for a while. */
+  #logRecoveries(now: number): void {
+    for (const [hold, recovery] of this.#recovering) {
+      if (hold.state !== HOLD.idle) continue;
+      const isAway = this.#awaySince(hold, hold.slot, now) !== 0;
+      if (isAway) recovery.wellSince = 0;
+      else if (recovery.wellSince === 0) recovery.wellSince = now;
+      if (isAway || (!hold.isProven && now - recovery.wellSince < RELAPSE_MS)) continue;
+      this.#recovering.delete(hold);
+      const awayMs = Math.round(recovery.wellSince - hold.awaySince);
+      this.#host.onHold({ ...recovery.news, ...this.#place(hold), awayMs });
+    }
   }
 
   #news(event: HoldNews['event'], hold: ShardHold, now: number): HoldNews {
+    const { shards, settings } = this.#host;
+    const isRefusing = now - hold.refusedAt < REFUSALS_OVER_MS;
+    const reason = shards.whyAway(hold.slot) || (isRefusing ? `it said "${hold.refusal}"` : '');
     return {
       event,
-      shard: this.#indexOf(hold.slot),
-      node: this.#host.shards.addressOf(hold.slot),
-      dryRun: this.#host.settings.dryRun,
+      ...this.#place(hold),
+      dryRun: settings.dryRun,
       planned: hold.isPlanned,
-      serves: this.#awaySince(hold, hold.slot, now) === 0,
-      ms: Math.round(now - hold.startedAt),
+      reason: event === 'serves' ? '' : reason,
+      heldMs: Math.round(now - hold.startedAt),
+      awayMs: Math.round(now - hold.awaySince),
       commands: hold.asked,
     };
+  }
+
+  #place(hold: ShardHold): Pick<HoldNews, 'shard' | 'node'> {
+    const shard = this.#indexOf(hold.slot);
+    const node = this.#host.shards.addressOf(hold.slot);
+    return { shard: shard === NO_SHARD ? null : shard, node };
   }
 
   #show(): void {

@@ -8,11 +8,14 @@ import { DOUBT, type Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
 import { BAR, type Upstream } from '../lane-set.ts';
 import type { Request } from '../request.ts';
+import { awayReason } from './reasons.ts';
 import type { Shards } from './shards.ts';
 
 export class ShardView implements Shards {
   /** Since when some slot has had no owner in the picture; 0 when all have. */
   unownedSince: number;
+  /** What control last said is amiss with the picture, '' when nothing is. */
+  problem = '';
   readonly #proxy: ProxyCore;
 
   constructor(proxy: ProxyCore) {
@@ -40,6 +43,11 @@ export class ShardView implements Shards {
 
   addressOf(slot: number): string {
     return this.#upstreamOf(slot)?.node.address ?? '';
+  }
+
+  whyAway(slot: number): string {
+    const upstream = this.#upstreamOf(slot);
+    return upstream === undefined ? this.problem : awayReason(upstream);
   }
 
   #upstreamOf(slot: number): Upstream | undefined {

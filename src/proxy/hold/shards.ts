@@ -11,6 +11,8 @@ export interface Shards {
   isPlanned(slot: number): boolean;
   /** "host:port" of the slot's node, '' where there is none. */
   addressOf(slot: number): string;
+  /** Why it is away, in words; '' where nothing is known. */
+  whyAway(slot: number): string;
   /** Is the lane to the slot's owner? */
   servesSlot(lane: Lane<Request>, slot: number): boolean;
   /** Would the command that the session is at only read? */

@@ -44,7 +44,7 @@ export function clientMatcher(
 }
 
 /** Types that Redis knows, by all their names. Null: unknown. */
-export function typeFilter(type: string): Pick<ClientFilter, 'type'> | null {
+function typeFilter(type: string): Pick<ClientFilter, 'type'> | null {
   switch (type.toLowerCase()) {
     case 'normal':
       return { type: 'normal' };

@@ -202,7 +202,13 @@ async function killAll(
 /** A client id names its worker, but that may have been replaced: all are asked. */
 async function unblock({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
   const how = args.length > 3 ? word(args, 3) : 'timeout';
-  if (args.length > 4 || (how !== 'timeout' && how !== 'error')) {
+  if (args.length > 4) {
+    reply.error(
+      `ERR unknown subcommand or wrong number of arguments for '${text(args, 1)}'. Try CLIENT HELP.`,
+    );
+    return;
+  }
+  if (how !== 'timeout' && how !== 'error') {
     reply.error('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR');
     return;
   }

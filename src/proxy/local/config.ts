@@ -48,6 +48,13 @@ const DATABASES = 'databases';
 
 const NODE_SETTINGS: ReadonlySet<string> = new Set(FROM_NODES.map(([name]) => name));
 
+/** Settings that are not shown. Control says why CONFIG SET does not change them. */
+export const SECRET_SETTINGS: readonly string[] = [
+  'requirepass',
+  'cluster.password',
+  'upstream.sentinelPassword',
+];
+
 /** Settings by lower-case name. */
 type Settings = ReadonlyMap<string, Setting>;
 
@@ -178,7 +185,7 @@ function set({ args, services }: LocalCall, reply: ReplyWriter): void | Promise<
   for (let i = 2; i < args.length; i += 2) {
     const shown = text(args, i);
     const name = word(args, i);
-    if (!known.has(name)) {
+    if (!known.has(name) && secretName(name) === null) {
       reply.error(`ERR Unknown option or number of arguments for CONFIG SET - '${shown}'`);
       return;
     }
@@ -222,7 +229,13 @@ interface Change {
 /** Null for what has no setting of slotgate's behind it. */
 function ownName(name: string, { settings: { visible } }: LocalServices): string | null {
   for (const own of visible.keys()) if (own.toLowerCase() === name) return own;
+  const secret = secretName(name);
+  if (secret !== null) return secret;
   return ALIASES.find(([alias]) => alias === name)?.[1] ?? null;
+}
+
+function secretName(name: string): string | null {
+  return SECRET_SETTINGS.find((own) => own.toLowerCase() === name) ?? null;
 }
 
 /** False when the error is written. */

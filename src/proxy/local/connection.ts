@@ -3,7 +3,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { GATE } from '../../downstream/gate.ts';
 import { READS, type Session } from '../../downstream/session.ts';
-import { SCALAR } from '../../metrics/definitions.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import { withDatabase } from '../../route/lane-kind.ts';
 import { wrongArity } from '../error-replies.ts';
@@ -126,7 +125,7 @@ function logIn(session: Session, services: LocalServices, user: string, password
   // Without a password the default user may give any.
   const accepted = isSecret(password, wanted) || wanted === '';
   if (!accepted || user !== DEFAULT_USER) {
-    services.metrics.increment(SCALAR.rejectedAuth);
+    services.logins.onFailure(session);
     return false;
   }
   session.user = DEFAULT_USER;

@@ -11,6 +11,7 @@ import type { WorkerMetrics } from '../../metrics/worker-metrics.ts';
 import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import type { Snapshot } from '../../topology/snapshot.ts';
 import type { Runtime } from '../../transport/transport.ts';
+import type { Logins } from '../logins.ts';
 import type { Monitors } from '../monitor/monitors.ts';
 import type { Pause } from '../pause.ts';
 
@@ -63,6 +64,7 @@ export interface LocalServices {
   factsOf(session: Session): SessionFacts;
   /** CLIENT UNBLOCK: false when the session does not block. */
   unblock(session: Session, how: 'TIMEOUT' | 'ERROR'): boolean;
+  readonly logins: Logins;
   readonly pause: Pause;
   readonly monitors: Monitors;
   /** RESET: ends what lasts longer than a command, such as MULTI, WATCH and subscriptions. */

@@ -39,6 +39,7 @@ export function localServices(proxy: Asked): LocalServices {
       ...proxy.pubsub.countsOf(session),
     }),
     unblock: (session, how) => proxy.blocking.free(session, how),
+    logins: proxy.logins,
     pause: proxy.pause,
     monitors: proxy.monitors,
     forgetState: (session) => proxy.forgetState(session),

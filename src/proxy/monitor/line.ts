@@ -1,6 +1,6 @@
 /**
  * One command as MONITOR shows it: `1339518083.107412 [0 127.0.0.1:60866] "keys" "*"`, escaped as
- * Redis does, with the secrets of AUTH and HELLO left out. Pure.
+ * Redis does, with secrets left out. Pure.
  */
 
 /** Longer arguments are cut, unlike in Redis: whoever watches must not cost what is watched. */
@@ -44,11 +44,61 @@ function quoted(arg: Buffer): string {
   return end < arg.length ? `${text}"...` : `${text}"`;
 }
 
+/** Which arguments are secrets, by command. */
+const SECRETS = new Map<string, (words: readonly string[]) => ReadonlySet<number>>([
+  ['auth', (words) => range(1, words.length)],
+  ['hello', (words) => behind(words, 2, { auth: 2 })],
+  // Behind KEYS a word is a key, whatever it looks like.
+  ['migrate', (words) => behind(untilKeys(words), 6, { auth: 1, auth2: 2 })],
+  ['acl', (words) => (words[1] === 'setuser' ? range(3, words.length) : NONE)],
+  ['config', (words) => (words[1] === 'set' ? secretValues(words) : NONE)],
+]);
+const NONE: ReadonlySet<number> = new Set();
+/** requirepass, masterauth, tls-key-file-pass, cluster.password and what may come to be called so. */
+const SECRET_SETTING = /pass|auth|secret/;
+
+/** Also of commands that are refused: a client may say them to the wrong server. */
 function withoutSecrets(args: readonly Buffer[]): readonly Buffer[] {
-  const name = (args[0] as Buffer).toString('latin1').toLowerCase();
-  if (name === 'auth') return args.map((arg, i) => (i === 0 ? arg : REDACTED));
-  if (name !== 'hello') return args;
-  const at = args.findIndex((arg, i) => i > 1 && arg.toString('latin1').toLowerCase() === 'auth');
-  if (at < 0) return args;
-  return args.map((arg, i) => (i === at + 1 || i === at + 2 ? REDACTED : arg));
+  const secretsOf = SECRETS.get(wordOf(args[0] as Buffer));
+  if (secretsOf === undefined) return args;
+  const secrets = secretsOf(args.map(wordOf));
+  return args.map((arg, i) => (secrets.has(i) ? REDACTED : arg));
+}
+
+/** Up to a NUL, as Redis compares. */
+function wordOf(arg: Buffer): string {
+  const [word = ''] = arg.toString('latin1').toLowerCase().split('\0', 1);
+  return word;
+}
+
+function range(from: number, to: number): ReadonlySet<number> {
+  return new Set(Array.from({ length: Math.max(to - from, 0) }, (_, i) => from + i));
+}
+
+/** So many words behind each of these options, which may stand from `from` on. */
+function behind(
+  words: readonly string[],
+  from: number,
+  options: Readonly<Record<string, number>>,
+): ReadonlySet<number> {
+  const secret = new Set<number>();
+  for (let i = from; i < words.length; i++) {
+    const size = Object.hasOwn(options, words[i] as string)
+      ? (options[words[i] as string] ?? 0)
+      : 0;
+    for (let n = 1; n <= size; n++) secret.add(i + n);
+    i += size;
+  }
+  return secret;
+}
+
+function untilKeys(words: readonly string[]): readonly string[] {
+  const at = words.indexOf('keys', 6);
+  return at < 0 ? words : words.slice(0, at);
+}
+
+/** CONFIG SET name value [name value …]. */
+function secretValues(words: readonly string[]): ReadonlySet<number> {
+  const names = [...words.keys()].filter((i) => i > 1 && i % 2 === 0);
+  return new Set(names.filter((i) => SECRET_SETTING.test(words[i] as string)).map((i) => i + 1));
 }

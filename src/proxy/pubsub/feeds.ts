@@ -15,6 +15,9 @@ import { Feed, type Topic } from './topic.ts';
 /** Nodes take messages of 512 MB at most, and RESP adds little. */
 const MESSAGE_BYTES_MAX = 513 * 1024 * 1024;
 
+/** Subscriptions that end together; of more the connection is closed, when it carries no others. */
+const LEFT_ONE_BY_ONE = 1000;
+
 export interface FeedEvents {
   /** A feed that had failed is back: its topics have been asked for again. */
   onFeedBack(): void;
@@ -90,6 +93,10 @@ export class Feeds implements SubscriberEvents<Topic> {
     feed.subscriber.unsubscribe(topic.kind, topic.name, topic);
     topic.leaving.add(feed);
     feed.leaving.add(topic);
+    // Nothing else is listened to here: the node forgets thousands at once more easily than one by one.
+    if (feed.topics.size === 0 && feed.leaving.size > LEFT_ONE_BY_ONE) {
+      feed.subscriber.destroy('EIDLE');
+    }
   }
 
   /** The node has ended the subscription, or never begun it. */

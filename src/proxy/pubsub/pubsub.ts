@@ -27,6 +27,7 @@ import { type CountMessage, Counts } from './counts.ts';
 import { slotOfName } from './names.ts';
 import { Publishing } from './publishing.ts';
 import { SlowSubscribers } from './slow-subscribers.ts';
+import { refusalOf } from './subscription-limits.ts';
 import { confirmation, type Order, Subscriptions } from './subscriptions.ts';
 import type { Topic } from './topic.ts';
 import { Topics } from './topics.ts';
@@ -81,8 +82,16 @@ export class PubSub {
     if (kind === TOPIC.shard && this.#areApart(names)) {
       return sender.reject(session, id, CROSSSLOT);
     }
+    const refusal = ends >= 0 ? '' : this.#refusal(known, kind, names);
+    if (refusal !== '') return sender.reject(session, id, refusal);
     this.#order(session, id, kind, names, ends >= 0);
     return true;
+  }
+
+  /** '' where the client may subscribe to all of these. */
+  #refusal(known: Subscriptions | undefined, kind: TopicKind, names: readonly string[]): string {
+    const patterns = this.topics.count(TOPIC.pattern);
+    return refusalOf(known, kind, names, { most: this.#proxy.settings.subscriptions, patterns });
   }
 
   /** Shard channels of one command must share a slot, as keys must. */

@@ -45,6 +45,11 @@ export class Subscriptions {
     return this.topics[kind] as Map<string, Topic>;
   }
 
+  /** Names in subscribing commands under way. */
+  get begun(): number {
+    return this.orders.reduce((sum, { isEnd, names }) => sum + (isEnd ? 0 : names.length), 0);
+  }
+
   get total(): number {
     return this.topics.reduce((sum, names) => sum + names.size, 0);
   }

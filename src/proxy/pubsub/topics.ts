@@ -46,6 +46,10 @@ export class Topics implements FeedEvents {
     return (this.#byName[kind] as Map<string, Topic>).values();
   }
 
+  count(kind: TopicKind): number {
+    return this.#byName[kind]?.size ?? 0;
+  }
+
   get size(): number {
     return this.#byName.reduce((sum, topics) => sum + topics.size, 0);
   }

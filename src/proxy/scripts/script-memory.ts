@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 
 /** Bodies kept in all, bytes. */
-export const SCRIPT_BYTES_MAX = 16 * 1024 * 1024;
+const SCRIPT_BYTES_MAX = 16 * 1024 * 1024;
 /** What a remembered body takes besides its bytes. */
 const OVERHEAD_BYTES = 256;
 /** Bytes of a body that its fingerprint is made of. */

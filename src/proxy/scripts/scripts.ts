@@ -7,15 +7,19 @@
  * nothing of its session behind it, so that nothing can overtake it while it is healed.
  */
 
+import { keyPositions } from '../../commands/key-positions.ts';
 import { GATE } from '../../downstream/gate.ts';
 import type { Session } from '../../downstream/session.ts';
 import type { Slab } from '../../lib/slab.ts';
 import { encodeRequest } from '../../resp/request-framer.ts';
 import type { Lane } from '../../upstream/lane.ts';
 import type { ProxyCore, ScriptKeeping } from '../core.ts';
+import { argumentsOf } from '../frame-arguments.ts';
 import type { Request } from '../request.ts';
+import { isInDoubt } from '../retries.ts';
 import { ScriptCall } from './script-call.ts';
 import { ScriptMemory } from './script-memory.ts';
+import { questionOf, Witness } from './witness.ts';
 
 /** How long other workers may take to say whether they know a script, milliseconds. */
 const ASK_MS = 500;
@@ -51,11 +55,9 @@ export class Scripts implements ScriptKeeping {
   /** EVAL, EVALSHA and their _RO forms, arity and keys checked. False when it must wait. */
   send(session: Session, id: number, slot: number, buf: Slab, start: number, end: number): boolean {
     const { sender, reads, table } = this.#proxy;
-    if (BY_BODY.has(table.names[id] as string)) {
-      this.onBody(buf, 1);
-      return sender.send(session, id, slot, true, buf, start, end);
-    }
-    const mark = this.#markInFrame(buf);
+    const isByBody = BY_BODY.has(table.names[id] as string);
+    if (isByBody) this.onBody(buf, 1);
+    const mark = isByBody ? -1 : this.#markInFrame(buf);
     const isRead = reads.isFor(id);
     if (!sender.mayUseSlot(session, slot, true, isRead)) return false;
     const lane = sender.laneFor(session, slot, isRead && reads.isOn);
@@ -64,9 +66,27 @@ export class Scripts implements ScriptKeeping {
     request.multiKey = true;
     const isServed = mark < 0 || this.#served.get(lane)?.has(mark) === true;
     if (!isServed) request.special = this.#callOn(lane, mark);
+    if (this.#mayBeRefused(lane, request)) this.#sendWitness(lane, request, buf);
     sender.enqueue(request, lane, buf, start, end);
     if (!isServed) session.gate |= GATE.barrier;
     return true;
+  }
+
+  #mayBeRefused(lane: Lane<Request>, request: Request): boolean {
+    const { routing } = this.#proxy;
+    if (isInDoubt(lane, request)) return true;
+    return routing.motionCount !== 0 && routing.motion[request.slot] !== 0;
+  }
+
+  #sendWitness(lane: Lane<Request>, request: Request, buf: Slab): void {
+    const { table, frame, keys } = this.#proxy;
+    const count = keyPositions(table, request.command, buf, frame.args, frame.argc, keys);
+    const all = argumentsOf(buf, frame);
+    const named = [...keys.at.subarray(0, Math.max(count, 0))].map((at) => all[at] as Buffer);
+    const call = (request.special as ScriptCall | null) ?? new ScriptCall(this.#proxy, lane);
+    call.witness = new Witness(this.#proxy, request, questionOf(named));
+    call.witness.goAhead(lane);
+    request.special = call;
   }
 
   #callOn(lane: Lane<Request>, mark: number): ScriptCall {

@@ -22,7 +22,7 @@ import {
 } from '../../route/slot-of-keys.ts';
 import type { Pins } from '../blocking/pins.ts';
 import { ANY_KEY, type ProxyCore } from '../core.ts';
-import { CROSSSLOT } from '../error-replies.ts';
+import { CROSSSLOT, CROSSSLOT_IN_MULTI, CROSSSLOT_OF_WATCH } from '../error-replies.ts';
 import { argumentsOf } from '../frame-arguments.ts';
 import type { LocalCommands } from '../local-commands.ts';
 import { Gathering, type Request } from '../request.ts';
@@ -174,11 +174,13 @@ export class Transactions {
     let slot = slotOfKeys(table, id, buf, frame, keys, free);
     // MSET k v k: queued, as by a server; EXEC tells.
     if (slot === BAD_ARITY) slot = slotOfUnpaired(table, id, buf, frame, free);
-    if (slot === CROSS_SLOT) return CROSSSLOT;
+    if (slot === CROSS_SLOT) return CROSSSLOT_IN_MULTI;
     if (slot < 0) return '';
-    if (transaction.slot >= 0 && transaction.slot !== slot && !free) return CROSSSLOT;
+    if (transaction.slot >= 0 && transaction.slot !== slot && !free) return CROSSSLOT_IN_MULTI;
     const watch = this.watches.of(session);
-    if (watch !== undefined && routing.owner[slot] !== routing.owner[watch.slot]) return CROSSSLOT;
+    if (watch !== undefined && routing.owner[slot] !== routing.owner[watch.slot]) {
+      return CROSSSLOT_OF_WATCH;
+    }
     transaction.slot = slot;
     return '';
   }

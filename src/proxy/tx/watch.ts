@@ -19,7 +19,7 @@ const OK = asciiSlab('+OK\r\n');
 const UNWATCH = encodeRequest(['UNWATCH']);
 
 /** What one session watches. */
-export class Watch {
+class Watch {
   lane: Lane<Request>;
   /** Of the first key. */
   readonly slot: number;

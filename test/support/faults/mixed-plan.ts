@@ -81,7 +81,7 @@ export class MixedReport {
   waitsShort = 0;
   /** -UNCERTAIN for writes that were under way when their primary died. */
   uncertain = 0;
-  /** -NOREPLICAS with writes.wait: applied, and no replica has said so. */
+  /** -UNCONFIRMED with writes.wait: applied, and no replica has said so. */
   unconfirmed = 0;
   /** Every other error line that a client saw → how often. */
   readonly errors = new Map<string, number>();

@@ -46,7 +46,7 @@ const SAYS_NOTHING = ['index.ts', 'utils.ts', 'types.ts'];
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
   bench: ['src'],
   'test/support': ['src'],
-  'test/unit': ['src', 'bench', 'test/support'],
+  'test/unit': ['src', 'bench', 'test/support', 'test/breakages'],
   'test/sim': ['src', 'test/support'],
   'test/integration': ['src', 'bench', 'test/support'],
   'test/faults': ['src', 'test/support'],
@@ -155,6 +155,19 @@ function arrowProblems(file: string, target: string): string[] {
   if (allowed.includes(to)) return [];
   const words = allowed.length === 0 ? 'nothing' : allowed.join(', ');
   return [`${file} imports ${target}: ${from} may import ${words}`];
+}
+
+/** Files that none of `roots`, nor what they import, ever leads to. */
+export function findDead(tree: Tree, roots: readonly string[]): string[] {
+  const graph = graphOf(tree);
+  const alive = new Set<string>();
+  const visit = (file: string): void => {
+    if (alive.has(file)) return;
+    alive.add(file);
+    for (const target of graph.get(file) ?? []) visit(target);
+  };
+  for (const root of roots) visit(root);
+  return Object.keys(tree).filter((file) => !alive.has(file));
 }
 
 /** One problem per cycle found on a walk through every file. */

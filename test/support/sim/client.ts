@@ -80,6 +80,10 @@ export class SimClient implements Peer {
     return this.#text.length > 0;
   }
 
+  get isHalfClosed(): boolean {
+    return this.#half;
+  }
+
   /** For messages. */
   state(): string {
     const [first] = this.waiting;

@@ -24,6 +24,12 @@ export interface ClusterShape {
 
 /** How long news may take from node to node, ms. */
 const GOSSIP_MS = 40;
+/**
+ * A node imports a slot that it gave away again only after this time. An ASK of its first import may
+ * still be on a slow link, and a node cannot tell for which import an ASKING was meant: Redis, too,
+ * would create a key anew that is still elsewhere.
+ */
+const LATE_ASKING_MS = 1000;
 
 interface Replicated {
   readonly offset: number;
@@ -44,6 +50,8 @@ export class SimCluster {
   readonly #lagging = new Map<SimNode, Replicated[]>();
   /** Slots that are moved, and from where. */
   readonly #moving = new Map<number, SimNode>();
+  /** Slot and node → when that node gave the slot away. */
+  readonly #leftAt = new Map<string, number>();
 
   constructor(shape: ClusterShape, host: NodeHost, network: FakeNetwork) {
     this.#shape = shape;
@@ -111,7 +119,8 @@ export class SimCluster {
   /** Moves one slot key by key; `done` is called when every node knows. */
   moveSlot(slot: number, to: SimNode, done: () => void): void {
     const from = this.nodes[this.owner[slot] as number] as SimNode;
-    if (from === to || this.#moving.has(slot)) {
+    const leftAt = this.#leftAt.get(`${slot} ${to.name}`) ?? Number.NEGATIVE_INFINITY;
+    if (from === to || this.#moving.has(slot) || this.#host.clock.now < leftAt + LATE_ASKING_MS) {
       done();
       return;
     }
@@ -160,6 +169,7 @@ export class SimCluster {
     clock.after(random.range(0.1, 4), () => {
       from.migrating.delete(slot);
       from.view[slot] = to.index;
+      this.#leftAt.set(`${slot} ${from.name}`, clock.now);
       this.version++;
       this.#spread([slot], to, [from, to]);
       clock.after(GOSSIP_MS, () => {

@@ -273,8 +273,8 @@ export class Oracle {
     counts.errors++;
     if (word === 'UNCERTAIN') {
       counts.uncertain++;
-      if (!command.isWrite) return 'UNCERTAIN for a read';
-      return excuses.uncertain ? '' : 'UNCERTAIN though no connection died';
+      if (!command.isWrite && !this.#isBeforeWrite(command, text)) return 'UNCERTAIN for a read';
+      return excuses.uncertain || excuses.timeouts ? '' : 'UNCERTAIN though no connection died';
     }
     if (text.startsWith(OVERTAKEN)) {
       counts.overtaken++;
@@ -371,7 +371,10 @@ export class Oracle {
       if (command.outcome === 'error' && command.raw.slice(1).startsWith(OVERTAKEN)) {
         this.#checkOvertaken(command, commands);
       }
-      if (command.outcome !== 'ok' || !command.isTagged) continue;
+      // A write of which nobody knows has its place in the order, too, where a node executed it.
+      const isPlaced =
+        command.outcome === 'ok' || (command.outcome === 'uncertain' && command.isWrite);
+      if (!isPlaced || !command.isTagged) continue;
       for (const key of new Set(command.keys)) {
         const list = byKey.get(key);
         if (list === undefined) byKey.set(key, [command]);
@@ -380,6 +383,19 @@ export class Oracle {
     }
     if (this.excuses.repeatsWrites) return;
     for (const [key, list] of byKey) this.#checkOrder(key, list);
+  }
+
+  /** A read may be uncertain only where a write that its session sent behind it may be applied. */
+  #isBeforeWrite(command: ClientCommand, text: string): boolean {
+    if (!text.endsWith('this read was not repeated')) return false;
+    const slots = new Set(command.keys.map((key) => keySlot(key)));
+    return [...this.commands.values()].some(
+      (other) =>
+        other.session === command.session &&
+        other.seq > command.seq &&
+        (other.isWrite || other.isFanout) &&
+        other.keys.some((key) => slots.size === 0 || slots.has(keySlot(key))),
+    );
   }
 
   /** A later command of the session on one of its keys must have been served while this one waited. */
@@ -406,6 +422,7 @@ export class Oracle {
         if (on.length > 0) reads.push({ command, after: written });
         continue;
       }
+      if (command.outcome === 'uncertain' && on.length === 0) continue;
       const order = on[0]?.order ?? 0;
       if (order < written) {
         this.fail(`${describe(command)} was executed before ${describe(writer)} on ${key}`);

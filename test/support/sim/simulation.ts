@@ -151,8 +151,11 @@ class Simulation {
         workload,
         nextSession: () => ++this.#sessions,
         accept: (connection) => this.#accept(connection),
-        mayCut: ({ isMidReply }) =>
-          scenario.cutsSlowReaders || (isMidReply && scenario.excuses.uncertain),
+        mayCut: ({ isMidReply, isHalfClosed }) =>
+          scenario.cutsSlowReaders ||
+          (isMidReply && scenario.excuses.uncertain) ||
+          // Its commands were held, and it had said that it sends no more.
+          (isHalfClosed && (this.proxy.metrics.scalars[SCALAR.requestsHeld] as number) > 0),
         trace: (text) => this.trace(text),
       });
       this.clients.push(client);
@@ -169,10 +172,13 @@ class Simulation {
   run(): RunResult {
     const { clock, oracle } = this;
     let deadline = Number.POSITIVE_INFINITY;
+    let answered = -1;
     const isOver = (): boolean => this.#faults.isOver && this.clients.every((each) => each.isDone);
     while (oracle.failures.length === 0 && !isOver()) {
       if (!this.#turn()) break;
-      if (deadline === Number.POSITIVE_INFINITY && this.#faults.isOver) {
+      // A client on a slow link may need long, as long as it gets on.
+      if (this.#faults.isOver && oracle.counts.answered !== answered) {
+        answered = oracle.counts.answered;
         deadline = clock.now + PATIENCE_MS;
       }
       if (clock.now > deadline) {
@@ -202,7 +208,7 @@ class Simulation {
 
   #stuck(): string {
     const waiting = this.clients.filter((client) => !client.isDone).map((client) => client.state());
-    return `not all is over ${PATIENCE_MS} ms after the last fault: ${waiting.join('; ')}`;
+    return `not all is over ${PATIENCE_MS} ms after the last fault and the last answer: ${waiting.join('; ')}`;
   }
 
   /** All clients have left: soon nothing is owed to anyone. */

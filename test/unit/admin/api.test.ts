@@ -7,7 +7,7 @@ const LOCAL = { incoming: { socket: { remoteAddress: '127.0.0.1' } } };
 function setUp(failover: AdminApi['failover'], nodes: object | null = { shards: [] }) {
   const logged: object[] = [];
   const app = createAdminApp({
-    readiness: () => ({ ready: true, reasons: [] }),
+    readiness: () => ({ ready: true, reasons: [], degraded: [] }),
     metrics: async () => ({ contentType: 'text/plain', body: '' }),
     version: '1.2.3',
     log: { error: (fields) => logged.push(fields) },
@@ -52,6 +52,19 @@ describe('GET /api/v1/nodes', () => {
 });
 
 describe('POST /api/v1/failover', () => {
+  test.each(['Forwarded', 'X-Forwarded-For', 'x-forwarded-proto', 'Via', 'X-Real-IP'])(
+    'with %s somebody else may stand behind it',
+    async (header) => {
+      const { post } = setUp(async () => ({}));
+      const headers = { 'content-type': 'application/json', [header]: 'for=127.0.0.1' };
+      const response = await post('{"shard":"0"}', { headers });
+      expect([response.status, await response.text()]).toEqual([
+        403,
+        expect.stringContaining('proxy'),
+      ]);
+    },
+  );
+
   test('tells each step in a line of its own, and the result in the last', async () => {
     const asked: FailoverRequest[] = [];
     const { post } = setUp(async (request, tell) => {
@@ -194,7 +207,7 @@ describe('POST /api/v1/failover', () => {
 
 test('without an API its paths are not there', async () => {
   const app = createAdminApp({
-    readiness: () => ({ ready: true, reasons: [] }),
+    readiness: () => ({ ready: true, reasons: [], degraded: [] }),
     metrics: async () => ({ contentType: 'text/plain', body: '' }),
     version: '1.2.3',
     log: { error: () => {} },

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { createAdminApp, type Readiness } from '../../../src/admin/app.ts';
+import { startPage } from '../../../src/admin/start-page.ts';
 
-function setUp(readiness: Readiness | Error = { ready: true, reasons: [] }) {
+function setUp(readiness: Readiness | Error = { ready: true, reasons: [], degraded: [] }) {
   const logged: object[] = [];
   const app = createAdminApp({
     readiness: () => {
@@ -20,7 +21,12 @@ function setUp(readiness: Readiness | Error = { ready: true, reasons: [] }) {
   return { app, get, logged };
 }
 
-const NOT_READY: Readiness = { ready: false, reasons: ['no node answers', 'slot 5 <unowned>'] };
+const NOT_READY: Readiness = {
+  ready: false,
+  reasons: ['no node answers', 'slot 5 <unowned>'],
+  degraded: [],
+};
+const DEGRADED: Readiness = { ready: true, reasons: [], degraded: ['shard 1', 'slot <2>'] };
 
 describe('health', () => {
   test('livez and healthz answer even when not ready', async () => {
@@ -34,6 +40,17 @@ describe('health', () => {
   test('readyz is 200 when ready', async () => {
     const response = await setUp().get('/readyz');
     expect([response.status, await response.text()]).toEqual([200, 'ready\n']);
+  });
+
+  test('readyz is 200 and names what is not served', async () => {
+    const { get } = setUp(DEGRADED);
+    const response = await get('/readyz');
+    expect([response.status, await response.text()]).toEqual([
+      200,
+      'ready, degraded: shard 1; slot <2>\n',
+    ]);
+    expect(await (await get('/readyz', 'application/json')).json()).toEqual(DEGRADED);
+    expect(await (await get('/')).text()).toContain('Ready, but not all is served:');
   });
 
   test('readyz is 503 with the reasons as text', async () => {
@@ -65,6 +82,20 @@ test('the start page escapes what it shows and may load nothing but its own styl
   expect(response.headers.get('content-security-policy')).toMatch(
     /^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/]{43}='; frame-ancestors 'none'$/,
   );
+});
+
+test('the start page says where clients connect, and links the API where there is one', async () => {
+  const { app } = setUp();
+  const bare = await (await app.request('/')).text();
+  expect(bare).not.toMatch(/connect to|\/api\/v1/);
+  const page = await startPage({
+    version: '1',
+    readiness: { ready: true, reasons: [], degraded: [] },
+    clients: 'redis://127.0.0.1:6379',
+    hasApi: true,
+  });
+  expect(String(page)).toContain('<code>redis://127.0.0.1:6379</code>');
+  expect(String(page)).toContain('href="/api/v1/nodes"');
 });
 
 describe('what is refused', () => {

@@ -7,6 +7,7 @@ const OWN: ChangeRequest = {
   fetchSite: undefined,
   host: '127.0.0.1:8379',
   peer: '127.0.0.1',
+  isForwarded: false,
 };
 
 function refusalOf(change: Partial<ChangeRequest>): number | undefined {
@@ -33,6 +34,7 @@ describe('refused', () => {
   test.each<[string, Partial<ChangeRequest>, number]>([
     ['another machine', { peer: '10.0.0.9' }, 403],
     ['a peer nobody knows', { peer: '' }, 403],
+    ['whom a proxy on this machine speaks for', { isForwarded: true }, 403],
     ['a form', { contentType: 'application/x-www-form-urlencoded' }, 415],
     ['text that a page may send unasked', { contentType: 'text/plain' }, 415],
     ['no type', { contentType: undefined }, 415],

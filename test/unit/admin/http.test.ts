@@ -14,7 +14,7 @@ async function start(options: Partial<AdminOptions> = {}): Promise<Admin> {
   const admin = await startAdmin({
     host: '127.0.0.1',
     port: 0,
-    readiness: () => ({ ready: true, reasons: [] }),
+    readiness: () => ({ ready: true, reasons: [], degraded: [] }),
     metrics: async () => ({ contentType: 'text/plain', body: 'up 1\n' }),
     version: '1.2.3',
     log: { error: () => {} },
@@ -95,4 +95,56 @@ test('close cuts a connection that never finishes its request', async () => {
   await (await fetch(`${admin.url}/livez`)).text();
   socket.on('error', () => {});
   await Promise.all([admin.close(), once(socket, 'close')]);
+});
+
+/** Pages that take until the test lets them go. */
+function slowPages() {
+  const begun: (() => void)[] = [];
+  const metrics: AdminOptions['metrics'] = () =>
+    new Promise((resolve) => {
+      begun.push(() => resolve({ contentType: 'text/plain', body: `page ${begun.length}\n` }));
+    });
+  return { begun, metrics };
+}
+
+test('what a client sends ahead is begun only when the answer before it is written', async () => {
+  const { begun, metrics } = slowPages();
+  const admin = await start({ metrics });
+  const socket = connect(Number(new URL(admin.url).port), '127.0.0.1');
+  socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3));
+  let answers = '';
+  socket.setEncoding('latin1').on('data', (text: string) => {
+    answers += text;
+  });
+  for (const count of [1, 2, 3]) {
+    await expect.poll(() => begun.length).toBe(count);
+    // Whatever else was sent has long been read: another connection is served meanwhile.
+    await (await fetch(`${admin.url}/livez`)).text();
+    expect(begun.length).toBe(count);
+    begun.at(-1)?.();
+    await expect.poll(() => answers).toContain(`page ${count}\n`);
+  }
+  socket.destroy();
+});
+
+test('a client that sends very much ahead is cut', async () => {
+  const { begun, metrics } = slowPages();
+  const admin = await start({ metrics });
+  expect(await exchange(admin, 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(40))).toBe('');
+  expect(begun.length).toBe(1);
+});
+
+test('with more connections than there may be, the newest is served', async () => {
+  const admin = await start();
+  const port = Number(new URL(admin.url).port);
+  const sockets = Array.from({ length: 70 }, () => connect(port, '127.0.0.1'));
+  let closed = 0;
+  for (const socket of sockets) {
+    socket.on('error', () => {}).once('close', () => closed++);
+    socket.write('GET /livez HTTP/1.1\r\nHost:');
+  }
+  await expect.poll(() => closed).toBe(6);
+  expect((await fetch(`${admin.url}/livez`)).status).toBe(200);
+  expect(closed).toBe(7);
+  for (const socket of sockets) socket.destroy();
 });

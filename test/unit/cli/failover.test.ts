@@ -151,7 +151,7 @@ describe('slotgate failover', () => {
     expect(exitCode).toBe(1);
     expect(err).toBe(
       `slotgate: could not ask slotgate at ${url}: connection refused; ` +
-        'name a running one with --url, or its configuration with -c\n',
+        'name a running one with --http-port or --url, or its configuration with -c\n',
     );
   });
 

@@ -119,12 +119,15 @@ describe('words', () => {
       folder: '/tmp/x',
       nodes: [{ port: 7000 }, { port: 7001 }],
     };
-    const banner = localBanner(running, cluster as unknown as LocalCluster);
+    const bannerOf = (hasPassword: boolean): string =>
+      localBanner(running, cluster as unknown as LocalCluster, { hasPassword });
+    const banner = bannerOf(false);
     expect(banner.trimEnd().split('\n')).toHaveLength(5);
     expect(banner).toContain('redis://127.0.0.1:6379');
     expect(banner).toContain('http://127.0.0.1:8379/metrics');
     expect(banner).toContain('7000-7001');
-    expect(banner).toContain('redis-cli -p 6379 ');
+    expect(banner).toContain('redis-cli -p 6379 set');
+    expect(bannerOf(true)).toContain('redis-cli -p 6379 -a PASSWORD set');
     expect(banner).toContain('Ctrl-C');
   });
 

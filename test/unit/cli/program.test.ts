@@ -73,6 +73,9 @@ describe('slotgate', () => {
     ['serve --prot 1', 'slotgate serve: unknown option', 'Did you mean --port?'],
     ['serve --port', 'slotgate serve: option', '--port <port>'],
     ['serve extra', 'slotgate serve: too many arguments', 'Expected 0'],
+    ['serve slotgate.yaml', 'slotgate serve: did you mean -c slotgate.yaml?', '--help explains'],
+    ['config check x.yml', 'slotgate config check: did you mean -c x.yml?', '--help explains'],
+    ['serve --set foo=1', 'there is no setting foo', 'see slotgate config print-default'],
     ['serve --port abc', '--port: port: "abc" is not allowed', 'allowed: a whole number'],
     ['serve --workers 65', '--workers: ', 'allowed: auto or a whole number from 1 to 64'],
     ['serve --set port', '--set "port" is not allowed', 'allowed: key=value'],
@@ -97,9 +100,25 @@ describe('slotgate config', () => {
     const checked = await run(`config check -c ${file}`);
     expect(checked).toEqual({
       exitCode: 0,
-      out: expect.stringMatching(/default\.yaml: valid, \d+ settings besides the defaults\n$/),
+      out: expect.stringMatching(/default\.yaml: valid, 0 settings besides the defaults\n$/),
       err: '',
     });
+  });
+
+  it('counts what differs from the defaults, and warns of denied commands that do not exist', async () => {
+    const file = write('deny.yaml', 'port: 6379\ncommands:\n  deny: [flushal, config|set, debug]\n');
+    const { exitCode, out, err } = await run(`config check -c ${file}`);
+    expect([exitCode, out]).toEqual([0, `${file}: valid, 1 setting besides the defaults\n`]);
+    expect(err).toMatch(/^warning: commands\.deny names flushal, .*; did you mean flushall\?\n$/);
+  });
+
+  it('tells flags that npm kept for itself', async () => {
+    const env = { npm_lifecycle_event: 'start', npm_config_port: 'true' };
+    const { exitCode, err } = await run('local 20201', env);
+    expect([exitCode, err]).toEqual([
+      2,
+      'slotgate: npm kept --port for itself: write npm start -- --port 20201\n',
+    ]);
   });
 
   it('prints a JSON Schema', async () => {

@@ -87,7 +87,7 @@ describe('a server', () => {
   it('that is still starting closes once it has started', async () => {
     const { running, steps, done, drained } = fakeServer();
     const started = deferred<Running>();
-    const { signals, result } = setUp(() => started.promise);
+    const { signals, ready, result } = setUp(() => started.promise);
     signals.emit('SIGTERM', 'SIGTERM');
     await turn();
     expect(steps).toEqual([]);
@@ -96,6 +96,20 @@ describe('a server', () => {
     done.resolve();
     expect(await result).toBe(0);
     expect(steps).toEqual(['close']);
+    // It said that it stops: nobody is told after that that it is ready.
+    expect(ready).toEqual([]);
+  });
+
+  it('that is told to stop while it starts need not come to serve', async () => {
+    const { signals, ready, result } = setUp(
+      (_, { stop }) =>
+        new Promise((_resolve, reject) => {
+          stop?.addEventListener('abort', () => reject(new Error('a child ended')));
+        }),
+    );
+    signals.emit('SIGINT', 'SIGINT');
+    expect(await result).toBe(0);
+    expect(ready).toEqual([]);
   });
 
   it('that cannot start, or go on, passes its error on', async () => {
@@ -134,7 +148,8 @@ describe('a server', () => {
     const signals = new EventEmitter();
     const options = { log, start, signals, configFile: 'slotgate.yaml' };
     expect(await runServer(defaultConfig(), options)).toBe(0);
-    expect(given).toEqual([defaultConfig(), { log, configFile: 'slotgate.yaml' }]);
+    const stop = expect.any(AbortSignal);
+    expect(given).toEqual([defaultConfig(), { log, configFile: 'slotgate.yaml', stop }]);
   });
 
   it('takes a new configuration over on SIGHUP, and keeps the old one where that is wrong', async () => {

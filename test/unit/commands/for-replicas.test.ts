@@ -21,15 +21,6 @@ describe('replicas', () => {
     expect(mayUse(name)).toBe(false);
   });
 
-  // Cursors mean something to one process alone; the others tell of this node's own use of a key.
-  it.each(['scan', 'hscan', 'sscan', 'zscan', 'touch', 'object|freq', 'object|idletime'])(
-    'leave %s to the primary',
-    (name) => {
-      expect(table.names).toContain(name);
-      expect(mayUse(name)).toBe(false);
-    },
-  );
-
   it.each([
     'eval',
     'evalsha',

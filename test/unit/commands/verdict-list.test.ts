@@ -30,8 +30,51 @@ describe('the list of commands', () => {
     expect(found).toEqual({ command: 'CONFIG GET', outside: 'local', inMulti: 'local' });
   });
 
-  test('is no wider than asked', () => {
-    for (const line of commandsTable(80).split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  test('is no wider than asked, and no narrower than need be', () => {
+    const lines = (width: number) => commandsTable(width).split('\n');
+    const indented = (width: number) => lines(width).filter((line) => line.startsWith('  '));
+    for (const width of [40, 80, 100]) {
+      const wide = indented(width);
+      expect(Math.max(...wide.map((line) => line.length))).toBeLessThanOrEqual(width);
+      expect(Math.max(...wide.map((line) => line.length))).toBeGreaterThan(width - 4);
+      // Nothing is lost or torn by it.
+      expect(wide.map((line) => line.trim()).join(' ')).toBe(
+        indented(10_000)
+          .map((line) => line.trim())
+          .join(' '),
+      );
+    }
+    expect(commandsTable()).toBe(commandsTable(100));
+  });
+
+  test('says of each group what happens to it, outside MULTI and inside', () => {
+    const groups = commandsTable(10_000).split('\n\n');
+    expect(groups).toHaveLength(commandGroups().length);
+    commandGroups().forEach(({ what, insideMulti, commands }, i) => {
+      const [title, multi, list, ...rest] = (groups[i] as string).trimEnd().split('\n');
+      expect(title?.toLowerCase()).toBe(what.toLowerCase());
+      expect(title?.[0]).toMatch(/[A-Z]/);
+      expect(multi).toBe(`inside MULTI: ${insideMulti}`);
+      expect([list, rest]).toEqual([`  ${commands.join(', ')}`, []]);
+    });
+    expect(commandsTable().endsWith('\n')).toBe(true);
+  });
+
+  test('has its groups in one order: what is routed first, what is refused last', () => {
+    const order = commandGroups().map(({ outside, inMulti }) => `${outside} ${inMulti}`);
+    expect(new Set(order).size).toBe(order.length);
+    expect([order[0], order.at(-1)]).toEqual(['route node', 'later refuse']);
+    expect(order.filter((each) => each.startsWith('local '))).toEqual([
+      ...['local local', 'local refuse'],
+    ]);
+  });
+
+  test('is alphabetical', () => {
+    const listed = listedCommands().map(({ command }) => command);
+    expect(listed).toEqual([...listed].sort());
+    expect(listed).toContain('GET');
+    expect(listed).not.toContain('CLIENT');
+    for (const { commands } of commandGroups()) expect(commands).toEqual([...commands].sort());
   });
 
   test('stands in README as it is: `slotgate commands -o markdown` prints what belongs there', () => {

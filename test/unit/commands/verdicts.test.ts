@@ -2,10 +2,13 @@ import { describe, expect, test } from 'vitest';
 import type { CommandInfo } from '../../../src/commands/command-info.ts';
 import { CommandTable } from '../../../src/commands/table.ts';
 import {
+  BLOCK_BY_OPTION,
+  defaultVerdict,
   IN_MULTI,
   KIND,
   type KindName,
   PRIMARY_ONLY,
+  REPLY_IS_DATA,
   refusalText,
   takesKeys,
   VERDICT_GROUPS,
@@ -156,5 +159,70 @@ describe('verdicts', () => {
     expect(refusalText('client|tracking', KIND.later)).toBe(
       "ERR 'CLIENT TRACKING' is not supported by this version of slotgate yet",
     );
+  });
+});
+
+describe('a command that only a server told us about', () => {
+  const told = (more: Partial<CommandInfo>): CommandInfo => ({
+    ...{ name: 'mod.x', arity: -2, flags: [], firstKey: 0, lastKey: 0, keyStep: 0 },
+    ...{ categories: [], tips: [], keySpecs: [], subcommands: [] },
+    ...more,
+  });
+  const keySpec = { flags: [], begin: ['index', 1], find: ['range', 0, 1, 0], notes: '' } as const;
+
+  test.each<[string, Partial<CommandInfo>, string]>([
+    ['has subcommands', { subcommands: [told({})], flags: ['admin'] }, 'container node'],
+    ['administers', { flags: ['admin'], firstKey: 1 }, 'refused refuse'],
+    ['subscribes', { flags: ['pubsub'], firstKey: 1 }, 'later refuse'],
+    ['blocks', { flags: ['blocking'], firstKey: 1 }, 'later refuse'],
+    ['has a key', { firstKey: 1 }, 'route node'],
+    ['has a key spec', { keySpecs: [keySpec] }, 'route node'],
+    ['finds its keys itself', { flags: ['write', 'movablekeys'] }, 'route node'],
+    ['wants all shards', { tips: ['x', 'request_policy:all_shards'] }, 'later refuse'],
+    ['merges replies of one shard', { tips: ['response_policy:agg_sum'] }, 'anyPrimary node'],
+    ['has no key', {}, 'anyPrimary node'],
+  ])('and %s', (_what, more, verdict) => {
+    const { outside, inMulti } = defaultVerdict(told(more), undefined);
+    expect(`${outside} ${inMulti}`).toBe(verdict);
+  });
+
+  test('as a subcommand of one that we know is refused, unless it names a key', () => {
+    expect(defaultVerdict(told({ firstKey: 2 }), 'object').outside).toBe('route');
+    for (const more of [{}, { tips: ['request_policy:all_shards'] }]) {
+      expect(defaultVerdict(told(more), 'client')).toEqual({
+        ...{ outside: 'refused', inMulti: 'refuse' },
+      });
+    }
+  });
+
+  test('takes keys where any argument can be one', () => {
+    expect(takesKeys(told({}))).toBe(false);
+    expect(takesKeys(told({ firstKey: 2 }))).toBe(true);
+    expect(takesKeys(told({ keySpecs: [keySpec] }))).toBe(true);
+    expect(takesKeys(told({ flags: ['movablekeys'] }))).toBe(true);
+  });
+});
+
+describe('lists of commands', () => {
+  const flagsOf = (name: string): readonly string[] =>
+    known.find((info) => info.name === name)?.flags ?? [];
+
+  test('replies that are the only copy: all that pop or get and delete, nothing that only moves', () => {
+    const taking = known
+      .filter(({ flags }) => flags.includes('write'))
+      .map(({ name }) => name)
+      .filter((name) => /pop|getdel|getset/.test(name) && !name.endsWith('poplpush'));
+    expect([...REPLY_IS_DATA].sort()).toEqual(taking.sort());
+  });
+
+  test('what blocks by option alone is flagged as blocking all the same', () => {
+    expect([...BLOCK_BY_OPTION]).toEqual(['xread', 'xreadgroup']);
+    for (const name of BLOCK_BY_OPTION) expect(flagsOf(name)).toContain('blocking');
+  });
+
+  test('kinds are numbers apart from each other', () => {
+    for (const codes of [KIND, IN_MULTI]) {
+      expect(new Set(Object.values(codes)).size).toBe(Object.keys(codes).length);
+    }
   });
 });

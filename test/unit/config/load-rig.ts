@@ -14,8 +14,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** A path in the folder; nothing is there yet. */
+export function pathOf(name: string): string {
+  return join(folder, name);
+}
+
 export function write(content: string | Buffer): string {
-  const file = join(folder, `${++files}.yaml`);
+  const file = pathOf(`${++files}.yaml`);
   writeFileSync(file, content);
   return file;
 }

@@ -1,8 +1,7 @@
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/load.ts';
-import { flag, load, problems, problemsOf, write } from './load-rig.ts';
+import { flag, load, pathOf, problems, problemsOf, write } from './load-rig.ts';
 
 describe('precedence', () => {
   const yaml = 'port: 1001\nmaxclients: 11\ntimeout: 21\ncluster:\n  connectTimeoutMs: 3s\n';
@@ -100,6 +99,13 @@ describe('a file', () => {
   });
 
   it('gets no far-fetched guess', () => {
+    expect(problems('hold.timeoutMs: 5s')).toEqual([
+      '1:1: unknown key "hold.timeoutMs"; in a file sections are nested: hold: { timeoutMs: … }',
+    ]);
+    expect(problems('reads:\n  weights.replica: 5')).toEqual([
+      '2:3: unknown key "weights.replica" in reads; in a file sections are nested: weights: { replica: … }',
+    ]);
+    expect(problems('requirepass: p: word')[0]).toMatch(/^1:\d+: a second ": " .* in quotes/);
     expect(problems('banana: 1')[0]).toMatch(/^1:1: unknown key "banana"; allowed: bind, port, /);
     expect(problems('__proto__: {}')[0]).toMatch(/^1:1: unknown key "__proto__"; allowed/);
     expect(problems('constructor: {}')[0]).toMatch(/unknown key "constructor"/);
@@ -142,13 +148,14 @@ describe('a file', () => {
   });
 
   it('that is none is refused', () => {
-    const missing = join(folder, 'missing.yaml');
-    const directory = join(folder, 'directory');
+    const missing = pathOf('missing.yaml');
+    const directory = pathOf('directory');
     mkdirSync(directory);
     const messageFor = (file: string) => {
       return problemsOf(() => loadConfig({ file, env: {} }))[0];
     };
     expect(messageFor(missing)).toBe(`${missing}: could not read the file: no such file`);
+    expect(messageFor('no-such.yaml')).toMatch(/no such file \(looked for \/.*\/no-such\.yaml\)$/);
     expect(messageFor(directory)).toBe(`${directory}: this is a directory; allowed: a YAML file`);
     expect(messageFor('/dev/null')).toBe('/dev/null: this is no regular file');
     expect(messageFor(write(Buffer.alloc(1024 ** 2 + 1, '#')))).toMatch(/allowed: at most 1mb$/);

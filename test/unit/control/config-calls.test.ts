@@ -30,6 +30,16 @@ describe('a live setting', () => {
     expect([...taken, ...heard].map(({ reads }) => reads.weights.replica)).toEqual([9, 9, 9]);
   });
 
+  it('that is hardly meant so is taken, and the log says why it is doubtful', async () => {
+    const { set, heard, lines } = setUp([]);
+    await set('hold.maxFailoverMs', '5s');
+    await set('hold.maxFailoverMs', '6s');
+    expect(heard.map(({ hold }) => hold.maxFailoverMs)).toEqual([5000, 6000]);
+    expect(lines).toMatchObject([
+      { level: 'warn', message: expect.stringContaining('shorter than hold.timeoutMs') },
+    ]);
+  });
+
   it('that is refused reaches nobody', async () => {
     const taken: Config[] = [];
     const { set, heard } = setUp([worker(1, (config) => void taken.push(config))]);

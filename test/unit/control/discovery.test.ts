@@ -97,6 +97,33 @@ describe('a cluster', () => {
     expect(node.count('CLUSTER SHARDS')).toBeLessThanOrEqual(1);
   });
 
+  it('is found by the nodes that were known before, when no seed is there any more', async () => {
+    const [, b] = (await twoShards()) as [Member, Member];
+    const gone = await fakeNode();
+    await gone.stop();
+    const known = [{ id: idOf('b'), host: '127.0.0.1', port: b.node.port }];
+    const { published } = discover([gone.port], { known });
+    await until(() => expect(published.length).toBeGreaterThan(0));
+    expect(published[0]?.nodes.map(({ id }) => id)).toEqual([idOf('a'), idOf('b')]);
+  });
+
+  it('is not taken for the one whose node lives at a known address by now', async () => {
+    const [a, b] = (await twoShards()) as [Member, Member];
+    const other: Member[] = [{ name: 'x', node: await fakeNode(), slots: '0-16383' }];
+    const { node } = other[0] as Member;
+    node.answer = clusterAnswer(() => nodesText(other, 'x', 9));
+    const known = [
+      { id: idOf('b'), host: '127.0.0.1', port: node.port },
+      { id: idOf('a'), host: '127.0.0.1', port: a.node.port },
+    ];
+    const { published } = discover([b.node.port], { known });
+    await until(() => expect(published.length).toBeGreaterThan(1));
+    for (const { nodes } of published) {
+      expect(nodes.map(({ id }) => id)).toEqual([idOf('a'), idOf('b')]);
+    }
+    expect(node.count('CLUSTER NODES')).toBe(1);
+  });
+
   it('with a changed picture gets a higher epoch', async () => {
     const [a] = (await twoShards()) as [Member];
     const { published } = discover([a.node.port]);
@@ -117,6 +144,24 @@ describe('a cluster', () => {
     expect(discovery.status().reason).toContain(`127.0.0.1:${b.node.port} no answer in time`);
     expect(published.at(-1)?.slots[16383]).toBe(1);
     expect(b.node.connections).toBe(1);
+  });
+
+  it('node that answers only where it was asked is told of once, and the picture stays', async () => {
+    const alone: Member[] = [{ name: 'a', node: await fakeNode(), slots: '0-16383' }];
+    const { node } = alone[0] as Member;
+    node.answer = clusterAnswer(() => nodesText(alone, 'a'));
+    const closed = await fakeNode();
+    await closed.stop();
+    const told = `127.0.0.1:${node.port}`;
+    const natMap = new Map([[told, { host: '127.0.0.1', port: closed.port }]]);
+    const { discovery, published, lines } = discover([node.port], { natMap });
+    await until(() => expect(published.length).toBeGreaterThan(5));
+    expect(new Set(published.map(({ epoch }) => epoch)).size).toBe(1);
+    expect(discovery.status().reason).toContain(`127.0.0.1:${closed.port}`);
+    const warned = lines.filter(({ message }) => message.includes('cluster.natMap'));
+    expect(warned).toMatchObject([
+      { level: 'warn', fields: { node: told, told, dialled: `127.0.0.1:${closed.port}` } },
+    ]);
   });
 
   it('node that leaves is disconnected', async () => {

@@ -62,6 +62,40 @@ describe('settings that change while slotgate runs', () => {
   });
 });
 
+describe('what protects, by CONFIG SET', () => {
+  const strict = configSchema.parse({ commands: { deny: ['flushall', 'config|set'] } });
+  const set = (name: string, value: string, config = strict) =>
+    changedConfig(config, [{ name, value }]);
+
+  it.each(['', 'flushall', 'config|set', 'config|get flushall'])('deny = %j is refused', (deny) => {
+    expect(set('commands.deny', deny)).toMatchObject({
+      name: 'commands.deny',
+      why: expect.stringMatching(/stricter.*file.*SIGHUP/),
+    });
+  });
+
+  it.each(['config|set flushall', 'flushall config|set keys', 'flushall config'])(
+    'deny = %j is taken',
+    (deny) => {
+      expect(set('commands.deny', deny)).toMatchObject({ commands: { deny: deny.split(' ') } });
+    },
+  );
+
+  it('protected-mode can be switched on and not off', () => {
+    const open = configSchema.parse({ 'protected-mode': false });
+    expect(set('protected-mode', 'yes', open)).toMatchObject({ 'protected-mode': true });
+    expect(set('protected-mode', 'no')).toMatchObject({
+      name: 'protected-mode',
+      why: expect.stringContaining('SIGHUP'),
+    });
+  });
+
+  it('the configuration that is read again may loosen both', () => {
+    const outcome = reloadedConfig(strict, configSchema.parse({ 'protected-mode': false }));
+    expect(outcome).toMatchObject({ config: { 'protected-mode': false, commands: { deny: [] } } });
+  });
+});
+
 describe('a configuration read again', () => {
   const read = (input: unknown) => configSchema.parse(input);
 
@@ -73,6 +107,25 @@ describe('a configuration read again', () => {
       config: read({ cluster: { seeds: ['a:1'] }, hold: { timeoutMs: '3s' } }),
       changed: expect.arrayContaining(['timeout', 'hold.timeoutMs']),
       fixed: ['port', 'cluster.seeds'],
+    });
+  });
+
+  it('brings another account on the nodes, which no client can', () => {
+    const running = read({ cluster: { username: 'a', password: 'old' } });
+    const next = read({ cluster: { username: 'b', password: 'new' } });
+    expect(reloadedConfig(running, next)).toEqual({
+      config: next,
+      changed: ['cluster.username', 'cluster.password'],
+      fixed: [],
+    });
+    for (const name of ['cluster.username', 'cluster.password']) {
+      expect(changedConfig(running, [{ name, value: 'x' }])).toEqual({
+        name,
+        why: expect.stringContaining('send SIGHUP'),
+      });
+    }
+    expect(changedConfig(running, [{ name: 'requirepass', value: 'x' }])).toMatchObject({
+      why: expect.stringContaining('restart'),
     });
   });
 

@@ -9,12 +9,15 @@ interface Setup {
   installNeed(root: string, host: { platform: string; arch: string }): string;
   buildNeed(root: string): string;
   sourceFingerprint(root: string): string;
+  failure(what: string, run: { code: number; output: string; stoppedBy: string }): Error;
   withLock(root: string, task: () => Promise<void>, tell: (line: string) => void): Promise<void>;
 }
 
 // Plain JavaScript, because it runs before there is a compiler; so its types are stated here.
 const SETUP_FILE = new URL('../../../src/cli/setup.mjs', import.meta.url).href;
-const { installNeed, buildNeed, sourceFingerprint, withLock } = (await import(SETUP_FILE)) as Setup;
+const { installNeed, buildNeed, sourceFingerprint, failure, withLock } = (await import(
+  SETUP_FILE
+)) as Setup;
 
 const LINUX = { platform: 'linux', arch: 'x64' };
 let root: string;
@@ -167,4 +170,12 @@ describe('only one run sets a clone up', () => {
     expect(entered).toBe(true);
     expect(said).toEqual([expect.stringContaining(`process ${holder.pid}`)]);
   });
+});
+
+test.each([
+  [{ code: 143, output: 'half', stoppedBy: 'SIGTERM' }, 'The build was interrupted (SIGTERM).'],
+  [{ code: 137, output: '', stoppedBy: '' }, 'The build failed (exit code 137) without a word'],
+  [{ code: 2, output: 'TS1', stoppedBy: '' }, 'The build failed (exit code 2):\nTS1'],
+])('how the build ended is said: %j', (run, words) => {
+  expect(failure('The build', run).message).toBe(words);
 });

@@ -3,7 +3,7 @@ import { OTHER, SCALAR } from '../../../src/metrics/definitions.ts';
 import { ProcessSampler } from '../../../src/metrics/process-sampler.ts';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.ts';
 
-function setUp() {
+function setUp(residentBytes?: () => number) {
   let nowMs = 1000;
   let tick: (() => void) | undefined;
   const clock = {
@@ -17,7 +17,7 @@ function setUp() {
   };
   const metrics = new WorkerMetrics([OTHER]);
   return {
-    sampler: new ProcessSampler(metrics, clock),
+    sampler: new ProcessSampler(metrics, clock, residentBytes),
     scalars: metrics.scalars,
     pass: (ms: number) => {
       nowMs += ms;
@@ -59,4 +59,16 @@ test('load, CPU time and memory are filled, and stop ends the ticks', () => {
   expect(scalars[SCALAR.residentBytes]).toBeGreaterThan(1e6);
   sampler.stop();
   expect(isTicking()).toBe(false);
+});
+
+test('a memory that cannot be read, for want of a descriptor, keeps its last figure', () => {
+  const figures = [4096];
+  const { sampler, scalars } = setUp(() => {
+    const bytes = figures.pop();
+    if (bytes === undefined) throw new Error('EMFILE: too many open files');
+    return bytes;
+  });
+  sampler.sample();
+  sampler.sample();
+  expect(scalars[SCALAR.residentBytes]).toBe(4096);
 });

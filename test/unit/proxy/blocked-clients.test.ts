@@ -25,7 +25,11 @@ describe('a client that waits', () => {
     stage.client().send('GET b');
     const client = stage.client().send('BLPOP b 0');
     client.leave();
-    expect(node.log.some((line) => line.startsWith('CLIENT UNBLOCK '))).toBe(true);
+    // Behind what waits out a pause of writes, and not on the connection that waits.
+    const [shared, pinned] = ['GET b', 'BLPOP b 0'].map((line) => node.connectionOf(line));
+    expect(shared?.log.slice(1, 3)).toEqual(['MULTI', 'EVAL return 0 0']);
+    expect(shared?.log[3]).toMatch(/^CLIENT UNBLOCK \d+ TIMEOUT$/);
+    expect(pinned?.log).toEqual(['BLPOP b 0']);
     node.connectionOf('BLPOP b 0').reply('*2\r\n$1\r\nb\r\n$1\r\nv\r\n');
     await stage.settle();
     expect(node.log).toContain('LPUSH b v');
@@ -43,6 +47,23 @@ describe('a client that waits', () => {
     expect(left).toBeLessThanOrEqual(40);
   });
 
+  it('follows its slot to another node', () => {
+    stage.client().send('GET b');
+    const client = stage.client().send('BLPOP b 0');
+    const slots = Uint16Array.from(stage.snapshot.slots).fill(1);
+    stage.show((snapshot) => ({ ...snapshot, slots }));
+    stage.advance(100);
+    expect(node.log.some((line) => /^CLIENT UNBLOCK \d+ ERROR$/.test(line))).toBe(true);
+    node.connectionOf('BLPOP b 0').reply('-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n');
+    const other = stage.node(7002);
+    other.answer = node.answer;
+    stage.advance(100);
+    expect(client.take()).toBe('');
+    other.connectionOf('BLPOP b 0').reply('*2\r\n$1\r\nb\r\n$1\r\nv\r\n');
+    stage.run();
+    expect(client.take()).toBe('*2\r\n$1\r\nb\r\n$1\r\nv\r\n');
+  });
+
   it('takes one of a bounded number of connections', () => {
     const clients = ['b', 'f', 'j'].map((key) => stage.client().send(`BLPOP ${key} 0`));
     expect(clients.map((client) => client.take().slice(0, 24))).toEqual([
@@ -55,10 +76,30 @@ describe('a client that waits', () => {
   it('waits first for what its session has in flight', () => {
     node.answer = (args) =>
       args[0] === 'BLPOP' || args[0] === 'RPUSH' ? null : ordinaryAnswer(args);
-    stage.client().send('RPUSH b v', 'BLPOP b 0');
-    expect(node.log).toEqual(['RPUSH b v']);
+    stage.client().send('SET f 1').send('RPUSH b v', 'BLPOP b 0');
+    expect(node.log).toEqual(['SET f 1', 'RPUSH b v']);
     node.connectionOf('RPUSH b v').reply(':1\r\n');
     stage.run();
     expect(node.log).toContain('BLPOP b 0');
+  });
+});
+
+describe('a client that waits for keys of several shards', () => {
+  it('gets the first value; what comes by another key at the same moment goes back', async () => {
+    const other = stage.node(7003);
+    for (const each of [node, other]) {
+      each.answer = (args) => {
+        if (args[0] === 'ZCARD') return ':0\r\n';
+        return args[0] === 'BZPOPMIN' ? null : ordinaryAnswer(args);
+      };
+    }
+    const client = stage.client().send('BZPOPMIN b a 0');
+    await stage.settle();
+    node.connectionOf('BZPOPMIN b 0').reply('*3\r\n$1\r\nb\r\n$1\r\nm\r\n$1\r\n1\r\n');
+    other.connectionOf('BZPOPMIN a 0').reply('*3\r\n$1\r\na\r\n$1\r\nn\r\n$1\r\n2\r\n');
+    await stage.settle();
+    expect(client.take()).toBe('*3\r\n$1\r\nb\r\n$1\r\nm\r\n$1\r\n1\r\n');
+    expect(other.log).toContain('ZADD a NX 2 n');
+    expect(node.log.filter((line) => line.startsWith('ZADD'))).toEqual([]);
   });
 });

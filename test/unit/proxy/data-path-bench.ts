@@ -45,7 +45,10 @@ export class Bench {
   #snapshot: Snapshot;
 
   /** `config`: what differs from the defaults, as in a configuration file. */
-  constructor(config: Readonly<Record<string, unknown>> = {}) {
+  constructor(
+    config: Readonly<Record<string, unknown>> = {},
+    { descriptors = Number.POSITIVE_INFINITY } = {},
+  ) {
     for (const port of PORTS) {
       for (const each of [port, port + 100]) this.nodes.set(each, new FakeNode(each, this));
     }
@@ -64,6 +67,7 @@ export class Bench {
         workerId: 1,
         workers: 1,
         instanceId: 'i'.repeat(40),
+        descriptors,
       }),
       table,
       transport: { connect: (endpoint, handler) => this.#connect(endpoint, handler) },
@@ -200,7 +204,9 @@ export function ordinaryAnswer([name = '', first = '']: readonly string[]): stri
     case 'WAIT':
       return ':1\r\n';
     case 'SUBSCRIBE':
-    case 'UNSUBSCRIBE': {
+    case 'UNSUBSCRIBE':
+    case 'PSUBSCRIBE':
+    case 'PUNSUBSCRIBE': {
       const verb = name.toLowerCase();
       return `*3\r\n$${verb.length}\r\n${verb}\r\n$${first.length}\r\n${first}\r\n:1\r\n`;
     }
@@ -216,6 +222,10 @@ export class FakeNode {
   answer: Answer = ordinaryAnswer;
   /** It takes connections at once; else the test says when, or that it refuses. */
   isAccepting = true;
+  /** What was said in handshakes. */
+  readonly greetings: string[] = [];
+  /** How it turns handshakes away, '' where it does not. */
+  refusal = '';
 
   constructor(port: number, bench: Bench) {
     this.port = port;
@@ -297,6 +307,11 @@ export class NodeConnection implements ByteStream {
 
   #onCommand(args: readonly string[]): void {
     const name = args[0]?.toUpperCase() ?? '';
+    if (!this.#isReady) this.#node.greetings.push(args.join(' '));
+    if (!this.#isReady && this.#node.refusal !== '') {
+      this.push(`-${this.#node.refusal}\r\n`);
+      return;
+    }
     if (!this.#isReady) {
       // PING is the end of each handshake.
       this.#isReady = name === 'PING';
@@ -368,6 +383,8 @@ export class BenchClient implements ByteStream {
   /** False: the kernel takes nothing of what it is sent. */
   isReading = true;
   isClosed = false;
+  /** Its bytes are not read. */
+  isPaused = false;
   #said = '';
   readonly #bench: Bench;
 
@@ -406,8 +423,13 @@ export class BenchClient implements ByteStream {
     return true;
   }
 
-  pause(): void {}
-  resume(): void {}
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+  }
 
   end(): void {
     this.destroy();

@@ -1,5 +1,6 @@
 /** writes.wait, step by step: no acknowledgement before the replicas', and the order kept. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { SCALAR } from '../../../src/metrics/definitions.ts';
 import { Bench, type FakeNode, ordinaryAnswer } from './data-path-bench.ts';
 
 let stage: Bench;
@@ -24,7 +25,16 @@ describe('a write that one replica must have', () => {
   it('is refused as applied when WAIT counts too few', () => {
     node.answer = (args) => (args[0] === 'WAIT' ? ':0\r\n' : ordinaryAnswer(args));
     const client = stage.client().send('SET b 1');
-    expect(client.take()).toMatch(/^-NOREPLICAS The write is applied, but only 0 of 1 /);
+    expect(client.take()).toMatch(/^-UNCONFIRMED The write is applied, but only 0 of 1 /);
+  });
+
+  it('is answered all the same where the reply is the only copy of what it took', () => {
+    const taken = '$3\r\njob\r\n';
+    node.answer = ([name = '', first = '']) =>
+      name === 'WAIT' ? ':0\r\n' : name === 'LPOP' ? taken : ordinaryAnswer([name, first]);
+    const client = stage.client().send('LPOP b', 'RPUSH b 1');
+    expect(client.take()).toMatch(/^\$3\r\njob\r\n-UNCONFIRMED /);
+    expect(stage.scalar(SCALAR.writesUnconfirmed)).toBe(2);
   });
 
   it('is uncertain when its connection is lost before WAIT was answered', () => {
@@ -35,13 +45,26 @@ describe('a write that one replica must have', () => {
     expect(client.take()).toMatch(/^-UNCERTAIN The write was applied by h:7001/);
   });
 
-  it('does not overtake the reads of its session, which use another connection', () => {
-    node.answer = (args) => (args[0] === 'GET' ? null : ordinaryAnswer(args));
-    const client = stage.client().send('GET b', 'SET b 1');
-    expect(node.log).toEqual(['GET b']);
-    node.connectionOf('GET b').reply('$1\r\n0\r\n');
+  it('that waited for its element: WAIT goes behind a PING, or it would speak of the time before', () => {
+    node.answer = (args) => (args[0] === 'BLMOVE' ? null : ordinaryAnswer(args));
+    const client = stage.client().send('BLMOVE b {b}2 LEFT LEFT 0');
+    const pinned = node.connectionOf('BLMOVE b {b}2 LEFT LEFT 0');
+    pinned.reply('$1\r\nv\r\n');
     stage.run();
-    expect(node.log).toEqual(['GET b', 'SET b 1', 'WAIT 1 1000']);
+    expect(pinned.log.slice(1)).toEqual(['PING', 'WAIT 1 1000']);
+    expect(client.take()).toBe('$1\r\nv\r\n');
+  });
+
+  it('does not overtake the reads of its session, which use another connection', () => {
+    const client = stage.client().send('GET b');
+    client.take();
+    const lane = node.connectionOf('GET b');
+    node.answer = (args) => (args[0] === 'GET' ? null : ordinaryAnswer(args));
+    client.send('GET b', 'SET b 1');
+    expect(node.log).toEqual(['GET b', 'GET b']);
+    lane.reply('$1\r\n0\r\n');
+    stage.run();
+    expect(node.log.slice(-2)).toEqual(['SET b 1', 'WAIT 1 1000']);
     expect(client.take()).toBe('$1\r\n0\r\n+OK\r\n');
   });
 });

@@ -1,7 +1,7 @@
 /** Connections that die and nodes that fall silent: what is sent again, what is not, and when. */
 import { describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
-import { Bench, type NodeConnection, ordinaryAnswer } from './data-path-bench.ts';
+import { Bench, type FakeNode, type NodeConnection, ordinaryAnswer } from './data-path-bench.ts';
 
 /** `b` and `f` are keys of 7001. */
 const PORT = 7001;
@@ -61,8 +61,119 @@ describe('a connection that dies', () => {
   });
 });
 
+describe('a connection that dies with reads and writes of one session on it', () => {
+  /** What the client is told when nothing of this was answered, and what the node is asked again. */
+  function afterDeath(...commands: readonly string[]): { said: string; again: readonly string[] } {
+    const stage = bench();
+    const node = stage.node(PORT);
+    const client = stage.client().send('SET b 0');
+    client.take();
+    node.answer = silentTo('GET', 'MULTI', 'EXEC', 'SET');
+    client.send(...commands);
+    const before = node.log.length;
+    node.answer = ordinaryAnswer;
+    node.connectionOf('SET b 0').close();
+    stage.advance(100);
+    return { said: client.take(), again: node.log.slice(before) };
+  }
+
+  it('a read is not repeated that might see the write behind it', () => {
+    const { said, again } = afterDeath('GET b', 'SET b 1');
+    expect(said).toMatch(/^-UNCERTAIN .* was not repeated\r\n-UNCERTAIN .* send it again\)\r\n$/);
+    expect(again).toEqual([]);
+  });
+
+  it('a transaction that only reads: neither', () => {
+    const { said, again } = afterDeath('MULTI', 'GET b', 'EXEC', 'SET b 1');
+    expect(said).toMatch(/^\+OK\r\n\+QUEUED\r\n-UNCERTAIN .* was not repeated\r\n-UNCERTAIN /);
+    expect(again).toEqual([]);
+  });
+
+  it('a read of another key is, and so is one behind the write', () => {
+    const { said, again } = afterDeath('GET {b}2', 'SET b 1', 'GET b');
+    expect(said).toMatch(/^\+OK\r\n-UNCERTAIN .*\r\n\+OK\r\n$/);
+    expect(again).toEqual(['GET {b}2', 'GET b']);
+  });
+
+  it('of very many reads none is repeated, whatever their keys', () => {
+    const reads = Array.from({ length: 33 }, (_, i) => `GET {b}${i}`);
+    expect(afterDeath(...reads, 'SET b 1').again).toEqual([]);
+  });
+});
+
+describe('a client that does not read its replies', () => {
+  it('has its reads not repeated when their node dies', () => {
+    const stage = new Bench({ limits: { replyHighWater: '16kb', replyHardLimit: '1mb' } });
+    const node = stage.node(PORT);
+    stage.client().send('SET b 1');
+    const client = stage.client();
+    client.isReading = false;
+    node.answer = ([name, key]) =>
+      name === 'SET' ? '+OK\r\n' : key === 'b' ? `$20000\r\n${'x'.repeat(20_000)}\r\n` : null;
+    client.send('GET b', 'GET f');
+    expect(client.session.unreadBytes).toBeGreaterThan(20_000);
+    last(node.connections).close();
+    stage.advance(100);
+    expect(node.log).toEqual(['SET b 1', 'GET b', 'GET f']);
+  });
+});
+
+describe('a client that is told of a lost write by a lost connection', () => {
+  it('is told nothing else', () => {
+    const stage = new Bench({ retry: { uncertain: 'disconnect' } });
+    const node = stage.node(PORT);
+    node.answer = silentTo('SET');
+    const client = stage.client().send('SET b 1');
+    last(node.connections).close();
+    stage.advance(1000);
+    expect([client.take(), client.isClosed]).toEqual(['', true]);
+  });
+});
+
+describe('a client that hangs up while its shard is away', () => {
+  function hangUp(stage: Bench): FakeNode {
+    const node = stage.node(PORT);
+    stage.client().send('GET b');
+    node.isAccepting = false;
+    last(node.connections).close();
+    stage.advance(100);
+    return node;
+  }
+
+  function back(stage: Bench, node: FakeNode): void {
+    node.isAccepting = true;
+    for (const connection of node.connections) connection.open();
+    stage.advance(2000);
+  }
+
+  it('has its held write dropped: it may have asked elsewhere', () => {
+    const stage = bench();
+    const node = hangUp(stage);
+    const client = stage.client().send('SET b 1');
+    expect(stage.scalar(SCALAR.heldNow)).toBe(1);
+    client.session.onEnd();
+    stage.run();
+    expect([client.isClosed, stage.scalar(SCALAR.heldNow)]).toEqual([true, 0]);
+    back(stage, node);
+    expect(node.log).not.toContain('SET b 1');
+  });
+
+  it('before its command was held: the same', () => {
+    const stage = bench();
+    const node = hangUp(stage);
+    const other = stage.node(7003);
+    other.answer = silentTo('GET');
+    const client = stage.client().send('WATCH a', 'GET a');
+    client.send('SET b 1');
+    client.session.onEnd();
+    stage.run();
+    back(stage, node);
+    expect(node.log).not.toContain('SET b 1');
+  });
+});
+
 describe('a node that does not answer', () => {
-  it('a read waits for the writes behind it, and is sent again once they have their answer', () => {
+  it('a read waits for the writes behind it, and is not repeated once nobody knows of them', () => {
     const stage = bench();
     const node = stage.node(PORT);
     const client = stage.client().send('SET b 0');
@@ -77,11 +188,11 @@ describe('a node that does not answer', () => {
     // The read has had its time, but whether the write is applied will be known, or never.
     expect(client.take()).toBe('');
     stage.advance(TIMEOUT_MS / 2);
-    expect(node.log).toEqual(['SET b 0', 'GET b', 'SET b 1', 'GET b']);
+    expect(client.take()).toMatch(/^-UNCERTAIN .*not repeated\r\n-UNCERTAIN .*\r\n$/);
     const lane = node.connectionOf('GET b');
-    for (const reply of ['$3\r\nold\r\n', '+OK\r\n', '$3\r\nnow\r\n']) lane.reply(reply);
+    for (const reply of ['$3\r\nold\r\n', '+OK\r\n']) lane.reply(reply);
     stage.run();
-    expect(client.take()).toMatch(/^\$3\r\nnow\r\n-UNCERTAIN .*\r\n$/);
+    expect([node.log, client.take()]).toEqual([['SET b 0', 'GET b', 'SET b 1'], '']);
   });
 
   it('but the heartbeat: its answer is nobody else’s, and the lane is given up', () => {
@@ -142,5 +253,36 @@ describe('how much waits for a shard that is away', () => {
     const stage = away({ maxBytes: 10_000 });
     const clients = [1, 2, 3].map(() => stage.client().send(`SET b ${'x'.repeat(4500)}`));
     expect(clients.map((client) => client.take().slice(0, 12))).toEqual(['', '', '-CLUSTERDOWN']);
+  });
+});
+
+describe('a node that gets no commands though it may be reached', () => {
+  it('is given up by the cluster: what it owes is settled at once', () => {
+    const stage = bench();
+    const node = stage.node(PORT);
+    node.answer = silentTo('SET');
+    const client = stage.client().send('SET b 1');
+    stage.show((snapshot) => ({
+      ...snapshot,
+      nodes: snapshot.nodes.map((each) => ({ ...each, failed: each.port === PORT })),
+    }));
+    expect(client.take()).toMatch(/^-UNCERTAIN .*EFAILED/);
+    client.send('SET b 2');
+    expect(node.log).toEqual(['SET b 1']);
+  });
+
+  it('is held by control: commands wait until that ends', async () => {
+    const stage = bench();
+    const node = stage.node(PORT);
+    const client = stage.client().send('SET b 1');
+    const started = stage.proxy.nodeHolds.start({ addresses: [`h:${PORT}`], drainMs: 100 });
+    await stage.settle();
+    expect(await started).toEqual({ drained: true });
+    client.take();
+    client.send('SET b 2', 'SET a 2');
+    expect(node.log).toEqual(['SET b 1']);
+    stage.proxy.nodeHolds.end({ addresses: [`h:${PORT}`] });
+    await stage.settle();
+    expect(client.take()).toBe('+OK\r\n+OK\r\n');
   });
 });

@@ -47,6 +47,14 @@ describe('a slot changes its owner while a command is under way', () => {
     expect(other.log).toEqual(['SET c 0', 'SET b 2']);
   });
 
+  it('also when commands for other slots have gone on meanwhile', () => {
+    stage.show(moved);
+    client.send('SET c 2', 'SET b 2');
+    expect(other.log).toEqual(['SET c 0', 'SET c 2']);
+    answered();
+    expect(other.log).toEqual(['SET c 0', 'SET c 2', 'SET b 2']);
+  });
+
   it('by the MOVED that somebody was told on another connection: the same', () => {
     owner.answer = () => `-MOVED ${SLOT} h:7002\r\n`;
     stage.client().send('HELLO 3', 'SET b x');
@@ -76,6 +84,26 @@ describe('a command with several keys in a slot in motion', () => {
     owner.connectionOf('MSETNX b 2 {b}x 2').reply(':1\r\n');
     stage.run();
     expect(owner.log).toContain('GET b');
+  });
+});
+
+describe('a reply that is so big that others shall not wait behind it', () => {
+  it('its session waits for it: what follows goes by another connection', () => {
+    answered();
+    owner.answer = (args) => (args[0] === 'GET' ? null : ordinaryAnswer(args));
+    client.send('GET b');
+    const lane = owner.connectionOf('GET b');
+    const size = 2 * 1024 * 1024;
+    lane.push(`$${size}\r\n${'x'.repeat(size / 2)}`);
+    stage.run();
+    client.send('SET b 2');
+    expect(owner.log).not.toContain('SET b 2');
+    stage.client().send('SET b x');
+    expect(owner.log).toContain('SET b x');
+    expect(lane.log).not.toContain('SET b x');
+    lane.reply(`${'x'.repeat(size / 2)}\r\n`);
+    stage.run();
+    expect(owner.log).toContain('SET b 2');
   });
 });
 
@@ -126,5 +154,39 @@ describe('a node that turns a command away because it is not ready', () => {
     owner.connectionOf('SET b 2').reply('+OK\r\n');
     stage.run();
     expect(owner.log.slice(-1)).toEqual(['SET b 3']);
+  });
+});
+
+describe('a command that was turned away while later ones of its session were on their way', () => {
+  /** The node refuses the first and has not answered the second, which is behind it. */
+  beforeEach(() => {
+    answered();
+    client.take();
+    owner.answer = (args) => {
+      if (args[2] === '2') return '-LOADING not yet\r\n';
+      return args[2] === '3' ? null : ordinaryAnswer(args);
+    };
+    client.send('SET b 2', 'SET b 3');
+    owner.answer = ordinaryAnswer;
+  });
+
+  it('waits for them: they may be served, and it would come behind them', () => {
+    stage.advance(200);
+    expect(owner.log.slice(-2)).toEqual(['SET b 2', 'SET b 3']);
+  });
+
+  it('is refused when one on its key was served', () => {
+    owner.connectionOf('SET b 3').reply('+OK\r\n');
+    stage.advance(200);
+    expect(client.take()).toMatch(/^-TRYAGAIN .* this one was not executed\r\n\+OK\r\n$/);
+    expect(owner.log.slice(-2)).toEqual(['SET b 2', 'SET b 3']);
+  });
+
+  it('is sent again when they were turned away too', () => {
+    owner.connectionOf('SET b 3').reply('-LOADING not yet\r\n');
+    stage.advance(200);
+    expect(client.take()).toBe('+OK\r\n+OK\r\n');
+    expect(owner.log.slice(-2)).toEqual(['SET b 2', 'SET b 3']);
+    expect(owner.log.filter((line) => line === 'SET b 2')).toHaveLength(2);
   });
 });

@@ -67,7 +67,7 @@ describe('a script called by its digest', () => {
     client.sendRaw(
       Buffer.from(`*4\r\n$4\r\nEVAL\r\n$${body.length}\r\n${body}\r\n$1\r\n1\r\n$1\r\na\r\n`),
     );
-    client.take();
+    client.send('SET b 0').take();
     let hasScript = false;
     node.answer = (args) => {
       if (args[0] === 'SCRIPT') hasScript = true;
@@ -77,6 +77,7 @@ describe('a script called by its digest', () => {
     client.send(`EVALSHA ${digest} 1 b`, 'SET b 1');
     expect(client.take()).toBe(':1\r\n+OK\r\n');
     expect(node.log).toEqual([
+      'SET b 0',
       `EVALSHA ${digest} 1 b`,
       `SCRIPT LOAD ${body}`,
       `EVALSHA ${digest} 1 b`,
@@ -132,6 +133,22 @@ describe('while replicas serve', () => {
     expect(stage.node(7001).log).toEqual(['GET b', 'SET b 1']);
   });
 
+  it('one that turned a read away gets none for a while', () => {
+    const stage = new Bench(READS);
+    stage.showReplicas(stage.now);
+    stage.advance(10);
+    stage.showReplicas(stage.now);
+    const replica = stage.node(7101);
+    replica.answer = () => '-LOADING not yet\r\n';
+    client(stage).send('GET b');
+    client(stage).send('GET f');
+    expect(replica.log).toEqual(['GET b']);
+    stage.advance(300);
+    replica.answer = ordinaryAnswer;
+    client(stage).send('GET j');
+    expect(replica.log).toEqual(['GET b', 'GET j']);
+  });
+
   it('an unknown command goes to the primary', () => {
     const stage = new Bench(READS);
     stage.showReplicas(stage.now);
@@ -140,6 +157,23 @@ describe('while replicas serve', () => {
     client(stage).send('GET b', 'NOSUCHREAD b');
     expect(stage.node(7101).log).toEqual(['GET b']);
     expect(stage.node(7001).log).toEqual(['NOSUCHREAD b']);
+  });
+});
+
+describe('a client that writes on while its commands wait', () => {
+  it('is not read beyond limits.maxRequestBuffer until they go on', () => {
+    const stage = new Bench({ limits: { maxRequestBuffer: '64kb' } });
+    const node = stage.node(7001);
+    node.answer = (args) => (args[0] === 'BLPOP' ? null : ordinaryAnswer(args));
+    const client = stage.client().send('BLPOP b 0');
+    client.send(`SET b ${'x'.repeat(60_000)}`);
+    expect(client.isPaused).toBe(false);
+    client.send(`SET b ${'x'.repeat(60_000)}`);
+    expect(client.isPaused).toBe(true);
+    node.connectionOf('BLPOP b 0').reply('*-1\r\n');
+    stage.run();
+    expect(client.isPaused).toBe(false);
+    expect(client.take()).toBe('*-1\r\n+OK\r\n+OK\r\n');
   });
 });
 
@@ -156,5 +190,63 @@ describe('a client that does not read', () => {
     expect(slow.isClosed).toBe(false);
     stage.advance(2500);
     expect(slow.isClosed).toBe(true);
+  });
+});
+
+describe('WAIT', () => {
+  const info = (offset: number, acknowledged: number): string => {
+    const text =
+      `role:master\r\nslave0:ip=h,port=1,state=online,offset=${acknowledged},lag=0\r\n` +
+      `master_repl_offset:${offset}\r\n`;
+    return `$${text.length}\r\n${text}\r\n`;
+  };
+
+  it('asks the shards that its session has written, and tells the least of them', async () => {
+    const stage = new Bench();
+    const acknowledged = new Map([
+      [7001, 100],
+      [7002, 50],
+    ]);
+    for (const [port, offset] of acknowledged) {
+      stage.node(port).answer = (args) => {
+        if (args[0] === 'WAIT') return null;
+        return args[0] === 'INFO' ? info(100, offset) : ordinaryAnswer(args);
+      };
+    }
+    const client = stage.client().send('SET b 1', 'SET c 1');
+    client.take();
+    client.send('WAIT 1 100');
+    await stage.settle();
+    stage.advance(5000);
+    await stage.settle();
+    expect(client.take()).toBe(':0\r\n');
+    expect(stage.node(7003).log).toEqual([]);
+  });
+});
+
+describe('SELECT in front of one primary', () => {
+  it('waits for what its session has in flight, which belongs to the other database', async () => {
+    const stage = new Bench();
+    stage.show((snapshot) => ({
+      ...snapshot,
+      mode: 'standalone',
+      crossSlotFree: true,
+      shards: [{ primary: 0, replicas: [], configEpoch: 1 }],
+      slots: new Uint16Array(snapshot.slots.length),
+    }));
+    const node = stage.node(7001);
+    const client = stage.client().send('SELECT 1');
+    await stage.settle();
+    client.send('SELECT 0', 'SET b 0');
+    await stage.settle();
+    expect(client.take()).toBe('+OK\r\n+OK\r\n+OK\r\n');
+    node.answer = (args) => (args[0] === 'SET' ? null : ordinaryAnswer(args));
+    client.send('SET b 1', 'SELECT 1', 'SET b 2');
+    expect(node.log).not.toContain('SET b 2');
+    const lane = node.connectionOf('SET b 1');
+    lane.reply('+OK\r\n');
+    stage.run();
+    expect(node.log).toContain('SET b 2');
+    expect(lane.log).not.toContain('SET b 2');
   });
 });

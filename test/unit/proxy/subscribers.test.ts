@@ -19,6 +19,43 @@ function message(channel: string, text: string): string {
   return `*3\r\n$7\r\nmessage\r\n$${channel.length}\r\n${channel}\r\n$${text.length}\r\n${text}\r\n`;
 }
 
+describe('very many subscriptions', () => {
+  const names = (from: number, to: number): string =>
+    Array.from({ length: to - from }, (_, i) => `{b}${from + i}`).join(' ');
+
+  it('of one client are refused beyond limits.subscriptions, and it keeps what it has', () => {
+    stage = new Bench({ limits: { subscriptions: 16 } });
+    const client = stage.client().send(`SUBSCRIBE ${names(0, 16)}`);
+    expect(client.take().match(/subscribe/g)).toHaveLength(16);
+    client.send(`SUBSCRIBE ${names(16, 17)}`);
+    expect(client.take()).toMatch(/^-ERR too many subscriptions: a client may have 16 /);
+    client.send(`SUBSCRIBE ${names(0, 1)}`, 'UNSUBSCRIBE {b}0', `PSUBSCRIBE ${names(20, 21)}`);
+    expect(client.take().match(/subscribe\r\n/g)).toHaveLength(3);
+    expect(stage.scalar(SCALAR.subscriptionsNow)).toBe(16);
+  });
+
+  it('as patterns are refused beyond what one connection can carry', () => {
+    const [one, other] = [stage.client(), stage.client()];
+    one.send(`PSUBSCRIBE ${names(0, 5000)}`);
+    other.send(`PSUBSCRIBE ${names(5000, 8192)}`);
+    one.take();
+    other.take();
+    one.send(`PSUBSCRIBE ${names(9000, 9001)}`);
+    expect(one.take()).toMatch(/^-ERR too many patterns/);
+  });
+
+  it('end with their connection when their only client leaves, and others go on', () => {
+    const client = stage.client().send(`SUBSCRIBE ${names(0, 3000)}`);
+    client.leave();
+    stage.advance(100);
+    const feed = stage.node(7001).connectionOf('subscribe {b}0');
+    expect(feed.isClosed).toBe(true);
+    const next = stage.client().send('SUBSCRIBE b');
+    stage.advance(2000);
+    expect(next.take()).toBe(confirmed('subscribe', 'b', 1));
+  });
+});
+
 describe('a subscription', () => {
   it('is confirmed when its home has confirmed it', () => {
     node.answer = (args) => (args[0] === 'subscribe' ? null : ordinaryAnswer(args));
@@ -61,9 +98,13 @@ describe('a subscription', () => {
   });
 
   it('waits for what its session has in flight', () => {
+    const client = stage.client().send('SET b 0');
     node.answer = (args) => (args[0] === 'SET' ? null : ordinaryAnswer(args));
-    stage.client().send('SET b 1', 'SUBSCRIBE b');
-    expect(node.log).toEqual(['SET b 1']);
+    client.send('SET b 1', 'SUBSCRIBE b');
+    expect(node.log).toEqual(['SET b 0', 'SET b 1']);
+    node.connectionOf('SET b 1').reply('+OK\r\n');
+    stage.run();
+    expect(node.log).toContain('subscribe b');
   });
 });
 

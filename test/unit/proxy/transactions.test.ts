@@ -24,7 +24,7 @@ function asRedis(): (args: readonly string[]) => string {
 }
 
 beforeEach(() => {
-  stage = new Bench({ commands: { deny: ['flushall'] } });
+  stage = new Bench({ commands: { deny: ['getdel'] } });
   node = stage.node(7001);
   node.answer = asRedis();
 });
@@ -55,8 +55,24 @@ describe('MULTI without WATCH', () => {
     expect(node.log).toEqual([]);
   });
 
+  it.each(['SET c 1', 'MSET b 1 c 2'])(
+    'of several slots says that MULTI is the reason: %s',
+    (line) => {
+      const told = stage.client().send('MULTI', 'SET b 1', line).take().split('\r\n')[2];
+      expect(told).toMatch(
+        /^-CROSSSLOT Keys in request don't hash to the same slot .*MULTI.*hash tags/,
+      );
+    },
+  );
+
+  it('of another shard than what is watched says that, too', () => {
+    const client = stage.client().send('WATCH b', 'MULTI', 'SET c 1');
+    const told = client.take().split('\r\n')[2];
+    expect(told).toMatch(/^-CROSSSLOT Keys in request don't hash to the same slot .*watched/);
+  });
+
   it('refuses what the operator denies', () => {
-    const client = stage.client().send('MULTI', 'FLUSHALL', 'EXEC');
+    const client = stage.client().send('MULTI', 'GETDEL b', 'EXEC');
     expect(client.take()).toMatch(/^\+OK\r\n-[A-Z]+ .*\r\n-EXECABORT .*\r\n$/);
     expect(node.log).toEqual([]);
   });
@@ -85,9 +101,10 @@ describe('WATCH', () => {
   });
 
   it('waits for what its session has in flight', () => {
+    const client = stage.client().send('SET b 0');
     node.answer = (args) => (args[0] === 'SET' ? null : ordinaryAnswer(args));
-    stage.client().send('SET b 1', 'WATCH b');
-    expect(node.log).toEqual(['SET b 1']);
+    client.send('SET b 1', 'WATCH b');
+    expect(node.log).toEqual(['SET b 0', 'SET b 1']);
     node.connectionOf('SET b 1').reply('+OK\r\n');
     stage.run();
     expect(node.log).toContain('WATCH b');
@@ -107,8 +124,9 @@ describe('WATCH', () => {
   });
 
   it('what follows UNWATCH waits for what is under way on the watching connection', () => {
+    const client = stage.client().send('WATCH b').send('SET b 0');
     node.answer = (args) => (args[0] === 'SET' ? null : ordinaryAnswer(args));
-    stage.client().send('WATCH b').send('SET b 1', 'UNWATCH', 'GET b');
+    client.send('SET b 1', 'UNWATCH', 'GET b');
     expect(node.log).not.toContain('GET b');
     node.connectionOf('SET b 1').reply('+OK\r\n');
     stage.run();

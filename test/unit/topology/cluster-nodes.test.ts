@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { parseClusterNodes } from '../../../src/topology/cluster-nodes.ts';
+import { type ClusterNodeLine, parseClusterNodes } from '../../../src/topology/cluster-nodes.ts';
 import { idOf, textOf } from './cluster-text.ts';
 
 const REDIS_4 = `e7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca 127.0.0.1:30001@31001 myself,master - 0 0 1 connected 0-5460
@@ -75,22 +75,24 @@ describe('an address', () => {
   };
 
   it('may carry auxiliary fields after an empty host name', () => {
-    const line = parse('10.0.0.7:6379@16379,,tls-port=0,shard-id=69bc08,availability-zone=eu-1a');
+    const line = parse('10.0.0.7:6379@16379,,tls-port=0,shard-id=69bc08,nonce=a=b,odd,=x');
     expect(line).toMatchObject({ host: '10.0.0.7', port: 6379, hostname: '' });
-    expect(line).toHaveProperty(
-      'auxiliary',
-      new Map([
-        ['tls-port', '0'],
-        ['shard-id', '69bc08'],
-        ['availability-zone', 'eu-1a'],
-      ]),
-    );
+    const { auxiliary } = line as ClusterNodeLine;
+    expect([...auxiliary]).toEqual([
+      ['tls-port', '0'],
+      ['shard-id', '69bc08'],
+      ['nonce', 'a=b'],
+    ]);
+    expect([...(parse('10.0.0.7:6379@16379,h') as ClusterNodeLine).auxiliary]).toEqual([]);
   });
 
   it('may be IPv6, bare as Redis writes it or in brackets', () => {
     expect(parse('2001:db8::7:6379@16379')).toMatchObject({ host: '2001:db8::7', port: 6379 });
     expect(parse('::1:6379@16379')).toMatchObject({ host: '::1', port: 6379 });
     expect(parse('[::1]:6379@16379')).toMatchObject({ host: '::1', port: 6379 });
+    // A name may hold a bracket; only a pair around all of it is none of the name.
+    expect(parse('[a:6379@16379')).toMatchObject({ host: '[a' });
+    expect(parse('a]:6379@16379')).toMatchObject({ host: 'a]' });
   });
 
   it('has no host before the node was met, nor when the host is not to be told', () => {
@@ -98,6 +100,10 @@ describe('an address', () => {
     expect(parse('?:7000@17000')).toMatchObject({ host: '', port: 7000 });
     expect(parse('?:7000@17000,?')).toMatchObject({ host: '', hostname: '' });
     expect(parse(':0@0')).toMatchObject({ host: '', port: 0 });
+  });
+
+  it('may have the highest port there is', () => {
+    expect(parse('10.0.0.7:65535@1')).toMatchObject({ port: 65535 });
   });
 
   it('may lack the bus port, as before Redis 4.0', () => {
@@ -120,6 +126,22 @@ describe('flags', () => {
     expect(flagsOf('noflags')).toMatchObject({ role: 'primary', handshake: false });
   });
 
+  it('may say primary and replica, and need not say either before the node was met', () => {
+    expect(flagsOf('replica')).toMatchObject({ role: 'replica' });
+    expect(flagsOf('primary')).toMatchObject({ role: 'primary' });
+    expect(flagsOf('noaddr')).toMatchObject({ role: 'primary', noAddress: true });
+  });
+
+  it('tell whether the id of a primary counts', () => {
+    const primaryIdOf = (flags: string, follows?: string) => {
+      const words = { name: 'a', flags, ...(follows === undefined ? {} : { follows }) };
+      return parseClusterNodes(textOf(words)).lines[0]?.primaryId;
+    };
+    expect(primaryIdOf('slave', 'b')).toBe(idOf('b'));
+    expect(primaryIdOf('slave')).toBe('');
+    expect(primaryIdOf('master', 'b')).toBe('');
+  });
+
   it('of later servers are ignored', () => {
     expect(flagsOf('master,shiny')).toMatchObject({ role: 'primary' });
   });
@@ -132,6 +154,15 @@ describe('slots', () => {
     expect(slotsOf('0-5460 5462 16383').lines[0]?.slots).toEqual([
       0, 5460, 5462, 5462, 16383, 16383,
     ]);
+  });
+
+  it('may stand apart by more than one blank', () => {
+    expect(slotsOf('0-9  11').lines[0]?.slots).toEqual([0, 9, 11, 11]);
+  });
+
+  it('may be the last one there is, in motion, too', () => {
+    const line = slotsOf(`16383 [16383-<-${idOf('b')}]`).lines[0];
+    expect(line).toMatchObject({ slots: [16383, 16383], importing: [{ slot: 16383 }] });
   });
 
   it('may be in motion', () => {
@@ -148,6 +179,14 @@ describe('a line that cannot be read', () => {
     ['too few fields', 'hello world', 'too-few-fields'],
     ['an id that is none', good.replace('aaaa', 'zzzz'), 'bad-id'],
     ['an address without a port', good.replace('127.0.0.1:7010@17010', '127'), 'bad-address'],
+    ['a port that is no number', good.replace(':7010@', ':x@'), 'bad-address'],
+    ['a port just too high', good.replace(':7010@', ':65536@'), 'bad-address'],
+    ['a PONG that is no time', good.replace(' 0 0 1 conn', ' 0 x 1 conn'), 'bad-epoch'],
+    [
+      'a mark of a slot too high',
+      textOf({ name: 'a', slots: `[16384->-${idOf('b')}]` }),
+      'bad-slot',
+    ],
     ['a port that is too high', good.replace(':7010@', ':70100@'), 'bad-address'],
     ['no role', good.replace('master', 'shiny'), 'bad-flags'],
     ['a primary that is no id', good.replace(' - ', ' nobody '), 'bad-primary'],

@@ -121,6 +121,24 @@ describe('a lesser view', () => {
     expect(ownerOf(picture, 16000)).toBe('c');
   });
 
+  it('with slots missing tells no members, though all is well by its own word', () => {
+    const stranger: NodeWords = { name: 'f' };
+    const partial = viewOf('c', [{ ...A, slots: '0-9' }, C, stranger]);
+    const picture = merged([viewOf('b', [A, B, C]), partial]);
+    expect(nodeOf(picture, 'f')).toBeUndefined();
+  });
+
+  it('of one node is forgotten when the same node gave a better one', () => {
+    const better = viewOf('b', [A, B, C]);
+    const lesser = viewOf('b', [A, { ...B, epoch: 1 }, C], { stateOk: false });
+    const later = viewOf('b', [A, { ...B, epoch: 9 }, C]);
+    const epochOf = (...views: Parameters<typeof mergeViews>[0]) =>
+      nodeOf(merged(views), 'b')?.configEpoch;
+    expect([epochOf(better, lesser), epochOf(lesser, better)]).toEqual([2, 2]);
+    // Of two as good the later one.
+    expect([epochOf(better, later), epochOf(later, better)]).toEqual([9, 2]);
+  });
+
   it('of a node that the others do not know adds nothing', () => {
     const stranger = viewOf('f', [{ name: 'f', epoch: 99, slots: '0-5460' }], { stateOk: false });
     const picture = merged([viewOf('a', [A, B, C]), stranger]);
@@ -140,34 +158,69 @@ describe('a lesser view', () => {
 });
 
 describe('the previous picture', () => {
-  const elected = merged([viewOf('d', [A_DEPOSED, B, C, D_ELECTED])]);
+  const elected = (): Picture => merged([viewOf('d', [A_DEPOSED, B, C, D_ELECTED])]);
 
   it('is not undone by a node that has not heard of the election', () => {
-    const picture = merged([viewOf('b', [A, B, C, D])], elected);
+    const picture = merged([viewOf('b', [A, B, C, D])], elected());
     expect(ownerOf(picture, 0)).toBe('d');
     expect(picture.epochs[0]).toBe(8);
   });
 
+  it('gives way to a claim that is no older', () => {
+    const again = [{ ...A, epoch: 8 }, B, C, { ...D, epoch: 8 }];
+    expect(ownerOf(merged([viewOf('a', again)], elected()), 0)).toBe('a');
+  });
+
   it('gives way to a higher epoch', () => {
     const again = [{ ...A, epoch: 9 }, B, C, { ...D, epoch: 9 }];
-    expect(ownerOf(merged([viewOf('a', again)], elected), 0)).toBe('a');
+    expect(ownerOf(merged([viewOf('a', again)], elected()), 0)).toBe('a');
   });
 
   it('gives way when its owner has left the cluster', () => {
-    expect(ownerOf(merged([viewOf('b', [A, B, C])], elected), 0)).toBe('a');
+    const picture = merged([viewOf('b', [A, B, C])], elected());
+    expect([ownerOf(picture, 0), picture.epochs[0]]).toEqual(['a', 1]);
   });
 
   it('gives way when its owner itself no longer claims the slot', () => {
     const given = [A, B, C, { ...D_ELECTED, slots: '' }];
-    expect(ownerOf(merged([viewOf('d', given), viewOf('a', given)], elected), 0)).toBe('a');
+    expect(ownerOf(merged([viewOf('d', given), viewOf('a', given)], elected()), 0)).toBe('a');
   });
 
   it('gives way when a majority of the primaries credits its silent owner no more', () => {
     const agreed = [A, B, C, { name: 'd', flags: 'master,fail', epoch: 8 }];
-    const two = merged([viewOf('a', agreed), viewOf('b', agreed)], elected);
+    const two = merged([viewOf('a', agreed), viewOf('b', agreed)], elected());
     expect(ownerOf(two, 0)).toBe('a');
-    const one = merged([viewOf('a', agreed)], elected);
+    const one = merged([viewOf('a', agreed)], elected());
     expect(ownerOf(one, 0)).toBe('d');
+  });
+
+  it('stays while only half of the primaries credit its silent owner no more', () => {
+    const five = (f: NodeWords, d: NodeWords) => [
+      { ...B, slots: '5461-8000' },
+      C,
+      { name: 'e', epoch: 5, slots: '8001-10922' },
+      f,
+      d,
+    ];
+    const F: NodeWords = { name: 'f', epoch: 6, slots: '0-99' };
+    const before = merged([viewOf('d', five(F, { ...D_ELECTED, slots: '100-5460' }))]);
+    const agreed = five({ ...F, slots: '0-5460' }, { name: 'd', flags: 'master,fail', epoch: 8 });
+    // B, C, E and F own slots: two of them are no majority.
+    const half = [viewOf('b', agreed), viewOf('c', agreed)];
+    expect(ownerOf(merged(half, before), 100)).toBe('d');
+    expect(ownerOf(merged([...half, viewOf('e', agreed)], before), 100)).toBe('f');
+  });
+
+  it('keeps the newest epoch of a silent owner, also where others know only an older one', () => {
+    const behind = [A_DEPOSED, B, C, { ...D_ELECTED, epoch: 5 }];
+    for (const answering of [['b'], ['a', 'b', 'c']]) {
+      const views = answering.map((name) => viewOf(name, behind));
+      const picture = merged(views, elected());
+      expect([ownerOf(picture, 0), picture.epochs[0]]).toEqual(['d', 8]);
+      // Else a claim in between would win the next time.
+      const between = [{ ...A, epoch: 6 }, B, C, { ...D, epoch: 6 }];
+      expect(ownerOf(merged([viewOf('a', between)], picture), 0)).toBe('d');
+    }
   });
 
   it('gives the marks and the address of a node that is silent now', () => {
@@ -197,14 +250,59 @@ describe('addresses', () => {
   it('that are hidden ("?") mean the address of the node that was asked', () => {
     const hidden = { ...B, address: '?:7011@17011' };
     const picture = merged([{ ...viewOf('a', [A, hidden, C]), askedHost: 'proxy.example.org' }]);
-    expect(nodeOf(picture, 'b')).toMatchObject({ host: 'proxy.example.org', port: 7011 });
+    expect(nodeOf(picture, 'b')).toMatchObject({
+      ...{ host: 'proxy.example.org', port: 7011, announced: false },
+    });
   });
 
   it('come from the freshest line when the peers disagree', () => {
     const old = { ...A, address: '10.0.0.1:7010@17010', pong: 100 };
     const moved = { ...A, address: '10.0.0.2:7010@17010', pong: 200 };
-    const picture = merged([viewOf('b', [old, B, C]), viewOf('c', [moved, B, C])]);
-    expect(nodeOf(picture, 'a')?.host).toBe('10.0.0.2');
+    for (const [first, second] of [
+      [old, moved],
+      [moved, old],
+    ] as const) {
+      const picture = merged([viewOf('b', [first, B, C]), viewOf('c', [second, B, C])]);
+      expect(nodeOf(picture, 'a')?.host).toBe('10.0.0.2');
+    }
+  });
+
+  it('come from the line with the newer config epoch, then of the viewer with the smaller id', () => {
+    const line = (host: string, more: Partial<NodeWords>) => ({
+      ...{ ...A, address: `${host}:7010@17010`, ...more },
+    });
+    const hostSeen = (byB: NodeWords, byC: NodeWords) => {
+      const views = [viewOf('b', [byB, B, C]), viewOf('c', [byC, B, C])];
+      const hosts = [views, views.toReversed()].map((list) => nodeOf(merged(list), 'a')?.host);
+      expect(hosts[0]).toBe(hosts[1]);
+      return hosts[0];
+    };
+    const newer = line('newer', { epoch: 9, pong: 1 });
+    const older = line('older', { epoch: 8, pong: 2 });
+    expect([hostSeen(newer, older), hostSeen(older, newer)]).toEqual(['newer', 'newer']);
+    expect(hostSeen(line('b', {}), line('c', {}))).toBe('b');
+  });
+
+  it('are taken from peers or from where we asked while a node knows no port of its own', () => {
+    const portless = { ...A, address: '10.0.0.1:0@17010' };
+    const known = { ...A, address: '10.0.0.9:7010@17010', flags: 'master,fail' };
+    const told = merged([viewOf('a', [portless, B, C]), viewOf('b', [known, B, C])]);
+    expect(nodeOf(told, 'a')).toMatchObject({ host: '10.0.0.9', port: 7010, announced: true });
+    const alike = { ...portless, flags: 'master,fail' };
+    const asked = merged([viewOf('a', [portless, B, C]), viewOf('b', [alike, B, C])]);
+    expect(nodeOf(asked, 'a')).toMatchObject({ host: '127.0.0.1', port: 7010, announced: false });
+  });
+
+  it('that are gone are those of the last picture, and not of the node that was asked', () => {
+    const before = merged([viewOf('a', [{ ...A, address: '10.0.0.1:7010@17010' }, B, C])]);
+    for (const gone of [
+      { ...A, address: ':7010@17010', flags: 'master,fail,noaddr' },
+      { ...A, address: ':0@0', flags: 'master,fail' },
+    ]) {
+      const view = viewOf('b', [gone, B, C]);
+      expect(nodeOf(merged([view], before), 'a')).toMatchObject({ host: '10.0.0.1', port: 7010 });
+      expect(nodeOf(merged([view]), 'a')).toBeUndefined();
+    }
   });
 
   it('unknown to everybody leave the node out', () => {
@@ -227,13 +325,36 @@ describe('failure', () => {
     expect(nodeOf(picture, 'a')?.failed).toBe(false);
   });
 
+  it('is what any sound view says of a silent node', () => {
+    const picture = merged([viewOf('b', [A, B, C]), viewOf('c', [A_FAILED, B, C])]);
+    expect(nodeOf(picture, 'a')?.failed).toBe(true);
+  });
+
   it('is not what one node suspects', () => {
     const picture = merged([viewOf('b', [{ ...A, flags: 'master,fail?' }, B, C])]);
     expect(nodeOf(picture, 'a')?.failed).toBe(false);
   });
 });
 
+describe('zones', () => {
+  it('are those that a node tells in its own line', () => {
+    const address = '10.0.0.1:7010@17010,,shard-id=1,availability-zone=eu-1a';
+    const picture = merged([viewOf('a', [{ ...A, address }, B, C])]);
+    expect(nodeOf(picture, 'a')?.availabilityZone).toBe('eu-1a');
+    expect(nodeOf(picture, 'b')?.availabilityZone).toBe('');
+  });
+});
+
 describe('marks', () => {
+  it('of a node that has become a replica are gone', () => {
+    const marked = [{ ...A, slots: `0-5460 [7->-${idOf('b')}] [9000-<-${idOf('b')}]` }, B, C, D];
+    const before = merged([viewOf('a', marked)]);
+    expect(nodeOf(before, 'a')?.importing).toHaveLength(1);
+    const follows = { name: 'a', flags: 'slave', follows: 'd', epoch: 8 };
+    const now = merged([viewOf('b', [follows, B, C, D_ELECTED])], before);
+    expect(nodeOf(now, 'a')).toMatchObject({ role: 'replica', importing: [], migrating: [] });
+  });
+
   it('are taken from each primary, and not from replicas', () => {
     const source = [{ ...A, slots: `0-5460 [7->-${idOf('b')}]` }, B, C];
     const target = [A, { ...B, slots: `5461-10922 [7-<-${idOf('a')}]` }, C];

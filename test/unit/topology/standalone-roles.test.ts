@@ -67,6 +67,17 @@ describe('the primary at the start', () => {
     expect(roles([primary(2), primary(1)]).primary).toBe(1);
   });
 
+  it('has as followers those that answer and those that it lists', () => {
+    const popular = primary(2, { replicas: [at(8), at(9)] });
+    const views = [primary(1, { replicas: [at(7)] }), popular, replica(3, 2), replica(4, 1)];
+    expect(roles(views)).toMatchObject({ primary: 2, replicas: [3, 8, 9] });
+  });
+
+  it('is not taken for replaced because others tell no history', () => {
+    const silent = primary(1, { replid: '' });
+    expect(roles([silent, primary(2, { formerReplid: '' })]).primary).toBe(1);
+  });
+
   it('is none while only replicas answer', () => {
     expect(roles([replica(2, 1)])).toMatchObject({
       primary: null,
@@ -94,7 +105,7 @@ describe('the primary in force', () => {
     const heir = primary(2, { formerReplid: 'history of 1' });
     const views = [primary(1), heir, replica(3, 2)];
     expect(roles(views, { standing: standing(1, [2, 3]) })).toMatchObject({
-      ...{ primary: 2, replicas: [3] },
+      ...{ primary: 2, replicas: [3], rivals: [] },
     });
   });
 
@@ -106,7 +117,40 @@ describe('the primary in force', () => {
   });
 });
 
+describe('the primary in force that became a replica', () => {
+  it('is followed through all that stand between', () => {
+    const views = [replica(1, 2), replica(2, 3), primary(3)];
+    expect(roles(views, { standing: standing(1, []) })).toMatchObject({
+      ...{ primary: 3, replicas: [1, 2] },
+    });
+  });
+
+  it('leads nowhere where it follows somebody who does not answer, or itself in the end', () => {
+    expect(roles([replica(1, 9)], { standing: standing(1, []) }).primary).toBeNull();
+    const round = [replica(1, 2), replica(2, 1)];
+    expect(roles(round, { standing: standing(1, [2]) })).toMatchObject({
+      ...{ primary: null, replicas: [2] },
+    });
+  });
+});
+
 describe('when the primary in force does not answer', () => {
+  it('nobody takes over who never had its data', () => {
+    expect(roles([primary(1)], { standing: standing(2, []) }).primary).toBeNull();
+    const unknown = { ...standing(1, []), replid: '' };
+    const blank = primary(2, { replid: '', formerReplid: '' });
+    expect(roles([blank], { standing: unknown }).primary).toBeNull();
+  });
+
+  it('one that was its replica takes over, also when it tells no history', () => {
+    expect(roles([primary(2)], { standing: standing(1, [2]) }).primary).toBe(2);
+  });
+
+  it('one with the same history takes over: it may have another address now', () => {
+    const same = primary(5, { replid: 'history of 1' });
+    expect(roles([same], { standing: standing(1, []) }).primary).toBe(5);
+  });
+
   it('its replica that was promoted takes over', () => {
     const views = [primary(2, { formerReplid: 'history of 1' }), replica(3, 1)];
     expect(roles(views, { standing: standing(1, [2, 3]) }).primary).toBe(2);
@@ -132,7 +176,7 @@ describe('with Sentinels', () => {
 
   it('the one they name is it, whatever others say', () => {
     const input = { standing: standing(1, [2]), named: name(2) };
-    expect(roles(views, input).primary).toBe(2);
+    expect(roles(views, input)).toMatchObject({ primary: 2, isWithheld: false });
     expect(roles(views, { ...input, named: name(1) }).primary).toBe(1);
   });
 
@@ -156,6 +200,19 @@ describe('addresses', () => {
     expect(roles(twice, { standing: standing(5, [2]) })).toMatchObject({
       ...{ primary: 5, replicas: [2], rivals: [] },
     });
+  });
+
+  it('of a replica that is known count before others of the same process', () => {
+    const twice = [primary(1), replica(2, 1, { runId: 'x' }), replica(5, 1, { runId: 'x' })];
+    expect(roles(twice).replicas).toEqual([2]);
+    for (const views of [twice, twice.toReversed()]) {
+      expect(roles(views, { standing: standing(1, [5]) }).replicas).toEqual([5]);
+    }
+  });
+
+  it('are two where the processes are not known', () => {
+    const views = [primary(1, { runId: '' }), replica(2, 1, { runId: '' })];
+    expect(roles(views)).toMatchObject({ primary: 1, replicas: [2] });
   });
 
   it('that servers announce are mapped', () => {

@@ -70,7 +70,7 @@ describe('a handshake', () => {
     ['-NOPROTO unsupported protocol version', 'ENOPROTO'],
     ['-ERR unknown command `HELLO`, with args beginning with: `3`, ', 'ENOPROTO'],
     ['-LOADING Redis is loading the dataset in memory', 'ELOADING'],
-    ['-ERR max number of clients reached', 'ELOADING'],
+    ['-ERR max number of clients reached', 'EMAXCLIENTS'],
   ])('fails at once on %j', (reply, code) => {
     for (const protocol of [2, 3] as const) {
       const handshake = new Handshake(withProtocol(0, protocol), { username: '', password: 'pw' });

@@ -52,6 +52,19 @@ describe('the heartbeat', () => {
     expect(bench.lane.state).toBe(LANE.closed);
   });
 
+  it('answering another command tells that a reply before it never came', () => {
+    const bench = Bench.ready();
+    bench.enqueue('GET');
+    bench.lane.heartbeat = bench.enqueue('ECHO cafe');
+    bench.lane.heartbeatNonce = 'cafe';
+    bench.lane.flush();
+    bench.node.say('$4\r\ncafe\r\n');
+    expect(bench.lane.state).toBe(LANE.closed);
+    expect(bench.events.replies).toEqual([]);
+    bench.node.close('');
+    expect(bench.events.closed).toEqual(['EDESYNC']);
+  });
+
   it('gives its bytes back', () => {
     const bench = beating();
     bench.node.say('$4\r\ncafe\r\n');

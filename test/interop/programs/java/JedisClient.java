@@ -1,6 +1,5 @@
 import java.util.ArrayList;
 import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -63,6 +62,7 @@ public class JedisClient extends Program {
     return new JedisPooled(address, config);
   }
 
+  @Override
   void values() throws Exception {
     same(client.set(prefix + ":s", "hello"), "OK");
     same(client.get(prefix + ":s"), "hello");
@@ -84,6 +84,7 @@ public class JedisClient extends Program {
     same(client.del(keys), 300L);
   }
 
+  @Override
   void pipeline() {
     List<String> keys = names(500, "p");
     List<Response<String>> answers = new ArrayList<>();
@@ -105,6 +106,7 @@ public class JedisClient extends Program {
     }
   }
 
+  @Override
   void multi() {
     String count = "{" + prefix + "}:count";
     String list = "{" + prefix + "}:list";
@@ -126,6 +128,7 @@ public class JedisClient extends Program {
     }
   }
 
+  @Override
   void watch() {
     String key = prefix + ":watched";
     UnifiedJedis other = connect();
@@ -145,6 +148,7 @@ public class JedisClient extends Program {
     same(client.get(key), "mine");
   }
 
+  @Override
   void scripts() throws Exception {
     String sha = client.scriptLoad("return {KEYS[1], ARGV[1]}", prefix + ":any");
     for (String key : names(12, "sha")) {
@@ -154,6 +158,7 @@ public class JedisClient extends Program {
     refused("NOSCRIPT", () -> client.evalsha(unknown, List.of(prefix + ":s"), List.of()));
   }
 
+  @Override
   void pubsub() throws Exception {
     String news = prefix + ":news";
     UnifiedJedis own = connect();
@@ -171,6 +176,7 @@ public class JedisClient extends Program {
     subscriber.punsubscribe(prefix + ":n?ws");
   }
 
+  @Override
   void blocking() throws Exception {
     List<String> keys = names(3, "queue");
     String[] waited = isCluster ? new String[] {keys.get(2)} : keys.toArray(String[]::new);
@@ -184,6 +190,7 @@ public class JedisClient extends Program {
     same(soon(scored).getValue().getElement(), "one");
   }
 
+  @Override
   void scan() {
     List<String> keys = names(300, "scan");
     for (String key : keys) client.set(key, "x");
@@ -202,6 +209,7 @@ public class JedisClient extends Program {
     same(found, new HashSet<>(keys));
   }
 
+  @Override
   void resp3() {
     if (!mode.equals("resp3")) throw new NotApplicable("RESP2 unless asked for more");
     String facts = flat(client.sendCommand(Protocol.Command.HELLO));
@@ -217,6 +225,7 @@ public class JedisClient extends Program {
     return text.toString();
   }
 
+  @Override
   void failover() throws Exception {
     UnifiedJedis own = connect();
     var popped = later(() -> patiently(() -> own.blpop(0.0, prefix + ":patient")));
@@ -264,20 +273,10 @@ public class JedisClient extends Program {
 
   public static void main(String[] args) {
     JedisClient own = new JedisClient(Integer.parseInt(args[0]), args[1]);
-    Map<String, Step> features = new LinkedHashMap<>();
-    features.put("values", own::values);
-    features.put("pipeline", own::pipeline);
-    features.put("multi", own::multi);
-    features.put("watch", own::watch);
-    features.put("eval", own::scripts);
-    features.put("pubsub", own::pubsub);
-    features.put("blocking", own::blocking);
-    features.put("scan", own::scan);
-    features.put("resp3", own::resp3);
-    features.put("failover", own::failover);
-    report(args[2], own::open, features);
+    own.report(args[2]);
   }
 
+  @Override
   void open() {
     client = connect();
     same(client.exists(prefix + ":nothing"), false);

@@ -22,7 +22,6 @@ import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -46,6 +45,7 @@ public class LettuceClient extends Program {
     this.mode = mode;
   }
 
+  @Override
   void open() {
     if (mode.equals("cluster")) {
       cluster = RedisClusterClient.create(url);
@@ -71,6 +71,7 @@ public class LettuceClient extends Program {
     return connection.getConnection(connection.getPartitions().getPartition(0).getNodeId()).sync();
   }
 
+  @Override
   void values() throws Exception {
     same(client.set(prefix + ":s", "hello"), "OK");
     same(client.get(prefix + ":s"), "hello");
@@ -94,6 +95,7 @@ public class LettuceClient extends Program {
     same(client.del(keys), 300L);
   }
 
+  @Override
   void pipeline() throws Exception {
     List<String> keys = names(500, "p");
     List<RedisFuture<String>> answers = new ArrayList<>();
@@ -104,6 +106,7 @@ public class LettuceClient extends Program {
     for (int i = 0; i < 5000; i++) same(answers.get(i).get(20, TimeUnit.SECONDS), "v" + i);
   }
 
+  @Override
   void multi() {
     String count = "{" + prefix + "}:count";
     String list = "{" + prefix + "}:list";
@@ -124,6 +127,7 @@ public class LettuceClient extends Program {
     same(answers.get(2), "x");
   }
 
+  @Override
   void watch() {
     String key = prefix + ":watched";
     RedisCommands<String, String> own = single();
@@ -139,6 +143,7 @@ public class LettuceClient extends Program {
     same(client.get(key), "mine");
   }
 
+  @Override
   void scripts() throws Exception {
     String sha = client.scriptLoad("return {KEYS[1], ARGV[1]}");
     for (String key : names(12, "sha")) {
@@ -151,6 +156,7 @@ public class LettuceClient extends Program {
     refused("NOSCRIPT", () -> client.evalsha(unknown, ScriptOutputType.VALUE, any));
   }
 
+  @Override
   void pubsub() throws Exception {
     String news = prefix + ":news";
     subscriber = plain != null ? plain.connectPubSub() : cluster.connectPubSub();
@@ -179,6 +185,7 @@ public class LettuceClient extends Program {
     }
   }
 
+  @Override
   void blocking() throws Exception {
     List<String> keys = names(3, "queue");
     String[] waited = keys.toArray(String[]::new);
@@ -192,6 +199,7 @@ public class LettuceClient extends Program {
     same(soon(scored).getValue().getValue(), "one");
   }
 
+  @Override
   void scan() {
     List<String> keys = names(300, "scan");
     for (String key : keys) client.set(key, "x");
@@ -206,12 +214,14 @@ public class LettuceClient extends Program {
     same(found, new HashSet<>(keys));
   }
 
+  @Override
   void resp3() {
     if (mode.equals("resp2")) throw new NotApplicable("RESP2 in this mode");
     var output = new NestedMultiOutput<>(StringCodec.UTF8);
     same(single().dispatch(CommandType.HELLO, output).toString().contains("proto, 3"), true);
   }
 
+  @Override
   void failover() throws Exception {
     RedisCommands<String, String> own = single();
     var popped = later(() -> patiently(() -> own.blpop(0.0, prefix + ":patient")));
@@ -241,17 +251,6 @@ public class LettuceClient extends Program {
 
   public static void main(String[] args) {
     LettuceClient own = new LettuceClient("redis://127.0.0.1:" + args[0], args[1]);
-    Map<String, Step> features = new LinkedHashMap<>();
-    features.put("values", own::values);
-    features.put("pipeline", own::pipeline);
-    features.put("multi", own::multi);
-    features.put("watch", own::watch);
-    features.put("eval", own::scripts);
-    features.put("pubsub", own::pubsub);
-    features.put("blocking", own::blocking);
-    features.put("scan", own::scan);
-    features.put("resp3", own::resp3);
-    features.put("failover", own::failover);
-    report(args[2], own::open, features);
+    own.report(args[2]);
   }
 }

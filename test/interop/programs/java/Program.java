@@ -2,6 +2,7 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -138,10 +139,43 @@ abstract class Program {
     return words.contains("UNCERTAIN");
   }
 
-  /** Ends the process, whatever threads the client has left. */
-  static void report(String version, Step connect, Map<String, Step> features) {
+  abstract void open() throws Exception;
+
+  abstract void values() throws Exception;
+
+  abstract void pipeline() throws Exception;
+
+  abstract void multi() throws Exception;
+
+  abstract void watch() throws Exception;
+
+  abstract void scripts() throws Exception;
+
+  abstract void pubsub() throws Exception;
+
+  abstract void blocking() throws Exception;
+
+  abstract void scan() throws Exception;
+
+  abstract void resp3() throws Exception;
+
+  abstract void failover() throws Exception;
+
+  /** Does all of it, and ends the process, whatever threads the client has left. */
+  void report(String version) {
+    Map<String, Step> features = new LinkedHashMap<>();
+    features.put("values", this::values);
+    features.put("pipeline", this::pipeline);
+    features.put("multi", this::multi);
+    features.put("watch", this::watch);
+    features.put("eval", this::scripts);
+    features.put("pubsub", this::pubsub);
+    features.put("blocking", this::blocking);
+    features.put("scan", this::scan);
+    features.put("resp3", this::resp3);
+    features.put("failover", this::failover);
     System.out.println("version " + version);
-    boolean connected = say("connect", connect);
+    boolean connected = say("connect", this::open);
     if (connected) {
       features.forEach(Program::say);
       System.out.println("end");

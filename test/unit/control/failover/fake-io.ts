@@ -34,7 +34,8 @@ export function target(over: Partial<Target> = {}): Target {
     jitterMs: 20,
     turn: async () => {},
     fence: async () => {},
-    isStillOwner: () => true,
+    lookAround: async () => true,
+    objection: () => null,
     onOrder: () => () => {},
     ...over,
   };

@@ -25,6 +25,8 @@ class Rig {
   lagBytes = 0;
   /** Of the replica. */
   past = 'second_repl_offset:-1\r\n';
+  /** Another node than the replica lives at its address. */
+  hasMoved = false;
   missing: BroadcastResult['missing'] = [];
   #epoch = 1;
   #now = 0;
@@ -94,8 +96,9 @@ class Rig {
   }
 
   #view(port: number): string {
+    const here = this.hasMoved && port === portOf(this.replica) ? portOf('c') : port;
     const line = (name: string, flags: string, primary: string, epoch: number, slots: string) => {
-      const myself = port === portOf(name) ? 'myself,' : '';
+      const myself = here === portOf(name) ? 'myself,' : '';
       return `${idOf(name)} 127.0.0.1:${portOf(name)}@1 ${myself}${flags} ${primary} 0 1 ${epoch} connected ${slots}`;
     };
     return [
@@ -152,6 +155,13 @@ test('one that lags behind is waited for, and refused before anything is held', 
   await expect(rig.run()).rejects.toThrow('stays 50000000 bytes behind its primary');
   expect(rig.asked).toEqual([]);
   expect(rig.told.map(({ step }) => step)).toEqual(['chosen', 'catching-up']);
+});
+
+test('it is refused when another node lives at the address of the replica by now', async () => {
+  const rig = new Rig();
+  rig.hasMoved = true;
+  await expect(rig.run()).rejects.toMatchObject({ reason: 'not-a-replica' });
+  expect(rig.asked).toEqual([]);
 });
 
 test('an election of which only the data tells may have been right before we started', async () => {

@@ -89,10 +89,40 @@ describe('an attempt', () => {
     expect(io.orders).toEqual([]);
   });
 
-  it('does not order when a snapshot shows another owner', async () => {
+  it.each(['superseded', 'moved', 'candidate-moved'] as const)(
+    'does not order when the newest snapshot shows "%s"',
+    async (objection) => {
+      const io = new FakeIo();
+      const result = await attempt(target({ objection: () => objection }), io);
+      expect(result).toMatchObject({ kind: 'refused', refusal: objection });
+      expect(io.orders).toEqual([]);
+    },
+  );
+
+  it('has the nodes asked who lives where before it goes by a snapshot', async () => {
     const io = new FakeIo();
-    const result = await attempt(target({ isStillOwner: () => false }), io);
-    expect(result).toMatchObject({ kind: 'refused', refusal: 'superseded' });
+    let hasMoved = false;
+    const lookAround = async () => {
+      hasMoved = true;
+      return true;
+    };
+    const objection = () => (hasMoved ? 'moved' : null);
+    const result = await attempt(target({ lookAround, objection }), io);
+    expect(result).toMatchObject({ kind: 'refused', refusal: 'moved' });
+    expect(io.orders).toEqual([]);
+  });
+
+  it('does not order a takeover either when the primary has moved', async () => {
+    const io = new FakeIo();
+    const alone = target({ voters: [], takeoverAllowed: true, objection: () => 'moved' });
+    expect(await attempt(alone, io)).toMatchObject({ kind: 'refused', refusal: 'moved' });
+    expect(io.orders).toEqual([]);
+  });
+
+  it('does not order when no node told who lives where', async () => {
+    const io = new FakeIo();
+    const result = await attempt(target({ lookAround: async () => false }), io);
+    expect(result).toMatchObject({ kind: 'refused', refusal: 'no-picture' });
     expect(io.orders).toEqual([]);
   });
 

@@ -75,6 +75,13 @@ describe('a surplus replica', () => {
 
   test.each([
     ['has been promoted', surplus({ slots: '0-16383' })],
+    [
+      'is another node than the one that lived there',
+      {
+        'CLUSTER NODES': view({ b: FOLLOWER, a: { slots: '0-16383' } }),
+        'INFO replication': IN_STEP,
+      },
+    ],
     ['is a primary without slots', surplus({})],
     ['follows another by now', surplus({ flags: 'slave', primary: 'b' })],
     ['has followers of its own', surplus(FOLLOWER, { d: { flags: 'slave', primary: 'c' } })],

@@ -182,3 +182,46 @@ describe('a node that flaps', () => {
     expect(lines.filter(({ level }) => level === 'warn')).toHaveLength(5);
   });
 });
+
+it('a node that refuses writes is named once, with what to look at', async () => {
+  const fake = await fakeNode();
+  const { health, lines } = watch([fake]);
+  const node = nodeAddress(fake);
+  for (const words of ['MISCONF no space', 'MISCONF no space', 'OOM command not allowed']) {
+    health.onHint({ reason: 'unwritable', node, words });
+  }
+  expect(lines.filter(({ level }) => level === 'warn')).toMatchObject([
+    { fields: { node, reason: 'MISCONF no space' }, message: expect.stringContaining('disk') },
+    { fields: { node }, message: expect.stringContaining('maxmemory') },
+  ]);
+});
+
+it('another password is given from the next connection on', async () => {
+  const fake = await fakeNode();
+  const { health, stateOf } = watch([fake]);
+  await expect.poll(() => stateOf(fake)).toBe('up');
+  health.setLogin({ username: 'u', password: 'new' });
+  // Hints that come in a row cause one new connection.
+  await expect
+    .poll(() => {
+      health.suspect(nodeAddress(fake));
+      return fake.count('AUTH U NEW');
+    })
+    .toBeGreaterThan(0);
+});
+
+it('a node that is down for another reason by now is told once more', async () => {
+  const fake = await fakeNode();
+  const { lines, stateOf } = watch([fake]);
+  const { port } = fake;
+  const state = (): string => stateOf({ host: '127.0.0.1', port });
+  await expect.poll(state).toBe('up');
+  await fake.stop();
+  await expect.poll(state).toBe('down');
+  const again = await FakeNode.start(() => '-LOADING it loads\r\n', port);
+  undo.push(() => again.stop());
+  const told = () => lines.filter(({ level }) => level === 'warn').map(({ message }) => message);
+  await expect.poll(() => told().length).toBe(2);
+  expect(told()[0]).toContain('a node is down: nobody listens');
+  expect(told()[1]).toContain('a node is still down: it reads its data from disk');
+});

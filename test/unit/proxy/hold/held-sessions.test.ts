@@ -66,7 +66,7 @@ beforeEach(() => {
   const holds = new ShardHolds({
     metrics,
     settings: SETTINGS,
-    shards: { awaySince, isPlanned: () => false, addressOf: () => '' },
+    shards: { awaySince, isPlanned: () => false, addressOf: () => '', whyAway: () => '' },
     shardOf: (slot) => slot,
     onHold: () => {},
   });
@@ -154,6 +154,16 @@ describe('the time of each command', () => {
 });
 
 describe('the sums', () => {
+  it('commands that fail at once were not held', () => {
+    away.add(1);
+    const client = new Client('c', 1);
+    now += SETTINGS.maxFailoverMs;
+    client.send(3);
+    expect(log).toEqual(['c1!', 'c2!', 'c3!']);
+    expect(scalar(SCALAR.holdSkippedTooLong)).toBe(3);
+    expect([scalar(SCALAR.requestsHeld), scalar(SCALAR.heldExpired)]).toEqual([0, 0]);
+  });
+
   it('held = drained + expired + evicted + held now', () => {
     away.add(1).add(2);
     const [stays, goes, leaves] = ['s', 'g', 'l'].map(

@@ -18,6 +18,7 @@ let settings: {
 let away: Map<number, number>;
 let planned: boolean;
 let news: HoldNews[];
+let reason: string;
 let shardOf: (slot: number) => number;
 let holds: ShardHolds;
 
@@ -34,6 +35,7 @@ beforeEach(() => {
   away = new Map();
   planned = false;
   news = [];
+  reason = '';
   shardOf = (slot) => slot >> 8;
   holds = new ShardHolds({
     metrics,
@@ -42,6 +44,7 @@ beforeEach(() => {
       awaySince: (slot) => away.get(slot) ?? 0,
       isPlanned: () => planned,
       addressOf: () => 'n:1',
+      whyAway: () => reason,
     },
     shardOf: (slot) => shardOf(slot),
     onHold: (one) => news.push(one),
@@ -82,12 +85,13 @@ describe('dry run', () => {
     holds.review(1200);
     away.clear();
     holds.review(2010);
+    holds.review(3010);
     expect(scalar(SCALAR.holdSkippedDryRun)).toBe(5);
     expect(scalar(SCALAR.holdsStarted)).toBe(1);
     expect(scalar(SCALAR.holdSeconds)).toBe(1);
     expect(news).toMatchObject([
-      { event: 'started', shard: 0, node: 'n:1', dryRun: true, commands: 5 },
-      { event: 'ended', ms: 1000, commands: 5, serves: true },
+      { event: 'held', shard: 0, node: 'n:1', dryRun: true, commands: 5 },
+      { event: 'serves', heldMs: 1000, awayMs: 1010, commands: 5 },
     ]);
   });
 
@@ -129,14 +133,82 @@ describe('what the operators see', () => {
   });
 });
 
+describe('what the log tells', () => {
+  function hold(now: number): void {
+    holds.verdict(1, now, now, true);
+    holds.review(now + 100);
+  }
+  const events = (): unknown[] => news.map(({ event }) => event);
+
+  it('the reason, as the shards or the node itself know it', () => {
+    away.set(1, 1000);
+    reason = 'ECONNREFUSED';
+    hold(1000);
+    expect(news[0]).toMatchObject({ event: 'held', shard: 0, reason: 'ECONNREFUSED', awayMs: 100 });
+
+    reason = '';
+    holds.onRefused(256, 'LOADING it loads', 2000);
+    holds.verdict(256, 2000, 2000, true);
+    holds.review(2100);
+    expect(news[1]).toMatchObject({ shard: 1, reason: 'it said "LOADING it loads"' });
+  });
+
+  it('slots that belong to no shard have no number', () => {
+    shardOf = () => NO_SHARD;
+    away.set(1, 1000);
+    hold(1000);
+    expect(news).toMatchObject([{ event: 'held', shard: null }]);
+  });
+
+  it('one end for a shard that is away again before it was well for a second', () => {
+    away.set(1, 1000);
+    hold(1000);
+    away.clear();
+    holds.review(1500);
+    holds.onRefused(1, 'CLUSTERDOWN not yet', 1600);
+    hold(1600);
+    holds.review(2600);
+    expect(events()).toEqual(['held']);
+    holds.review(3599);
+    expect(events()).toEqual(['held']);
+    holds.review(3600);
+    expect(news.slice(1)).toMatchObject([{ event: 'serves', reason: '', awayMs: 1600 }]);
+  });
+
+  it('an end at once when a write was served', () => {
+    away.set(1, 1000);
+    hold(1000);
+    away.clear();
+    holds.review(1500);
+    holds.of(1).onReady();
+    holds.review(1510);
+    expect(events()).toEqual(['held', 'serves']);
+  });
+
+  it('that hold.maxFailoverMs is over, and later that the shard serves again', () => {
+    away.set(1, 1000);
+    hold(1000);
+    holds.review(6000);
+    expect(news[1]).toMatchObject({ event: 'given-up', heldMs: 5000, awayMs: 5000 });
+    holds.verdict(1, 8000, 8000, true);
+    holds.review(9000);
+    away.clear();
+    holds.review(9500);
+    holds.review(10_499);
+    expect(events()).toEqual(['held', 'given-up']);
+    holds.review(10_500);
+    expect(news[2]).toMatchObject({ event: 'serves', heldMs: 5000, awayMs: 8500 });
+  });
+});
+
 describe('a node that refuses', () => {
   it('is away until it has not refused for a while', () => {
-    holds.onRefused(1, 1000);
+    holds.onRefused(1, 'LOADING it loads', 1000);
     expect(holds.verdict(1, 1000, 1000, true)).toBe('');
     expect(holds.of(1).state).toBe(HOLD.holding);
-    for (let now = 1100; now < 6000; now += 100) holds.onRefused(1, now);
+    for (let now = 1100; now < 6000; now += 100) holds.onRefused(1, 'LOADING it loads', now);
     expect(holds.verdict(1, 5900, 6000, true)).toBe('max-failover');
-    holds.onRefused(1, 9000);
+    holds.onRefused(1, 'LOADING it loads', 9000);
     expect(holds.verdict(1, 9000, 9001, true)).toBe('');
     holds.review(9700);
     expect(holds.of(1).state).toBe(HOLD.idle);
@@ -144,7 +216,7 @@ describe('a node that refuses', () => {
 });
 
 it('a node that has served a write refuses no more', () => {
-  holds.onRefused(1, 1000);
+  holds.onRefused(1, 'LOADING it loads', 1000);
   holds.verdict(1, 1000, 1000, true);
   holds.of(1).onReady();
   holds.review(1010);

@@ -108,6 +108,22 @@ describe('CONFIG SET', () => {
     expect(await rig().run('CONFIG', 'SET', ...args)).toBe(expected);
   });
 
+  it('of a secret is answered by control, which knows what changes it', async () => {
+    const asked: unknown[] = [];
+    const { run } = rig({
+      control: {
+        'config.set': (changes) => {
+          asked.push(changes);
+          return { name: 'requirepass', why: 'it cannot change' };
+        },
+      },
+    });
+    expect(await run('CONFIG', 'SET', 'REQUIREPASS', 'x')).toBe(
+      failed('requirepass', 'it cannot change'),
+    );
+    expect(asked).toEqual([[{ name: 'requirepass', value: 'x' }]]);
+  });
+
   it("has control change what is slotgate's own, all at once", async () => {
     const asked: unknown[] = [];
     const { run } = createRig({

@@ -96,7 +96,7 @@ describe('AUTH with a password', () => {
       expect(await run('AUTH', ...args)).toBe(WRONGPASS);
       expect(session.authenticated).toBe(false);
       expect(session.gate & GATE.auth).toBe(GATE.auth);
-      expect(services.metrics.scalars[SCALAR.rejectedAuth]).toBe(1);
+      expect(services.metrics.scalars[SCALAR.authFailures]).toBe(1);
     },
   );
 
@@ -155,7 +155,7 @@ describe('HELLO', () => {
     expect(await run('HELLO', '3')).toBe(HELLO_NOAUTH);
     expect(await run('HELLO', '3', 'AUTH', 'default', 'bad')).toBe(WRONGPASS);
     expect(session.protocol).toBe(2);
-    expect(services.metrics.scalars[SCALAR.rejectedAuth]).toBe(1);
+    expect(services.metrics.scalars[SCALAR.authFailures]).toBe(1);
     expect(await run('HELLO', '3', 'SETNAME', 'me', 'AUTH', 'default', 'pw')).toBe(helloReply(3));
     expect(session).toMatchObject({ authenticated: true, name: 'me', protocol: 3, gate: 0 });
   });

@@ -16,6 +16,7 @@ import type {
   SessionFacts,
 } from '../../../../src/proxy/local/context.ts';
 import { localHandlers } from '../../../../src/proxy/local/registry.ts';
+import { Logins } from '../../../../src/proxy/logins.ts';
 import { Monitors } from '../../../../src/proxy/monitor/monitors.ts';
 import { Pause } from '../../../../src/proxy/pause.ts';
 import { ReplyWriter } from '../../../../src/resp/reply-writer.ts';
@@ -57,6 +58,7 @@ const OWNER: SessionOwner = {
   onSessionRead: () => {},
   onCommand: refuse,
   onProtocolError: refuse,
+  isKeptBack: () => false,
   onDelivered: () => {},
   onSessionDirty: () => {},
   onSessionRunnable: () => {},
@@ -196,17 +198,20 @@ export function createRig(options: RigOptions = {}): Rig {
     },
   };
   const view = { table: TABLE, sessions, runtime, link, limits: OWNER.limits };
+  const metrics = new WorkerMetrics(TABLE.names);
+  const logins = new Logins(metrics);
   const services: LocalServices = {
     settings,
     runtime,
     table: TABLE,
-    metrics: new WorkerMetrics(TABLE.names),
+    metrics,
     control: link,
     factsOf: () => options.facts ?? NO_FACTS,
     unblock: ({ id }, how) => {
       unblocked.push({ id, how });
       return true;
     },
+    logins,
     pause: new Pause(view),
     monitors: new Monitors(view),
     snapshot: () => (options.snapshot === undefined ? createSnapshot() : options.snapshot),

@@ -33,6 +33,38 @@ describe('a line of MONITOR', () => {
       '"HELLO" "3" "AUTH" "(redacted)" "(redacted)" "SETNAME" "n"',
     ],
     [['HELLO', '3', 'auth', 'u'], '"HELLO" "3" "auth" "(redacted)"'],
+    [
+      ['HELLO', '3', 'AUTH', 'u', 'p', 'AUTH', 'u', 'p'],
+      '"HELLO" "3" "AUTH" "(redacted)" "(redacted)" "AUTH" "(redacted)" "(redacted)"',
+    ],
+    [
+      ['MIGRATE', 'h', '1', 'k', '0', '5', 'COPY', 'AUTH', 'pw'],
+      '"MIGRATE" "h" "1" "k" "0" "5" "COPY" "AUTH" "(redacted)"',
+    ],
+    [
+      ['migrate', 'h', '1', '', '0', '5', 'auth2', 'u', 'pw', 'KEYS', 'auth', 'k'],
+      '"migrate" "h" "1" "" "0" "5" "auth2" "(redacted)" "(redacted)" "KEYS" "auth" "k"',
+    ],
+    // A password that is an option's name.
+    [
+      ['MIGRATE', 'h', '1', 'k', '0', '5', 'AUTH', 'auth', 'REPLACE'],
+      '"MIGRATE" "h" "1" "k" "0" "5" "AUTH" "(redacted)" "REPLACE"',
+    ],
+    [
+      ['MIGRATE', 'h', '1', 'k', '0', '5', 'AUTH2', 'keys', 'pw', 'KEYS', 'k'],
+      '"MIGRATE" "h" "1" "k" "0" "5" "AUTH2" "(redacted)" "(redacted)" "KEYS" "k"',
+    ],
+    [
+      ['CONFIG', 'SET', 'maxmemory', '1', 'requirepass', 'pw', 'masterauth', 'pw'],
+      '"CONFIG" "SET" "maxmemory" "1" "requirepass" "(redacted)" "masterauth" "(redacted)"',
+    ],
+    [['config', 'set', 'Requirepass'], '"config" "set" "Requirepass"'],
+    [
+      ['ACL', 'SETUSER', 'bob', 'on', '>pw', '~*'],
+      '"ACL" "SETUSER" "bob" "(redacted)" "(redacted)" "(redacted)"',
+    ],
+    [['ACL', 'WHOAMI'], '"ACL" "WHOAMI"'],
+    [['CONFIG', 'GET', 'requirepass'], '"CONFIG" "GET" "requirepass"'],
   ])('leaves the secrets of %j out', (args, expected) => {
     expect(shown(...args)).toBe(expected);
   });

@@ -1,0 +1,38 @@
+/** How much clients may subscribe to. */
+
+import { TOPIC, type TopicKind } from '../../upstream/subscriber.ts';
+import type { Subscriptions } from './subscriptions.ts';
+
+/**
+ * Patterns of all clients of a worker. They share one connection to a node, and up to Redis 7.0 a
+ * node walks all patterns of a connection for each that comes or goes: 8,000 cost it about a second.
+ */
+const PATTERNS_MAX = 8192;
+
+/** '' where a client may subscribe to all of these; those under way count as well. */
+export function refusalOf(
+  known: Subscriptions | undefined,
+  kind: TopicKind,
+  names: readonly string[],
+  /** `patterns`: those that clients of this worker have. */
+  { most, patterns }: { readonly most: number; readonly patterns: number },
+): string {
+  const wanted = (known?.total ?? 0) + (known?.begun ?? 0) + names.length;
+  // Names that it has already are counted only where it matters.
+  if (wanted > most && countNew(known, kind, names) + (known?.total ?? 0) > most) {
+    return `ERR too many subscriptions: a client may have ${most} (limits.subscriptions)`;
+  }
+  const isFull = kind === TOPIC.pattern && patterns + names.length > PATTERNS_MAX;
+  return isFull ? `ERR too many patterns: clients of this worker have ${PATTERNS_MAX}` : '';
+}
+
+/** How many of these names are new to the client, those that it is about to subscribe to included. */
+function countNew(
+  known: Subscriptions | undefined,
+  kind: TopicKind,
+  names: readonly string[],
+): number {
+  const own = known?.of(kind);
+  const fresh = new Set(names.filter((name) => own?.has(name) !== true));
+  return fresh.size + (known?.begun ?? 0);
+}

@@ -1,0 +1,21 @@
+/** What a reply is, as its first bytes tell. */
+
+const MINUS = 45;
+const BULK = 36;
+const ARRAY = 42;
+const NULL = 95;
+
+export function isError(reply: Buffer): boolean {
+  return reply[0] === MINUS;
+}
+
+/** The same for one that begins at `at`. */
+export function isErrorAt(buf: Buffer, at: number): boolean {
+  return buf[at] === MINUS;
+}
+
+/** `*-1`, `$-1` or RESP3's `_`. */
+export function isNil(reply: Buffer): boolean {
+  const [type, second] = reply;
+  return type === NULL || ((type === BULK || type === ARRAY) && second === MINUS);
+}

@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest';
+import type { Evidence, NodeHealth } from '../../../src/control/health/health-view.ts';
+import { type ReadinessInput, readinessOf } from '../../../src/process/readiness.ts';
+import { NO_SHARD, type Snapshot } from '../../../src/topology/snapshot.ts';
+import { drawSnapshot, portOf } from '../control/failover/snapshots.ts';
+
+const SNAPSHOT = drawSnapshot(['a d', 'b e', 'c f']);
+
+function address(name: string): string {
+  return `127.0.0.1:${portOf(name)}`;
+}
+
+/** Nodes that are down, by name. */
+function readiness(
+  down: Readonly<Record<string, Evidence>> = {},
+  over: Partial<ReadinessInput> = {},
+) {
+  const health = new Map(
+    Object.entries(down).map(([name, evidence]): [string, NodeHealth] => [
+      address(name),
+      { id: '', address: address(name), state: 'down', since: 0, evidence, facts: null },
+    ]),
+  );
+  return readinessOf({
+    isDraining: false,
+    isKnown: true,
+    reason: '',
+    snapshot: SNAPSHOT,
+    healthOf: (node) => health.get(node),
+    plan: null,
+    workers: 1,
+    reports: [''],
+    ...over,
+  });
+}
+
+function without(slots: readonly number[]): Snapshot {
+  const copy = SNAPSHOT.slots.slice();
+  for (const slot of slots) copy[slot] = NO_SHARD;
+  return { ...SNAPSHOT, slots: copy };
+}
+
+describe('an instance is ready', () => {
+  it('when all is well', () => {
+    expect(readiness()).toEqual({ ready: true, reasons: [], degraded: [] });
+  });
+
+  it('while one of its shards is dead, which it names', () => {
+    expect(readiness({ b: 'refused', e: 'refused' })).toEqual({
+      ready: true,
+      reasons: [],
+      degraded: [`shard 1 is not served: its primary ${address('b')} is down (refused)`],
+    });
+  });
+
+  it('while the cluster agreed that a primary has failed', () => {
+    const { degraded } = readiness({}, { snapshot: drawSnapshot(['a! d', 'b e', 'c f']) });
+    expect(degraded).toEqual([`shard 0 is not served: its primary ${address('a')} has failed`]);
+  });
+
+  it('without some slots, and tells how many and which', () => {
+    expect(readiness({}, { snapshot: without([7]) }).degraded).toEqual(['slot 7 has no primary']);
+    const { ready, degraded } = readiness({}, { snapshot: without([3, 5, 6, 7, 16383]) });
+    expect(ready).toBe(true);
+    expect(degraded).toEqual(['5 slots have no primary: 3, 5-7, 16383']);
+    const odd = Array.from({ length: 20 }, (_, i) => 2 * i);
+    expect(readiness({}, { snapshot: without(odd) }).degraded).toEqual([
+      '20 slots have no primary: 0, 2, 4, 6, 8, 10, 12, 14, and 12 more',
+    ]);
+  });
+
+  it('as long as replicas serve reads', () => {
+    const node = {
+      address: address('d'),
+      weight: 1,
+      tier: 0,
+      watermark: 1,
+      answeredAt: 1,
+    } as const;
+    const plan = { nodes: [{ ...node, isUsable: true }] };
+    const all = { a: 'silent', b: 'silent', c: 'silent' } as const;
+    const { ready, degraded } = readiness(all, { plan });
+    expect(ready).toBe(true);
+    expect(degraded[0]).toBe(
+      `shard 0 serves reads only: its primary ${address('a')} is down (silent)`,
+    );
+    expect(readiness(all, { plan: { nodes: [{ ...node, isUsable: false }] } }).ready).toBe(false);
+    expect(
+      readiness(all, { plan: { nodes: [{ ...node, isUsable: true, weight: 0 }] } }).ready,
+    ).toBe(false);
+  });
+});
+
+describe('an instance is not ready', () => {
+  it.each(['refused', 'silent', 'auth', 'loading'] as const)(
+    'when no primary serves: %s',
+    (evidence) => {
+      const { ready, reasons } = readiness({ a: evidence, b: evidence, c: evidence });
+      expect(ready).toBe(false);
+      expect(reasons).toHaveLength(4);
+      expect(reasons[0]).toBe('no shard is served');
+      expect(reasons[1]).toContain(`${address('a')} is down (${evidence})`);
+    },
+  );
+
+  it('when no slot has a primary', () => {
+    const { reasons } = readiness(
+      {},
+      { snapshot: without(SNAPSHOT.slots.map((_, i) => i) as never) },
+    );
+    expect(reasons).toEqual(['no shard is served', '16384 slots have no primary: 0-16383']);
+  });
+
+  it('without a picture, a worker or one that takes clients', () => {
+    const unknown = { isKnown: false, reason: 'no seed answers', snapshot: null };
+    expect(readiness({}, unknown).reasons).toEqual(['no seed answers']);
+    expect(readiness({}, { workers: 0, reports: [] }).reasons).toEqual(['no worker is running']);
+    expect(readiness({}, { reports: [] }).reasons).toEqual(['no worker takes clients yet']);
+  });
+
+  it('while it drains, said once', () => {
+    const { reasons } = readiness({}, { isDraining: true, reports: ['draining', 'draining'] });
+    expect(reasons).toEqual(['draining']);
+  });
+
+  it('without cluster mode while nobody may be written to', () => {
+    const slots = SNAPSHOT.slots.map(() => NO_SHARD);
+    const snapshot: Snapshot = { ...SNAPSHOT, mode: 'standalone', slots };
+    expect(readiness({}, { snapshot, reason: 'two primaries' }).reasons).toEqual(['two primaries']);
+  });
+});

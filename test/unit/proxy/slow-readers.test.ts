@@ -1,0 +1,45 @@
+/** Who counts as a client that does not read: not one whose reply has only just come. */
+import { describe, expect, it } from 'vitest';
+import { SCALAR } from '../../../src/metrics/definitions.ts';
+import { Bench } from './data-path-bench.ts';
+
+/** Longer than what is kept in one piece, and than the hard limit below. */
+const BIG = `$100000\r\n${'x'.repeat(100_000)}\r\n`;
+
+function stage(): Bench {
+  const limits = { replyHighWater: '16kb', replyHardLimit: '64kb', bigReplyBytes: '64kb' };
+  return new Bench({ limits });
+}
+
+describe('a big reply while others wait behind it', () => {
+  it('does not cut a client that has been silent for long', () => {
+    const bench = stage();
+    const node = bench.node(7001);
+    const client = bench.client().send('SET b 1');
+    node.answer = ([name]) => (name === 'GET' ? null : '+OK\r\n');
+    bench.advance(60_000);
+    client.send('GET b');
+    bench.client().send('GET b');
+    // Without its end: it is passed on in parts.
+    node.connectionOf('GET b').push(BIG.slice(0, -10));
+    bench.run();
+    expect(bench.scalar(SCALAR.slowReaderCuts)).toBe(0);
+    expect(client.take()).toContain('xxxx');
+  });
+
+  it('cuts one that takes nothing of it for a while', () => {
+    const bench = stage();
+    const node = bench.node(7001);
+    node.answer = ([name]) => (name === 'GET' ? null : '+OK\r\n');
+    const client = bench.client().send('GET b');
+    bench.client().send('GET b');
+    client.isReading = false;
+    const lane = node.connectionOf('GET b');
+    lane.push(BIG.slice(0, 70_000));
+    bench.run();
+    bench.advance(300);
+    lane.push(BIG.slice(70_000, -10));
+    bench.run();
+    expect(bench.scalar(SCALAR.slowReaderCuts)).toBe(1);
+  });
+});
