@@ -15,7 +15,8 @@ const WITH_SERVERS = {
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...files('unit'), sequence: { groupOrder: 0 } } },
+      // Properties run thousands of cases, and the machine may be busy.
+      { test: { ...files('unit'), testTimeout: MINUTE_MS, sequence: { groupOrder: 0 } } },
       // One test runs a thousand seeds.
       { test: { ...files('sim'), testTimeout: 10 * MINUTE_MS, sequence: { groupOrder: 1 } } },
       { test: { ...files('integration'), ...WITH_SERVERS, sequence: { groupOrder: 2 } } },

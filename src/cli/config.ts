@@ -1,6 +1,11 @@
 /** `slotgate config`: look at a configuration without running anything. */
 import type { Command } from 'commander';
-import { changedSettings, configJsonSchema, defaultConfigFile, dumpConfig } from '../config/dump.ts';
+import {
+  changedSettings,
+  configJsonSchema,
+  defaultConfigFile,
+  dumpConfig,
+} from '../config/dump.ts';
 import { loadChecked } from './checked-config.ts';
 import { type CliContext, configFileOf } from './context.ts';
 

@@ -45,7 +45,10 @@ export function registerHealthcheck(program: Command, context: CliContext): void
     .option('-c, --config <file>', 'YAML file with the configuration (SLOTGATE_CONFIG)')
     .addOption(new Option('--url <url>', 'what to GET').conflicts(['host', 'port']))
     .option('--host <host>', 'host of the HTTP listener (default: http.bind)')
-    .option('--port <port>', 'port of the HTTP listener, not that for Redis clients (default: http.port)')
+    .option(
+      '--port <port>',
+      'port of the HTTP listener, not that for Redis clients (default: http.port)',
+    )
     .option('--redis [host:port]', 'also PING as a Redis client (default: bind and port)')
     .option('--timeout <time>', 'for each of the two, e.g. 500ms or 3s', '3s')
     .addHelpText('after', HELP_AFTER)

@@ -111,7 +111,7 @@ function rangeKeys(
   out: KeyPositions,
 ): number {
   const last = lastKey < 0 ? argc + lastKey : lastKey;
-  if (first >= argc || last >= argc || last < first) return KEYS_MALFORMED;
+  if (last >= argc || last < first) return KEYS_MALFORMED;
   const span = last - first + 1;
   if (span % step !== 0) return KEYS_UNPAIRED;
   return fill(out, 0, first, step, span / step);
@@ -280,9 +280,9 @@ function specBegin(
   argc: number,
 ): number {
   if (spec.keyword === null) return spec.index < argc ? spec.index : 0;
-  // A negative start counts from the end and searches backwards.
+  // A negative start counts from the end and searches backwards; no key follows the last argument.
   const step = spec.startFrom > 0 ? 1 : -1;
-  let i = spec.startFrom > 0 ? spec.startFrom : argc + spec.startFrom;
+  let i = spec.startFrom > 0 ? spec.startFrom : argc + Math.min(spec.startFrom, -2);
   for (; i > 0 && i + 1 < argc; i += step) {
     if (isWord(buf, argOffsets, i, spec.keyword)) return i + 1;
   }

@@ -4,6 +4,8 @@
  * {@link STALL} bits of its `gate` stop the session from taking further commands; the bytes wait
  * in the backlog (Intake) and go on in order when the bit is cleared (`open`). Replies are answered exactly once: a slot
  * enters the order by `push` and leaves it by `deliver` or by the session's end.
+ *
+ * Over 400 lines: the reply order, the gate and the end of the session are one state machine.
  */
 
 import type { Slab } from '../lib/slab.ts';

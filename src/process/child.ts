@@ -37,6 +37,8 @@ let handle = (message: SupervisorToChild): void => {
   // What others send may overtake the start, e.g. a worker's report to a control that is new.
   if (message.kind === 'start') void begin(message.start);
   else if (message.kind === 'scout') void look(message.start);
+  // It serves nobody yet.
+  else if (message.kind === 'stop' || message.kind === 'retire') process.exit(0);
   else early.push(message);
 };
 

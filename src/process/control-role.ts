@@ -108,6 +108,7 @@ export class Control {
     });
     this.health = this.#watch.health;
     this.#failover = new Failover({
+      natMap: new Map(Object.entries(cluster.natMap)),
       nodes: this.#discovery,
       workers: this.calls,
       health: this.health,

@@ -14,6 +14,7 @@ import type { Session } from '../downstream/session.ts';
 import type { Slab } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import { ANY_SLOT, BAD_ARITY, CROSS_SLOT, slotOfKeys } from '../route/slot-of-keys.ts';
+import { hasArity } from './arity.ts';
 import { BLOCKING, type Blocking } from './blocking/blocking.ts';
 import type { ProxyCore } from './core.ts';
 import { EffectiveKinds } from './effective-kinds.ts';
@@ -89,10 +90,8 @@ export class Dispatcher {
       if (passed !== PASS.on) return passed === PASS.taken;
     }
     if (this.#kinds.of(id) === KIND.route) {
-      const arity = table.arity[id] as number;
-      const argc = frame.argc;
-      if (arity > 0 ? argc !== arity : argc < -arity) return this.#refuseArity(session, id);
-      if (table.keyRule[id] === KEY_RULE.first && argc > 1) {
+      if (!hasArity(table.arity[id] as number, frame.argc)) return this.#refuseArity(session, id);
+      if (table.keyRule[id] === KEY_RULE.first && frame.argc > 1) {
         const slot = slotOf(buf, args[2] as number, args[3] as number);
         return this.#proxy.sender.send(session, id, slot, false, buf, start, end);
       }
@@ -254,8 +253,7 @@ export class Dispatcher {
 
   #hasArity(id: number): boolean {
     const { table, frame } = this.#proxy;
-    const arity = table.arity[id] as number;
-    return arity > 0 ? frame.argc === arity : frame.argc >= -arity;
+    return hasArity(table.arity[id] as number, frame.argc);
   }
 
   #refuseArity(session: Session, id: number): boolean {

@@ -4,6 +4,7 @@
  * node has been out of reach.
  */
 
+import { BACKOFF_MAX_MS, backoffMs } from '../lib/backoff.ts';
 import type { Slab, SlabPool } from '../lib/slab.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
@@ -15,8 +16,6 @@ import { type Credentials, Handshake } from '../upstream/handshake.ts';
 import { LANE, Lane, type LaneEvents } from '../upstream/lane.ts';
 import type { Request, RequestPool } from './request.ts';
 
-const RETRY_FIRST_MS = 20;
-const RETRY_MAX_MS = 1000;
 /** A lane that has answered nothing for so long, to a node that does not answer control either. */
 export const SILENT_MS = 300;
 /** Connections of one kind to one node: the present one and such as drain big replies. */
@@ -196,16 +195,16 @@ export class LaneSet {
     if (code === 'EDATABASE') {
       // The node is well, it only has fewer databases than the one before: not dialled in a loop.
       noteFailure(upstream, lane, code);
-      upstream.retryAt = now + RETRY_MAX_MS;
+      upstream.retryAt = now + BACKOFF_MAX_MS;
       return upstream;
     }
     upstream.failures++;
     noteFailure(upstream, lane, code);
     upstream.failedKind = kind;
     if (upstream.downSince === 0) upstream.downSince = now;
-    const pause = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(upstream.failures - 1, 6));
-    // A lane that worked until now is dialled again at once; jitter keeps workers apart.
-    upstream.retryAt = lane.wasReady ? now : now + pause * (0.5 + this.#runtime.random());
+    const pause = backoffMs(upstream.failures, this.#runtime.random());
+    // A lane that worked until now is dialled again at once.
+    upstream.retryAt = lane.wasReady ? now : now + pause;
     return upstream;
   }
 

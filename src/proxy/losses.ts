@@ -9,6 +9,7 @@ import { codeText, lostRead, uncertain } from './error-replies.ts';
 import type { Replies } from './replies.ts';
 import type { Request } from './request.ts';
 import { topOf } from './retries.ts';
+import { runsScript } from './scripts/script-call.ts';
 
 /** Of one session and slot; the keys of more are not compared with those of a write behind them. */
 const COMPARED_READS = 32;
@@ -130,6 +131,8 @@ export class Losses {
   moveRead(lane: Lane<Request>, before: Request | null, request: Request): Request | null {
     const proxy = this.#proxy;
     if (!request.isRead || request.special !== null || request.streamed) return null;
+    // A script has kept its node busy for that long; once more, it would do so again.
+    if (runsScript(proxy.table, request.command)) return null;
     if (request.deaths > 1 || laterWrites(request) !== LATER.none) return null;
 
     const standIn = proxy.requests.take();

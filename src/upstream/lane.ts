@@ -204,17 +204,11 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   }
 
   #continueHandshake(reply: Buffer | null): void {
-    const step = this.#handshake.next(reply);
-    if (step.kind === 'send') {
-      this.#stream?.write(step.bytes, 0, step.bytes.length);
-    } else if (step.kind === 'fail') {
-      this.destroy(step.code);
-    } else {
-      this.state = LANE.ready;
-      this.wasReady = true;
-      this.flush();
-      this.#events.onLaneReady(this);
-    }
+    if (!this.#handshake.proceed(reply, this.#stream, this)) return;
+    this.state = LANE.ready;
+    this.wasReady = true;
+    this.flush();
+    this.#events.onLaneReady(this);
   }
 
   onData(buf: Slab, readStart: number, end: number): void {

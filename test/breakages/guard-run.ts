@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import type { Guard } from './row.ts';
 
 export interface Outcome {
-  /** `red`: the test ran and failed. `invalid`: nothing can be said, see `why`. */
+  /** `red`: the test ran and failed. `invalid`: nothing can be said. */
   readonly kind: 'green' | 'red' | 'invalid';
+  /** The full name of the test that failed, or why nothing can be said. */
   readonly why: string;
   readonly seconds: number;
 }
@@ -110,16 +111,13 @@ function judge(report: Report, { name }: Guard): Judged {
     return { kind: 'invalid', why: file.message === '' ? 'no such test' : firstLine(file.message) };
   }
   const failed = tests.filter(({ status }) => status === 'failed');
-  if (failed.length > 0) {
-    const messages = failed.flatMap(({ failureMessages }) => failureMessages);
-    const real = messages.find((message) => !NO_PROGRAM.test(message));
-    if (real !== undefined) return { kind: 'red', why: firstLine(real) };
-    return { kind: 'invalid', why: firstLine(messages[0] ?? 'failed without a word') };
-  }
+  const real = failed.find(({ failureMessages: [message = ''] }) => !NO_PROGRAM.test(message));
+  if (real !== undefined) return { kind: 'red', why: real.fullName };
+  if (failed.length > 0) return { kind: 'invalid', why: firstLine(failed[0]?.failureMessages[0]) };
   if (tests.every(({ status }) => status === 'passed')) return { kind: 'green', why: '' };
   return { kind: 'invalid', why: 'was skipped' };
 }
 
-function firstLine(text: string): string {
+function firstLine(text = 'failed without a word'): string {
   return text.trim().split('\n').slice(0, 3).join(' ').slice(0, 200);
 }

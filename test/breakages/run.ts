@@ -13,7 +13,7 @@ import { BREAKAGES } from './table.ts';
 import { WorkTree } from './work-tree.ts';
 
 /** Of one test; those that hang under a breakage say nothing. */
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 240_000;
 
 const { values } = parseArgs({
   options: {
@@ -115,7 +115,7 @@ async function tryUnbroken(
     for (const [i, { kind, why }] of outcomes.entries()) {
       const name = nameOf(tests[i] as Guard);
       if (kind === 'green') sound.add(name);
-      else print(`UNSOUND ${name}: ${kind} while nothing is broken: ${why}`);
+      else print(`UNSOUND (${kind} while nothing is broken) ${name}: ${why}`);
     }
   });
   print(`${sound.size} of ${guards.size} tests pass while nothing is broken`);
@@ -155,10 +155,9 @@ async function each<T>(
 
 function lineOf({ row, isCaught, outcome }: Tried): string {
   const { kind, why, seconds } = outcome;
-  const verdict = isCaught
-    ? `caught in ${seconds.toFixed(1)} s`
-    : `MISSED (${kind}${why && `: ${why}`})`;
-  return `${verdict} · ${row.rule} · ${row.breakage} · ${nameOf(row.test)}`;
+  const what = `${row.rule} · ${row.breakage}`;
+  if (isCaught) return `caught in ${seconds.toFixed(1)} s · ${what} · ${row.test.file}: ${why}`;
+  return `MISSED (${kind}${why && `: ${why}`}) · ${what} · ${nameOf(row.test)}`;
 }
 
 function summed(chosen: readonly Breakage[], tried: readonly Tried[]): number {

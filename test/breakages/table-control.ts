@@ -2,9 +2,6 @@
 
 import { type Breakage, unit } from './row.ts';
 
-const PROOF = unit('control/failover/proof', 'proof of death');
-const CANDIDATE = unit('control/failover/candidate', 'the choice of a candidate');
-
 export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
   {
     rule: '12 proof of death',
@@ -12,7 +9,11 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/failover/proof.ts',
     find: "if (connects.some(({ outcome }) => outcome !== 'refused')) return 'not-refused';",
     replace: "if (connects.some(({ outcome }) => outcome === 'failed')) return 'not-refused';",
-    test: PROOF,
+    test: unit(
+      'control/failover/proof',
+      'is not there with one that timed out',
+      'one that timed out',
+    ),
   },
   {
     rule: '12 proof of death',
@@ -20,7 +21,7 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/failover/proof.ts',
     find: 'const isEnough = connects.length >= PROOF_CONNECTS && span >= PROOF_SPAN_MS;',
     replace: 'const isEnough = connects.length >= 1 && span >= 0;',
-    test: PROOF,
+    test: unit('control/failover/proof', 'is not there with two refusals', 'two refusals'),
   },
   {
     rule: '12 proof of death',
@@ -28,7 +29,11 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/failover/proof.ts',
     find: "if (facts.linkUp) return 'replica-link-up';",
     replace: '',
-    test: PROOF,
+    test: unit(
+      'control/failover/proof',
+      'is not there with a link that is up',
+      'a link that is up',
+    ),
   },
   {
     rule: '12 proof of death',
@@ -36,7 +41,11 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/failover/proof.ts',
     find: 'if (wasUp && facts.askedAt >= firstRefusal) heard++;',
     replace: 'heard++;',
-    test: PROOF,
+    test: unit(
+      'control/failover/proof',
+      'is not there with only one that did not follow before',
+      'only one that did not follow',
+    ),
   },
   {
     rule: '12 proof of death',
@@ -44,7 +53,11 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/failover/promotion.ts',
     find: "if (deniedAgain !== null) return { kind: 'not-dead', last: deniedAgain };",
     replace: '',
-    test: unit('control/failover/promotion', 'an attempt'),
+    test: unit(
+      'control/failover/promotion',
+      'leaves a primary alone that is back after',
+      'leaves a primary alone',
+    ),
   },
   {
     rule: '12 proof of death',
@@ -60,7 +73,7 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/failover/decision.ts',
     find: "if (voters.known.length < majorityOf(voters.total)) return refuse('no-majority', choice);",
     replace: '',
-    test: unit('control/failover/decision', 'the decision'),
+    test: unit('control/failover/decision', 'is no-majority when too few answer', 'too few answer'),
   },
   {
     rule: '12 proof of death',
@@ -76,7 +89,7 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/failover/candidate.ts',
     find: "if (!isListed) return 'not-listed';",
     replace: '',
-    test: CANDIDATE,
+    test: unit('control/failover/candidate', 'finds not-listed', 'not-listed'),
   },
   {
     rule: '12 candidate',
@@ -84,7 +97,7 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/failover/candidate.ts',
     find: "if (facts.replid !== primary.replid) return 'other-history';",
     replace: '',
-    test: CANDIDATE,
+    test: unit('control/failover/candidate', 'finds other-history', 'other-history'),
   },
   {
     rule: '12 candidate',
@@ -92,7 +105,7 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/failover/candidate.ts',
     find: "if (isRecent) return 'recently-elected';",
     replace: '',
-    test: CANDIDATE,
+    test: unit('control/failover/candidate', 'finds recently-elected', 'recently-elected'),
   },
   {
     rule: '12 candidate',
@@ -100,7 +113,7 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/failover/candidate.ts',
     find: 'if (ahead !== 0) return ahead > 0;',
     replace: 'if (ahead !== 0) return ahead < 0;',
-    test: CANDIDATE,
+    test: unit('control/failover/candidate', 'takes the one with most of the data'),
   },
   {
     rule: '11 watermarks',
@@ -108,7 +121,7 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/reads/watermarks.ts',
     find: "if (facts.role !== 'replica' || facts.isSyncing || offset < 0 || source?.replid !== replid) {",
     replace: "if (facts.role !== 'replica' || offset < 0 || source?.replid !== replid) {",
-    test: unit('control/reads/watermarks', 'is lost with'),
+    test: unit('control/reads/watermarks', 'is lost with a full sync', 'a full sync'),
   },
   {
     rule: '11 watermarks',
@@ -117,7 +130,11 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     find: "if (facts.role !== 'replica' || facts.isSyncing || offset < 0 || source?.replid !== replid) {",
     replace:
       "if (facts.role !== 'replica' || facts.isSyncing || offset < 0 || source === undefined) {",
-    test: unit('control/reads/watermarks', 'is lost with'),
+    test: unit(
+      'control/reads/watermarks',
+      'is lost with another history of the replica',
+      'another history of the replica',
+    ),
   },
   {
     rule: '11 watermarks',
@@ -136,7 +153,7 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     file: 'src/control/reads/read-plan.ts',
     find: "if (facts.role !== 'replica' || facts.isLoading || facts.isSyncing) return false;",
     replace: "if (facts.role !== 'replica' || facts.isLoading) return false;",
-    test: unit('control/reads/read-plan', 'is usable'),
+    test: unit('control/reads/read-plan', 'a replica in a full sync is usable: false', 'full sync'),
   },
   {
     rule: 'SCAN is complete',

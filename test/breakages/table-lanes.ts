@@ -32,7 +32,7 @@ export const BREAKAGES_OF_LANES: readonly Breakage[] = [
     find: 'if (entry === null || !this.#isAsked(entry)) {\n      this.destroy',
     replace:
       'if (entry === null || !this.#isAsked(entry)) {\n      if (entry === null) return;\n      this.destroy',
-    test: unit('upstream/lane', 'a stream out of step'),
+    test: unit('upstream/lane', 'a surplus reply destroys the lane', 'a surplus reply'),
   },
   {
     rule: '4 in step',
@@ -40,7 +40,11 @@ export const BREAKAGES_OF_LANES: readonly Breakage[] = [
     file: 'src/upstream/lane.ts',
     find: "} else {\n        this.destroy('EDESYNC');\n        return;\n      }",
     replace: '} else {\n        return;\n      }',
-    test: unit('upstream/lane', 'a stream out of step'),
+    test: unit(
+      'upstream/lane',
+      'bytes that are not RESP destroys the lane',
+      'bytes that are not RESP',
+    ),
   },
   {
     rule: '4 in step',

@@ -1,6 +1,6 @@
 /** Rules 2 and 8 where replicas serve reads; writes that wait for replicas. */
 
-import { type Breakage, sim, unit } from './row.ts';
+import { type Breakage, unit } from './row.ts';
 
 export const BREAKAGES_OF_READS: readonly Breakage[] = [
   {
@@ -9,7 +9,7 @@ export const BREAKAGES_OF_READS: readonly Breakage[] = [
     file: 'src/proxy/reads/reads.ts',
     find: 'if (session.readMarks.count === 0 || !session.readMarks.has(slot)) return true;',
     replace: 'if (slot >= ANY_KEY) return true;',
-    test: sim('replicas'),
+    test: unit('proxy/sessions-step-by-step', 'a write waits for the reads of its session on them'),
   },
   {
     rule: '2 reads over replicas',
@@ -17,7 +17,7 @@ export const BREAKAGES_OF_READS: readonly Breakage[] = [
     file: 'src/proxy/reads/reads.ts',
     find: 'const since = mode === READS.session ? this.#dirtySince(session, slot) : 0;',
     replace: 'const since = 0;',
-    test: sim('replicas'),
+    test: unit('proxy/sessions-step-by-step', 'a session that has written reads at the primary'),
   },
   {
     rule: '2 reads over replicas',
@@ -36,7 +36,7 @@ export const BREAKAGES_OF_READS: readonly Breakage[] = [
     file: 'src/route/read-choice.ts',
     find: 'if (!isUsable || watermark <= 0 || watermark < since) return false;',
     replace: 'if (!isUsable || watermark <= 0) return false;',
-    test: sim('replicas'),
+    test: unit('proxy/sessions-step-by-step', 'a session that has written reads at the primary'),
   },
   {
     rule: '2 reads over replicas',
@@ -44,7 +44,7 @@ export const BREAKAGES_OF_READS: readonly Breakage[] = [
     file: 'src/route/read-choice.ts',
     find: 'return now - watermark <= maxStalenessMs;',
     replace: 'return now - watermark <= Number.MAX_VALUE;',
-    test: unit('route/read-choice', 'the choice of a node for a read'),
+    test: unit('route/read-choice', 'with a dead primary and bounded', 'bounded'),
   },
   {
     rule: '8 reads over replicas',
@@ -68,7 +68,7 @@ export const BREAKAGES_OF_READS: readonly Breakage[] = [
     file: 'src/commands/verdicts.ts',
     find: "  'scan',\n  'hscan',",
     replace: '',
-    test: unit('commands/for-replicas', 'to the primary'),
+    test: unit('proxy/sessions-step-by-step', 'what walks, has side effects or is unknown goes'),
   },
   {
     rule: '8 reads over replicas',
@@ -150,7 +150,7 @@ export const BREAKAGES_OF_READS: readonly Breakage[] = [
     file: 'src/route/read-choice.ts',
     find: "if (isDown && whenPrimaryDown !== 'bounded') return whenPrimaryDown === 'serve';",
     replace: "if (isDown && whenPrimaryDown === 'serve') return true;",
-    test: unit('route/read-choice', 'the choice of a node for a read', 'the choice of a node'),
+    test: unit('route/read-choice', 'with a dead primary and refuse', 'refuse'),
   },
   {
     rule: '8 reads over replicas',

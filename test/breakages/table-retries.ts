@@ -232,7 +232,10 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     file: 'src/downstream/session.ts',
     find: 'if (this.out.size > this.#owner.limits.replyHighWater) this.gate |= GATE.output;',
     replace: '',
-    test: sim('slow-readers'),
+    test: unit(
+      'proxy/sessions-step-by-step',
+      'has nothing more asked for it above limits.replyHighWater',
+    ),
   },
   {
     rule: '7 bounded',

@@ -133,11 +133,13 @@ export class ProxyProcess {
 /**
  * Starts `slotgate serve -c FILE` on ports of the kernel's choice with one worker, unless the
  * configuration says otherwise, and waits until it listens; not until it is ready. `program`: in
- * place of the sources, a compiled cli/slotgate.js, whose memory cannot be asked for.
+ * place of the sources, a compiled cli/slotgate.js, whose memory cannot be asked for. `openFiles`:
+ * its `ulimit -n`.
  */
 export async function startProxyProcess(
   config: ConfigInput,
   program?: string,
+  openFiles?: number,
 ): Promise<ProxyProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'slotgate-proxy-'));
   const configFile = join(folder, 'slotgate.yaml');
@@ -152,7 +154,12 @@ export async function startProxyProcess(
   writeFileSync(configFile, stringify(whole), { mode: 0o600 });
   const sources = ['--expose-gc', '--import', 'tsx', '--import', MEMORY_PROBE, SLOTGATE];
   const start = program === undefined ? sources : [program];
-  const child = spawn(process.execPath, [...start, 'serve', '-c', configFile], {
+  const args = [...start, 'serve', '-c', configFile];
+  const [command, given] =
+    openFiles === undefined
+      ? [process.execPath, args]
+      : ['sh', ['-c', `ulimit -n ${openFiles}; exec "$0" "$@"`, process.execPath, ...args]];
+  const child = spawn(command, given, {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, SLOTGATE_TEST_PID: String(process.pid) },
   });

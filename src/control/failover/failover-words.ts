@@ -69,8 +69,6 @@ function reason(refusal: RefusedResult['refusal'], choice: RefusedResult['choice
       return 'it lives at another address now';
     case 'candidate-moved':
       return 'its replica is at another address now, or follows another primary';
-    case 'no-picture':
-      return 'no node told in time who lives where now, so it may live at another address';
     case 'order-pending':
       return "one was ordered to stand before; the cluster's own votes decide now";
     case 'recently-deposed':

@@ -7,6 +7,7 @@
  */
 
 import type { Hint } from '../../lib/planes.ts';
+import type { NatMap } from '../../topology/build.ts';
 import type { ClusterView } from '../../topology/picture.ts';
 import { nodeAddress, type Snapshot, type SnapshotNode } from '../../topology/snapshot.ts';
 import type { ControlLog } from '../control-log.ts';
@@ -48,6 +49,8 @@ export interface FailoverOptions {
   readonly log: ControlLog;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** As discovery has it: nodes tell addresses that mean others here. */
+  readonly natMap: NatMap;
   readonly io?: PromotionIo;
 }
 
@@ -82,8 +85,8 @@ export class Failover {
 
   constructor(options: FailoverOptions) {
     this.#options = options;
-    const { nodes, now, health, log } = options;
-    this.#io = options.io ?? promotionIo(nodes, now);
+    const { nodes, now, health, log, natMap } = options;
+    this.#io = options.io ?? promotionIo(nodes, now, natMap);
     this.#nodeSettings = new NodeSettings(nodes, now);
     this.#report = new FailoverReport({ log, now, metrics: this.#metrics });
     this.#settings = options.settings;
@@ -233,7 +236,7 @@ export class Failover {
   }
 
   #target(trouble: Trouble, refusedSince: number): Target | null {
-    const { history, now, instanceId, nodes } = this.#options;
+    const { history, now, instanceId } = this.#options;
     const { primary } = trouble;
     const { id } = primary;
     if (!this.#isOwner(trouble)) return null;
@@ -253,7 +256,6 @@ export class Failover {
       jitterMs: hash(instanceId) % (JITTER_MAX_MS + 1),
       turn: () => this.#turns.enter(id),
       fence: () => this.#fence(primary),
-      lookAround: async () => (await nodes.pictureAfter(now(), PICTURE_MS)) !== null,
       objection: (candidate) => this.#objection(trouble, candidate),
       onOrder: (candidate, order) => {
         this.expect(candidate.id, order === 'FORCE' ? 'assist' : 'takeover', trouble.startedAt);

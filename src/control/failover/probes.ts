@@ -3,7 +3,9 @@
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { withDeadline } from '../../lib/deadline.ts';
-import { parseClusterNodes } from '../../topology/cluster-nodes.ts';
+import { dialAddress, type NatMap } from '../../topology/build.ts';
+import { type ClusterNodeLine, parseClusterNodes } from '../../topology/cluster-nodes.ts';
+import { nodeAddress } from '../../topology/snapshot.ts';
 import { readFacts } from '../health/replication-facts.ts';
 import type { NodeAccess } from '../node-access.ts';
 import { NodeCallError } from '../node-client.ts';
@@ -17,7 +19,7 @@ const ANSWER_TIMEOUT_MS = 250;
 /** CLUSTER FAILOVER is answered at once, before the election. */
 const ORDER_TIMEOUT_MS = 1000;
 
-export function promotionIo(nodes: NodeAccess, now: () => number): PromotionIo {
+export function promotionIo(nodes: NodeAccess, now: () => number, natMap: NatMap): PromotionIo {
   return {
     now,
     pause: pauseUntilAborted,
@@ -28,6 +30,13 @@ export function promotionIo(nodes: NodeAccess, now: () => number): PromotionIo {
       if (answer.failure !== '') return null;
       const text = String(answer.value);
       return replicas.map(({ id }) => id).filter((id) => isListed(text, id, primary.id));
+    },
+    askWhereabouts: async (node, primary) => {
+      const answer = await within(nodes.callNode(node, ['CLUSTER', 'NODES']), ANSWER_TIMEOUT_MS);
+      if (answer.failure !== '') return '';
+      const line = lineOf(String(answer.value), primary.id);
+      if (line?.linked !== true || line.host === '' || line.port === 0) return '';
+      return nodeAddress(dialAddress({ ...line, announced: true }, natMap));
     },
     order: async (node, how) => {
       const call = nodes.callNode(node, ['CLUSTER', 'FAILOVER', how]);
@@ -94,11 +103,15 @@ async function askReplica(
 
 /** Only these nodes' lines are read: in a large cluster the whole is long, and many are asked. */
 function isListed(nodesText: string, replicaId: string, primaryId: string): boolean {
-  const start = nodesText.startsWith(replicaId) ? 0 : nodesText.indexOf(`\n${replicaId}`) + 1;
-  if (start === 0 && !nodesText.startsWith(replicaId)) return false;
-  const end = nodesText.indexOf('\n', start);
-  const [line] = parseClusterNodes(nodesText.slice(start, end < 0 ? undefined : end)).lines;
+  const line = lineOf(nodesText, replicaId);
   return line?.role === 'replica' && line.primaryId === primaryId && !line.handshake;
+}
+
+function lineOf(nodesText: string, id: string): ClusterNodeLine | undefined {
+  const start = nodesText.startsWith(id) ? 0 : nodesText.indexOf(`\n${id}`) + 1;
+  if (start === 0 && !nodesText.startsWith(id)) return undefined;
+  const end = nodesText.indexOf('\n', start);
+  return parseClusterNodes(nodesText.slice(start, end < 0 ? undefined : end)).lines[0];
 }
 
 interface Answer {

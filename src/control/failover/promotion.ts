@@ -4,9 +4,9 @@
  *     confirm ── proof ── decision ── jitter, turn, fence ── proof again ── CLUSTER FAILOVER, once
  *
  * Whatever speaks for the primary's life ends it at any step. What is proven is that nobody listens
- * at one address; so while the proof is repeated the nodes are asked who lives where now, since a
- * primary that was started again elsewhere serves under the same id. Whether the order led to an
- * election is for the caller to watch.
+ * at one address; so while the proof is repeated the other nodes are asked whether they have a
+ * connection to it at another one, since a primary that was started again elsewhere serves under the
+ * same id. Whether the order led to an election is for the caller to watch.
  */
 
 import type { ReplicationFacts } from '../health/health-view.ts';
@@ -46,6 +46,11 @@ export interface PromotionIo {
     primary: NodeRef,
     replicas: readonly NodeRef[],
   ): Promise<readonly string[] | null>;
+  /**
+   * The address at which this node has a connection to `primary` on the cluster bus, within a short
+   * deadline; '' when it has none or does not answer. Never rejects.
+   */
+  askWhereabouts(node: NodeRef, primary: NodeRef): Promise<string>;
   /** CLUSTER FAILOVER; resolves with '' or with why it was not accepted. */
   order(node: NodeRef, how: Order): Promise<string>;
 }
@@ -85,8 +90,6 @@ export interface Target {
    * came back between the proof and the election would acknowledge what is lost then.
    */
   readonly fence: () => Promise<void>;
-  /** Has the nodes asked from now on who lives where; false when none told it in time. */
-  readonly lookAround: () => Promise<boolean>;
   /** What the newest snapshot has against ordering this replica to replace the primary. */
   readonly objection: (candidate: NodeRef) => Objection | null;
   /**
@@ -109,7 +112,7 @@ export type AttemptResult =
   | { readonly kind: 'not-dead'; readonly last: ConnectTry }
   | {
       readonly kind: 'refused';
-      readonly refusal: Refusal | Objection | 'no-picture';
+      readonly refusal: Refusal | Objection;
       readonly evidence: Evidence;
       readonly choice: Choice<FoundReplica> | null;
     }
@@ -153,16 +156,16 @@ export async function attempt(
   await io.pause(target.jitterMs);
   await target.turn();
   await target.fence();
-  const [again, hasLooked] = await Promise.all([
+  const [again, hasMoved] = await Promise.all([
     gatherAgain(target, io, evidence),
-    target.lookAround(),
+    livesElsewhere(target, io),
   ]);
   const deniedAgain = firstNotRefused(again);
   if (deniedAgain !== null) return { kind: 'not-dead', last: deniedAgain };
   const last = decideBy(target, again);
   if (last.action === 'none') return refused(last, again);
   // The other instances wait for another time: one of them may have acted by now.
-  const refusal = hasLooked ? target.objection(last.candidate) : 'no-picture';
+  const refusal = hasMoved ? 'moved' : target.objection(last.candidate);
   if (refusal !== null) return { kind: 'refused', refusal, evidence: again, choice: last.choice };
   return send(target, io, last, again);
 }
@@ -243,6 +246,16 @@ function askReplicas(target: Target, io: PromotionIo): Promise<ReplicaWord[]> {
 async function askVoters({ voters, primary, replicas }: Target, io: PromotionIo): Promise<Voters> {
   const answers = await Promise.all(voters.map((voter) => io.askVoter(voter, primary, replicas)));
   return { total: voters.length + 1, known: answers.filter((answer) => answer !== null) };
+}
+
+/** A connection to it, not an address alone: those that were never told of a move keep the old one. */
+async function livesElsewhere(
+  { primary, voters, replicas }: Target,
+  io: PromotionIo,
+): Promise<boolean> {
+  const nodes = [...voters, ...replicas];
+  const places = await Promise.all(nodes.map((node) => io.askWhereabouts(node, primary)));
+  return places.some((place) => place !== '' && place !== primary.address);
 }
 
 function decideBy(target: Target, evidence: Evidence): Decision<FoundReplica> {

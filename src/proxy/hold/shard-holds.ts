@@ -176,9 +176,14 @@ export class ShardHolds {
   }
 
   #onEnd(hold: ShardHold, now: number): void {
+    const news = this.#news('serves', hold, now);
+    if (hold.isPlanned) {
+      // Its nodes were well all the time.
+      this.#host.onHold(news);
+      return;
+    }
     if (hold.isGivenUp) this.#host.onHold(this.#news('given-up', hold, now));
-    const wellSince = hold.isGivenUp ? 0 : now;
-    this.#recovering.set(hold, { news: this.#news('serves', hold, now), wellSince });
+    this.#recovering.set(hold, { news, wellSince: hold.isGivenUp ? 0 : now });
   }
 
   /** It serves once it has served a write, or was not found away for a while. */

@@ -199,13 +199,16 @@ async function killAll(
   return silent === 0 ? killed : `${silenceError(silent)} (${killed} clients were killed)`;
 }
 
+function wrongCount(args: readonly Buffer[]): string {
+  const name = text(args, 1);
+  return `ERR unknown subcommand or wrong number of arguments for '${name}'. Try CLIENT HELP.`;
+}
+
 /** A client id names its worker, but that may have been replaced: all are asked. */
 async function unblock({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
   const how = args.length > 3 ? word(args, 3) : 'timeout';
   if (args.length > 4) {
-    reply.error(
-      `ERR unknown subcommand or wrong number of arguments for '${text(args, 1)}'. Try CLIENT HELP.`,
-    );
+    reply.error(wrongCount(args));
     return;
   }
   if (how !== 'timeout' && how !== 'error') {
@@ -226,7 +229,8 @@ async function unblock({ args, services }: LocalCall, reply: ReplyWriter): Promi
 async function pause({ args, services }: LocalCall, reply: ReplyWriter): Promise<void> {
   const mode = args.length > 3 ? word(args, 3) : 'all';
   if (args.length > 4 || (mode !== 'all' && mode !== 'write')) {
-    reply.error(args.length > 4 ? SYNTAX_ERROR : 'ERR CLIENT PAUSE mode must be WRITE or ALL');
+    const isLong = args.length > 4;
+    reply.error(isLong ? wrongCount(args) : 'ERR CLIENT PAUSE mode must be WRITE or ALL');
     return;
   }
   const ms = parseLong(args, 2);

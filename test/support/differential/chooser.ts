@@ -52,6 +52,8 @@ const LOOSE_SHAPES: readonly ((own: string, name: string) => string)[] = [
   (own, name) => `${own}:\r\n$3\r\n${name}\r\n`,
   (own, name) => `${own}:\0${name}\xff\x80`,
   (own, name) => `{${own}:${name}}{other}`,
+  (own, name) => `{}${own}:${name}`,
+  (own, name) => `{${own}:a}{b}${name}`,
 ];
 const WORDS = ['a', 'b', 'foo', 'bar', 'hello world', '', '0', '1', '-1', '10', '3.5', 'OK', 'nil'];
 const ODD_VALUES = [
@@ -85,6 +87,8 @@ export class Chooser {
   readonly own: string;
   readonly #tags: readonly string[];
   #streamMs = 1000;
+  /** While set, all keys are of this tag: a transaction's keys share their slot. */
+  #pinned: string | null = null;
 
   constructor(prng: Prng, connection: number) {
     this.prng = prng;
@@ -94,13 +98,37 @@ export class Chooser {
 
   // ------------------------------------------------------------------ keys
 
+  /** All keys are of one tag from now on, until {@link unpin}. */
+  pin(): void {
+    this.#pinned = this.prng.pick(this.#tags);
+  }
+
+  unpin(): void {
+    this.#pinned = null;
+  }
+
+  #tag(): string {
+    return this.#pinned ?? this.prng.pick(this.#tags);
+  }
+
+  /** Keys that nothing but waiting commands and those that wake them use; of several slots if far. */
+  waitKeys(type: 'list' | 'zset' | 'stream', low: number, high: number, isFar: boolean): Buffer[] {
+    const { own, prng } = this;
+    return this.times(low, high, () => {
+      const index = prng.int(4);
+      return Buffer.from(
+        isFar ? `${own}:far:${type}${index}` : `wait:{${own}:wait}${type}${index}`,
+      );
+    });
+  }
+
   /** For commands with one key: a group's or a loose one. */
   key(type: KeyType): Buffer {
     return this.prng.chance(0.6) ? this.group().key(type) : this.loose(type);
   }
 
   group(): Group {
-    const tag = this.prng.pick(this.#tags);
+    const tag = this.#tag();
     const key = (type: KeyType): Buffer => this.#grouped(tag, this.#maybeOther(type));
     const keys = (type: KeyType, low: number, high: number): Buffer[] =>
       this.times(low, high, () => key(type));
@@ -109,6 +137,7 @@ export class Chooser {
 
   /** Hashed by its whole name or by an odd tag. */
   loose(type: KeyType): Buffer {
+    if (this.#pinned !== null) return this.#grouped(this.#pinned, type);
     const shape = this.prng.pick(LOOSE_SHAPES);
     const name = `${this.#maybeOther(type)}${this.prng.int(NAMES_PER_TYPE)}`;
     return Buffer.from(shape(this.own, name), 'latin1');
@@ -116,7 +145,8 @@ export class Chooser {
 
   /** A key of any type, tagged or not: for commands that are split over slots. */
   anyKey(): Buffer {
-    if (this.prng.chance(0.02) && this.own === 'c0') return Buffer.alloc(0);
+    if (this.#pinned === null && this.prng.chance(0.02) && this.own === 'c0')
+      return Buffer.alloc(0);
     if (this.prng.chance(0.02)) return this.lexKeys(1)[0] as Buffer;
     const type = this.anyType();
     return this.prng.chance(0.5) ? this.group().key(type) : this.loose(type);
@@ -131,7 +161,7 @@ export class Chooser {
    * No other type's commands write to them. Both or all share a tag.
    */
   lexKeys(count: number): Buffer[] {
-    const tag = this.prng.pick(this.#tags);
+    const tag = this.#tag();
     return Array.from({ length: count }, () =>
       Buffer.from(`lex${this.prng.int(NAMES_PER_TYPE)}{${tag}}`, 'latin1'),
     );
@@ -139,6 +169,7 @@ export class Chooser {
 
   /** The only names that hold values of megabytes. */
   bigKey(): Buffer {
+    if (this.#pinned !== null) return Buffer.from(`{${this.#pinned}}big`, 'latin1');
     return Buffer.from(`${this.own}:big:${this.prng.int(2)}`);
   }
 

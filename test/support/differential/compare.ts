@@ -1,4 +1,5 @@
 /** The ways in which two replies may differ and still be the same. */
+import { VERDICTS } from '../../../src/commands/verdicts.ts';
 import type { Reply } from './reply.ts';
 
 export type Comparison =
@@ -18,16 +19,29 @@ export type Comparison =
   | 'milliseconds'
   /** Equal but for times and idle times in the replies about streams' groups. */
   | 'times'
+  /** The same names and the same counts, whichever belongs to which. */
+  | 'confirmations'
+  /** Names: all of the single server's that slotgate offers, and others. */
+  | 'offered'
+  /** Aggregates of the same elements in any order, at any depth. */
+  | 'anyOrder'
+  /** The single server rejects the number of arguments, slotgate something else or later. */
+  | 'lateError'
   /** Both no error. */
   | 'noError';
 
 const SLACK_SECONDS = 60;
 const SLACK_MS = SLACK_SECONDS * 1000;
 
-/** Errors must be equal in any case; only called for replies that are not equal bytes. */
+/** Errors must be equal in any case but one; only called for replies that are not equal bytes. */
 export function areAlike(how: Comparison, one: Reply, two: Reply): boolean {
+  if (how === 'lateError') return isLate(one) && /^ERR wrong number of arg/.test(two.text ?? '');
   if (isError(one) || isError(two)) return false;
   return COMPARE[how](one, two);
+}
+
+function isLate(reply: Reply): boolean {
+  return isError(reply) || reply.raw === '+QUEUED\r\n';
 }
 
 function isError({ type }: Reply): boolean {
@@ -44,8 +58,37 @@ const COMPARE: Readonly<Record<Comparison, (one: Reply, two: Reply) => boolean>>
   seconds: (one, two) => areNear(one, two, SLACK_SECONDS),
   milliseconds: (one, two) => areNear(one, two, SLACK_MS),
   times: (one, two) => sameButTimes(one, two, false),
+  confirmations: sameConfirmations,
+  lateError: () => false,
+  offered: (one, two) => one.type === two.type && hasAllOffered(one, two),
+  anyOrder: (one, two) => canonical(one) === canonical(two),
   noError: () => true,
 };
+
+function hasAllOffered(one: Reply, { items }: Reply): boolean {
+  const own = new Set(one.items.map(({ text }) => text));
+  return items.every(({ text }) => own.has(text) || !isOffered(text ?? ''));
+}
+
+function isOffered(name: string): boolean {
+  return VERDICTS.get(name)?.outside !== 'refused';
+}
+
+function canonical({ type, items, raw }: Reply): string {
+  if (items.length === 0) return raw;
+  return `${type}${items.length}(${items.map(canonical).sort().join()})`;
+}
+
+function sameConfirmations(one: Reply, two: Reply): boolean {
+  const names = ({ items }: Reply): string =>
+    items
+      .map(({ items: [, name] }) => name?.raw ?? '')
+      .sort()
+      .join('');
+  const rest = ({ items }: Reply): string =>
+    items.map(({ type, items: [head, , count] }) => `${type}${head?.raw}${count?.raw}`).join('');
+  return names(one) === names(two) && rest(one) === rest(two);
+}
 
 function sameItems(one: Reply, two: Reply, step: 1 | 2): boolean {
   if (one.type !== two.type || one.isNull !== two.isNull) return false;

@@ -1,6 +1,7 @@
 /** DUMP payloads for RESTORE: made once by the single server, equal bytes for every seed. */
 import type { RespArgument, RespClient } from '../../../src/lib/resp-client.ts';
 import type { KeyType } from './chooser.ts';
+import { libraryOf } from './makers/libraries.ts';
 
 export interface Payload {
   readonly type: KeyType;
@@ -32,6 +33,20 @@ export async function makePayloads(server: RespClient): Promise<Payload[]> {
     for (const command of commands) await server.call(...command);
     payloads.push({ type, bytes: (await server.call('DUMP', 'k')) as Buffer });
     await server.call('DEL', 'k');
+  }
+  return payloads;
+}
+
+const GROUPS_MAX = 32;
+
+/** By a group's prefix, FUNCTION RESTORE's payload with a library of its own. */
+export async function makeLibraryPayloads(server: RespClient): Promise<Map<string, Buffer>> {
+  const payloads = new Map<string, Buffer>();
+  for (let i = 0; i < GROUPS_MAX; i++) {
+    const own = `c${i}`;
+    await server.call('FUNCTION', 'LOAD', libraryOf(own, 'r'));
+    payloads.set(own, (await server.call('FUNCTION', 'DUMP')) as Buffer);
+    await server.call('FUNCTION', 'FLUSH');
   }
   return payloads;
 }

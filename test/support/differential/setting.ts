@@ -2,11 +2,12 @@
 import { connectResp, type RespClient } from '../../../src/lib/resp-client.ts';
 import { onNode } from '../cluster.ts';
 import { startProxy, type TestProxy } from '../proxy.ts';
+import type { Ends } from './group.ts';
+import { allMakers } from './makers/all.ts';
 import type { Makers } from './makers/maker.ts';
 import { FUNCTION_LIBRARY, LOADABLE } from './makers/scripts.ts';
-import { makePayloads } from './payloads.ts';
+import { makeLibraryPayloads, makePayloads } from './payloads.ts';
 import { type SingleServer, startSingleServer } from './single-server.ts';
-import { allMakers } from './workload.ts';
 
 /** Small, so that values change their encoding often; the same on all servers. */
 const ENCODING_LIMITS = {
@@ -80,14 +81,50 @@ async function prepare(proxy: TestProxy, single: SingleServer): Promise<Makers> 
   const client = await connectResp({ host, port, returnBuffers: true });
   const through = await connectResp({ host: proxy.host, port: proxy.port });
   try {
+    const libraries = await makeLibraryPayloads(client);
     await loadFunctions(client);
     for (const body of LOADABLE) {
       await client.call('SCRIPT', 'LOAD', body);
       await through.call('SCRIPT', 'LOAD', body);
     }
-    return allMakers(await makePayloads(client));
+    return allMakers(await makePayloads(client), libraries);
   } finally {
     client.close();
     through.close();
+  }
+}
+
+/** A group's keys and libraries, at both sides. */
+export async function removeOwnKeys(ends: Ends, own: string): Promise<void> {
+  for (const { host, port } of [ends.slotgate, ends.single]) {
+    const client = await connectResp({ host, port, returnBuffers: true });
+    try {
+      const keys = (await client.call('KEYS', `*${own}:*`)) as Buffer[];
+      for (const key of own === 'c0' ? [...keys, Buffer.alloc(0)] : keys) {
+        await client.call('DEL', key);
+      }
+      for (const letter of ['a', 'b', 'r']) {
+        await client.call('FUNCTION', 'DELETE', `lib_${own}_${letter}`).catch(absentLibrary);
+      }
+    } finally {
+      client.close();
+    }
+  }
+}
+
+function absentLibrary(error: unknown): void {
+  if (!String(error).includes('Library not found')) throw error;
+}
+
+/** Names of all commands and subcommands of the single server. */
+export async function servedCommands({ host, port }: Ends['single']): Promise<string[]> {
+  const client = await connectResp({ host, port });
+  try {
+    const rows = (await client.call('COMMAND')) as readonly unknown[][];
+    return rows
+      .flatMap((row) => [row, ...((row[9] ?? []) as unknown[][])])
+      .map(([name]) => String(name));
+  } finally {
+    client.close();
   }
 }

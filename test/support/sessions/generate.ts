@@ -35,6 +35,7 @@ const anyKey = fc.oneof(string, list, zset, pick(`${TAG}h`, `${TAG}x`, `${TAG}no
 /** What several slots are waited for; nothing else becomes of them. */
 const farList = pick(...[0, 1, 2].flatMap((i) => [`farlist${i}${TAG}a`, `farlist${i}${TAG}b`]));
 const channel = pick(`${TAG}c1`, `${TAG}c2`, `${TAG}d1`);
+const shardChannel = pick(`${TAG}e1`, `${TAG}e2`);
 const pattern = pick(`${TAG}c*`, `${TAG}?1`, `${TAG}*`);
 
 function command(
@@ -97,6 +98,7 @@ const transactional: fc.Arbitrary<Args> = fc.oneof(
   { weight: 3, arbitrary: command('MULTI') },
   { weight: 3, arbitrary: command('EXEC') },
   { weight: 1, arbitrary: command('DISCARD') },
+  { weight: 1, arbitrary: command(pick('EXEC', 'DISCARD', 'MULTI'), 'superfluous') },
   { weight: 2, arbitrary: command('WATCH', anyKey) },
   { weight: 1, arbitrary: command('WATCH', string, list) },
 );
@@ -110,6 +112,10 @@ const outside: fc.Arbitrary<Args> = fc.oneof(
   { weight: 2, arbitrary: command('PSUBSCRIBE', pattern) },
   { weight: 1, arbitrary: command('PUNSUBSCRIBE', pattern) },
   { weight: 1, arbitrary: command('PUNSUBSCRIBE') },
+  { weight: 1, arbitrary: command('SSUBSCRIBE', shardChannel) },
+  { weight: 1, arbitrary: command('SUNSUBSCRIBE') },
+  { weight: 1, arbitrary: command('SUNSUBSCRIBE', shardChannel) },
+  { weight: 2, arbitrary: command('SPUBLISH', shardChannel, value) },
   { weight: 4, arbitrary: command('PUBLISH', channel, value) },
   { weight: 1, arbitrary: command('PUBSUB', 'NUMSUB', channel) },
   { weight: 1, arbitrary: command('HELLO', pick('2', '3')) },
@@ -133,7 +139,10 @@ function blocking(client: number): fc.Arbitrary<Args> {
     command('BLMPOP', timeout, '2', `${far}b`, `${far}a`, 'LEFT', 'COUNT', '2'),
     command('BLMPOP', timeout, '2', `${TAG}none${client}`, own, pick('LEFT', 'RIGHT')),
     command('BLMOVE', own, `${TAG}moved`, 'LEFT', 'RIGHT', timeout),
+    command('BRPOPLPUSH', own, `${TAG}moved`, timeout),
     command('BZPOPMIN', `${TAG}z${client}`, timeout),
+    command('BZPOPMAX', `${TAG}none${client}`, `${TAG}z${client}`, timeout),
+    command('BZMPOP', timeout, '1', `${TAG}z${client}`, pick('MIN', 'MAX', 'x')),
     command('XREAD', 'BLOCK', pick('0', '10', 'x'), 'STREAMS', `${TAG}x`, '0-0'),
   );
 }
@@ -180,8 +189,10 @@ function asSteps(choices: readonly Choice[]): Step[] {
     if (isFar && inMulti.has(client)) args = drawn.plain;
     if (String(args[0]).endsWith('SUBSCRIBE')) subscribed.add(client);
     else if (args[0] === 'RESET' && subscribed.has(client)) args = drawn.plain;
-    if (args[0] === 'MULTI') inMulti.add(client);
-    else if (args[0] === 'EXEC' || args[0] === 'DISCARD' || args[0] === 'RESET') {
+    const hasArity = args.length === 1;
+    if (args[0] === 'MULTI' && hasArity) inMulti.add(client);
+    // EXEC ends it also where it is rejected.
+    else if (args[0] === 'EXEC' || args[0] === 'RESET' || (args[0] === 'DISCARD' && hasArity)) {
       inMulti.delete(client);
     }
     return { client, args };

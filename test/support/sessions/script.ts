@@ -221,7 +221,7 @@ function firstDifference(wanted: readonly string[], got: readonly string[]): str
 }
 
 const PUSH = 62;
-const UNSUBSCRIBED = /^([*>]3\r\n\$\d+\r\np?unsubscribe\r\n)(\$\d+\r\n.*\r\n):(\d+)\r\n$/s;
+const UNSUBSCRIBED = /^([*>]3\r\n\$\d+\r\n[ps]?unsubscribe\r\n)(\$\d+\r\n.*\r\n):(\d+)\r\n$/s;
 
 function streamOf(frames: readonly Buffer[], isPush: boolean): string[] {
   const texts = frames

@@ -106,7 +106,10 @@ describe('slotgate config', () => {
   });
 
   it('counts what differs from the defaults, and warns of denied commands that do not exist', async () => {
-    const file = write('deny.yaml', 'port: 6379\ncommands:\n  deny: [flushal, config|set, debug]\n');
+    const file = write(
+      'deny.yaml',
+      'port: 6379\ncommands:\n  deny: [flushal, config|set, debug]\n',
+    );
     const { exitCode, out, err } = await run(`config check -c ${file}`);
     expect([exitCode, out]).toEqual([0, `${file}: valid, 1 setting besides the defaults\n`]);
     expect(err).toMatch(/^warning: commands\.deny names flushal, .*; did you mean flushall\?\n$/);

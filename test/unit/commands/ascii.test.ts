@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { equalsWord, parseCount, parseLikeAtoi } from '../../../src/commands/ascii.ts';
+import {
+  equalsWord,
+  equalsWordInC,
+  parseCount,
+  parseLikeAtoi,
+} from '../../../src/commands/ascii.ts';
 
 function equals(text: string, word: string): boolean {
   const buf = Buffer.from(`>${text}<`, 'latin1');
@@ -20,12 +25,33 @@ describe('equalsWord', () => {
     expect(equals('restore\rasking', 'restore-asking')).toBe(false);
     expect(equals('maint\x7fx', 'maint_x')).toBe(false);
     expect(equals('\x11', '1')).toBe(false);
+    expect(equals('[', '{')).toBe(false);
+    expect(equals('@', '`')).toBe(false);
+    expect(equals('AZ', 'az')).toBe(true);
   });
 
   test('needs the whole word', () => {
     expect(equals('stream', 'streams')).toBe(false);
     expect(equals('streamss', 'streams')).toBe(false);
   });
+});
+
+describe('equalsWordInC', () => {
+  const equalsInC = (text: string): boolean => {
+    const buf = Buffer.from(`>${text}store`, 'latin1');
+    return equalsWordInC(buf, 1, text.length, Buffer.from('store'));
+  };
+
+  test.each(['store', 'STORE', 'store\0', 'sToRe\0x'])('sees the word in %j', (text) => {
+    expect(equalsInC(text)).toBe(true);
+  });
+
+  test.each(['', 'stor', 'storex', 'store ', 'storf', 'storf\0', 'stor\0e', '\0store'])(
+    'does not in %j',
+    (text) => {
+      expect(equalsInC(text)).toBe(false);
+    },
+  );
 });
 
 describe('parseCount', () => {
@@ -35,12 +61,21 @@ describe('parseCount', () => {
     expect(count('1048576')).toBe(1_048_576);
   });
 
-  test.each(['', '-1', '+1', '1a', ' 1', '01', '1.0', '10000000', '99999999999999999999'])(
-    'answers -1 to "%s"',
-    (text) => {
-      expect(count(text)).toBe(-1);
-    },
-  );
+  test.each([
+    '',
+    '-1',
+    '+1',
+    '1a',
+    '1:',
+    '1/',
+    ' 1',
+    '01',
+    '1.0',
+    '10000000',
+    '99999999999999999999',
+  ])('answers -1 to "%s"', (text) => {
+    expect(count(text)).toBe(-1);
+  });
 });
 
 describe('parseLikeAtoi', () => {
@@ -53,6 +88,16 @@ describe('parseLikeAtoi', () => {
     ['', 0],
     ['x', 0],
     ['- 1', 0],
+    ['9', 9],
+    ['1:', 1],
+    ['\r\v\f\n7', 7],
+    ['\b7', 0],
+    ['\x0e7', 0],
+    ['-', 0],
+    ['+', 0],
+    [' ', 0],
+    ['999999999999999999', -1486618625],
+    ['-999999999999999999', 1486618625],
     ['4294967297', 1],
     ['2147483648', -2147483648],
     ['99999999999999999999', -1],

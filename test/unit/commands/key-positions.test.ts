@@ -5,6 +5,7 @@ import {
   KEYS_UNPAIRED,
   KeyPositions,
   keyPositions,
+  keyPositionsOfArgs,
 } from '../../../src/commands/key-positions.ts';
 import { CommandTable } from '../../../src/commands/table.ts';
 import { keysOf, request, words } from './requests.ts';
@@ -84,6 +85,12 @@ describe('keys of', () => {
     'SORT k1 BY store GET store STORE k2',
     'SORT k1 STORE other STORE k2',
     'SORT k1 STORE',
+    // Words that belong to another option.
+    'SORT k1 LIMIT 0 STORE DESC',
+    'SORT k1 GET STORE x',
+    'SORT k1 BY STORE x',
+    'GEORADIUS k1 1 2 3 m STORE',
+    'MIGRATE h 1 k1',
     'GEORADIUS k1 1 2 3 m',
     'GEORADIUS k1 1 2 3 m STORE k2',
     'GEORADIUS k1 1 2 3 m STORE other STOREDIST k2',
@@ -107,6 +114,17 @@ describe('keys of', () => {
       ),
     ).toEqual(keys);
   });
+});
+
+test('keys of arguments that lie apart are the same', () => {
+  const out = new KeyPositions();
+  const positions = (line: string): number[] => {
+    const args = words(line).map((word) => Buffer.from(word));
+    const id = table.byName(words(line)[0] as string);
+    return [...out.at.subarray(0, keyPositionsOfArgs(table, id, args, out))];
+  };
+  expect(positions('XREAD COUNT 2 STREAMS a b 0 0')).toEqual([4, 5]);
+  expect(positions('MIGRATE h 1 "" 0 100 KEYS a b')).toEqual([7, 8]);
 });
 
 describe('malformed arguments leave the error to a node', () => {
@@ -134,6 +152,8 @@ describe('malformed arguments leave the error to a node', () => {
     'XREAD STREAMS k1 k2 0',
     'XREAD COUNT 5',
     'XREADGROUP GROUP g c k1 >',
+    'SORT',
+    'GEORADIUS',
     'MIGRATE h 1',
     'MIGRATE h 1 k 0 100 COPY KEYS k1',
     'MIGRATE h 1 "" 0 100 COPY KEYS',

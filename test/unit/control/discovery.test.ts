@@ -1,80 +1,8 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
-
-import { Discovery, type DiscoveryOptions } from '../../../src/control/discovery.ts';
-import { nodeAddress, type Snapshot } from '../../../src/topology/snapshot.ts';
-import { type Answer, bulk, clusterAnswer, FakeNode } from '../../support/fake-node.ts';
-import { type RecordedLine, recordedLog } from '../../support/recorded-log.ts';
+import { describe, expect, it } from 'vitest';
+import { nodeAddress } from '../../../src/topology/snapshot.ts';
+import { type Answer, bulk, clusterAnswer } from '../../support/fake-node.ts';
 import { idOf } from '../topology/cluster-text.ts';
-
-const cleanUps: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
-});
-
-async function fakeNode(answer: Answer = () => null, port = 0): Promise<FakeNode> {
-  const node = await FakeNode.start(answer, port);
-  cleanUps.push(() => node.stop());
-  return node;
-}
-
-interface Watched {
-  readonly discovery: Discovery;
-  readonly published: Snapshot[];
-  readonly lines: RecordedLine[];
-}
-
-function discover(ports: readonly number[], more: Partial<DiscoveryOptions> = {}): Watched {
-  const { log, lines } = recordedLog();
-  const published: Snapshot[] = [];
-  const discovery = new Discovery({
-    seeds: ports.map((port) => ({ host: '127.0.0.1', port })),
-    username: '',
-    password: '',
-    connectTimeoutMs: 1000,
-    commandTimeoutMs: 1000,
-    refreshIntervalMs: 100,
-    log,
-    now: () => performance.now(),
-    publish: (snapshot) => published.push(snapshot),
-    ...more,
-  });
-  cleanUps.push(() => discovery.stop());
-  discovery.start();
-  return { discovery, published, lines };
-}
-
-function until(check: () => void): Promise<void> {
-  return vi.waitFor(check, { timeout: 8000, interval: 5 });
-}
-
-interface Member {
-  readonly name: string;
-  readonly node: FakeNode;
-  readonly slots: string;
-  readonly flags?: string;
-}
-
-/** CLUSTER NODES as `self` writes it. */
-function nodesText(members: readonly Member[], self: string, epoch = 1): string {
-  return members
-    .map(({ name, node, slots, flags = 'master' }) => {
-      const all = name === self ? `myself,${flags}` : flags;
-      const address = `127.0.0.1:${node.port}@${node.port}`;
-      return `${idOf(name)} ${address} ${all} - 0 0 ${epoch} connected ${slots}\n`;
-    })
-    .join('');
-}
-
-async function twoShards(): Promise<Member[]> {
-  const members: Member[] = [
-    { name: 'a', node: await fakeNode(), slots: '0-8191' },
-    { name: 'b', node: await fakeNode(), slots: '8192-16383' },
-  ];
-  for (const { name, node } of members) {
-    node.answer = clusterAnswer(() => nodesText(members, name), `7.0.${name === 'a' ? 15 : 11}`);
-  }
-  return members;
-}
+import { discover, fakeNode, type Member, nodesText, twoShards, until } from './discovery-rig.ts';
 
 describe('a cluster', () => {
   it('is found from one seed, with the oldest version of its nodes', async () => {
@@ -253,70 +181,6 @@ describe('nobody reachable', () => {
     await until(() => expect(discovery.status().refreshesFailed).toBeGreaterThan(0));
     expect(discovery.status().reason).toContain('127.0.0.77');
     hosts = ['127.0.0.1'];
-    await until(() => expect(published.length).toBeGreaterThan(0));
-  });
-});
-
-describe('credentials', () => {
-  const guarded =
-    (inner: Answer, password: string): Answer =>
-    (command) => {
-      if (command.startsWith('AUTH')) {
-        return command.endsWith(` ${password}`) ? '+OK\r\n' : '-WRONGPASS invalid pair\r\n';
-      }
-      return inner(command);
-    };
-
-  it('are sent before anything else', async () => {
-    const members = await twoShards();
-    const { node } = members[0] as Member;
-    node.answer = guarded(node.answer, 'PEARL');
-    const { published } = discover([node.port], { username: 'gate', password: 'pearl' });
-    await until(() => expect(published.length).toBeGreaterThan(0));
-    expect(node.received.slice(0, 2)).toEqual([
-      'AUTH GATE PEARL',
-      'CLIENT SETNAME SLOTGATE-CONTROL',
-    ]);
-  });
-
-  it('that are refused are told once, with advice, and are never logged', async () => {
-    const { node } = (await twoShards())[0] as Member;
-    node.answer = guarded(node.answer, 'PEARL');
-    const { discovery, lines } = discover([node.port], { username: '', password: 'oyster' });
-    await until(() => expect(discovery.status().refreshesFailed).toBeGreaterThan(2));
-    expect(discovery.status().reason).toContain('WRONGPASS');
-    const told = lines.filter(({ message }) => message.includes('cluster.password'));
-    expect(told).toHaveLength(1);
-    expect(JSON.stringify([lines, discovery.status().reason])).not.toContain('oyster');
-  });
-
-  it('that the server repeats in its error are not repeated by us', async () => {
-    const node = await fakeNode((command) => `-ERR unknown command, with args: ${command}\r\n`);
-    const { discovery, lines } = discover([node.port], { password: 'oyster' });
-    await until(() => expect(discovery.status().refreshesFailed).toBeGreaterThan(0));
-    expect(JSON.stringify([lines, discovery.status().reason])).not.toMatch(/oyster/i);
-  });
-
-  it('with a user name work where AUTH takes only a password', async () => {
-    const { node } = (await twoShards())[0] as Member;
-    const inner = node.answer;
-    node.answer = (command) =>
-      command.startsWith('AUTH GATE ')
-        ? "-ERR wrong number of arguments for 'auth' command\r\n"
-        : inner(command);
-    const { published } = discover([node.port], { username: 'gate', password: 'pearl' });
-    await until(() => expect(published.length).toBeGreaterThan(0));
-    expect(node.received).toContain('AUTH PEARL');
-  });
-
-  it('that a server does not need are not missed', async () => {
-    const { node } = (await twoShards())[0] as Member;
-    const inner = node.answer;
-    node.answer = (command) =>
-      command.startsWith('AUTH')
-        ? '-ERR Client sent AUTH, but no password is set\r\n'
-        : inner(command);
-    const { published } = discover([node.port], { password: 'pearl' });
     await until(() => expect(published.length).toBeGreaterThan(0));
   });
 });

@@ -44,12 +44,19 @@ test('a folder with other things in it is refused', () => {
 
 test('a path that is a file is refused in one line', () => {
   writeFileSync(join(folder, 'file'), '');
-  expect(() => openDataFolder(join(folder, 'file'))).toThrow(/^--data .* cannot be used: a file is in the way$/);
+  expect(() => openDataFolder(join(folder, 'file'))).toThrow(
+    /^--data .* cannot be used: a file is in the way$/,
+  );
 });
 
-test.runIf(existsSync('/proc/self'))('a folder that cannot be made is refused, not tried for ever', () => {
-  expect(() => openDataFolder('/proc/slotgate/data')).toThrow(/^--data .* cannot be used: ENOENT/);
-});
+test.runIf(existsSync('/proc/self'))(
+  'a folder that cannot be made is refused, not tried for ever',
+  () => {
+    expect(() => openDataFolder('/proc/slotgate/data')).toThrow(
+      /^--data .* cannot be used: ENOENT/,
+    );
+  },
+);
 
 test('a manifest that is none is refused', () => {
   writeFileSync(join(folder, 'cluster.json'), '{"format":1,"shards":3}');

@@ -1,5 +1,6 @@
 /** A read that its node does not answer: when it may be sent again, and what stands in for it. */
 import { describe, expect, it } from 'vitest';
+import { CommandTable } from '../../../src/commands/table.ts';
 import type { Session } from '../../../src/downstream/session.ts';
 import type { ProxyCore } from '../../../src/proxy/core.ts';
 import { LATER, Losses, laterWrites } from '../../../src/proxy/losses.ts';
@@ -20,6 +21,7 @@ function stage(): Stage {
   const parked: Request[] = [];
   const proxy = {
     requests: new RequestPool(),
+    table: CommandTable.builtin(),
     retries: { park: (one: Request) => parked.push(one) },
   };
   const none = {} as never;
@@ -72,6 +74,13 @@ describe('a read that is not answered', () => {
     const [read, write] = commands('read', 'write') as [Request, Request];
     write.slot = 8;
     expect(losses.moveRead(lane, null, read)).not.toBeNull();
+  });
+
+  it('stays where it is a script: its node is not helped by a second one', () => {
+    const { losses, lane } = stage();
+    const [script] = commands('read') as [Request];
+    script.command = CommandTable.builtin().byName('eval_ro');
+    expect(losses.moveRead(lane, null, script)).toBeNull();
   });
 
   it('stays after two tries, or when its reply has begun; and a write always', () => {

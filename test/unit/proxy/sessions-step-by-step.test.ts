@@ -109,6 +109,42 @@ describe('while replicas serve', () => {
     expect(stage.node(7101).log).toEqual(['GET b']);
   });
 
+  it('a session that has written reads at the primary until they have what it wrote', () => {
+    const stage = new Bench(READS);
+    const writer = client(stage).send('SET b 0');
+    stage.advance(100);
+    const before = stage.now;
+    stage.showReplicas(before);
+    stage.advance(10);
+    stage.showReplicas(stage.now);
+    stage.advance(1);
+    writer.send('SET b 1', 'GET b');
+    expect(stage.node(7101).log).toEqual([]);
+    stage.advance(10);
+    writer.send('GET b');
+    expect(stage.node(7101).log).toEqual([]);
+    stage.showReplicas(stage.now);
+    writer.send('GET b');
+    expect(stage.node(7101).log).toEqual(['GET b']);
+  });
+
+  it('a write waits for the reads of its session on them', () => {
+    const stage = new Bench(READS);
+    const reader = client(stage).send('SET b 0');
+    stage.advance(10);
+    stage.showReplicas(stage.now);
+    stage.advance(10);
+    stage.showReplicas(stage.now);
+    const replica = stage.node(7101);
+    reader.send('GET f');
+    replica.answer = (args) => (args[0] === 'GET' ? null : ordinaryAnswer(args));
+    reader.send('GET b', 'SET b 1');
+    expect(stage.node(7001).log).toEqual(['SET b 0']);
+    replica.connectionOf('GET b').reply('$1\r\n0\r\n');
+    stage.run();
+    expect(stage.node(7001).log).toEqual(['SET b 0', 'SET b 1']);
+  });
+
   it('a session that watches reads where it watches', () => {
     const stage = new Bench(READS);
     stage.showReplicas(stage.now);
@@ -149,14 +185,23 @@ describe('while replicas serve', () => {
     expect(replica.log).toEqual(['GET b', 'GET j']);
   });
 
-  it('an unknown command goes to the primary', () => {
+  it('what walks, has side effects or is unknown goes to the primary', () => {
     const stage = new Bench(READS);
     stage.showReplicas(stage.now);
     stage.advance(10);
     stage.showReplicas(stage.now);
-    client(stage).send('GET b', 'NOSUCHREAD b');
+    // Cursors mean something to one process alone.
+    const others = [
+      'HSCAN b 0',
+      'SSCAN b 0',
+      'ZSCAN b 0',
+      'TOUCH b',
+      'OBJECT FREQ b',
+      'NOSUCHREAD b',
+    ];
+    client(stage).send('GET b', ...others);
     expect(stage.node(7101).log).toEqual(['GET b']);
-    expect(stage.node(7001).log).toEqual(['NOSUCHREAD b']);
+    expect(stage.node(7001).log).toEqual(others);
   });
 });
 
@@ -178,6 +223,20 @@ describe('a client that writes on while its commands wait', () => {
 });
 
 describe('a client that does not read', () => {
+  it('has nothing more asked for it above limits.replyHighWater, until it has read', () => {
+    const stage = new Bench({ limits: { replyHighWater: 4096 } });
+    const node = stage.node(7001);
+    node.answer = (args) =>
+      args[0] === 'GET' ? `$5000\r\n${'x'.repeat(5000)}\r\n` : ordinaryAnswer(args);
+    const client = stage.client().send('SET b 1');
+    client.isReading = false;
+    client.send('GET b');
+    client.send('GET f', 'GET j');
+    expect(node.log).toEqual(['SET b 1', 'GET b']);
+    client.readOn();
+    expect(node.log).toEqual(['SET b 1', 'GET b', 'GET f', 'GET j']);
+  });
+
   it('is cut above the hard limit when it has taken nothing for a while', () => {
     const limits = { replyHighWater: 4096, replyHardLimit: 65_536, slowReaderSeconds: 3 };
     const stage = new Bench({ limits });

@@ -17,6 +17,9 @@ describe('an inline command', () => {
     ['PING', ['PING']],
     ['  SET\tkey  value ', ['SET', 'key', 'value']],
     ['SET k\rv', ['SET', 'k', 'v']],
+    ['a\nb', ['a', 'b']],
+    // What comes before the tab in ASCII is no blank.
+    ['a \0 \b', ['a', '\0', '\b']],
     // Vertical tab and form feed are blanks between words, and letters inside them.
     ['a\vb\fc \v d', ['a\vb\fc', 'd']],
     ['"hello world"', ['hello world']],

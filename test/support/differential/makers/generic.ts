@@ -35,7 +35,18 @@ function sortArgs(c: Chooser): readonly Arg[] {
   ];
 }
 
+/** Patterns, which cluster nodes refuse. */
+function byPattern(c: Chooser): readonly Arg[] {
+  const key = c.key(c.pick(['list', 'set', 'zset']));
+  return c.pick<readonly Arg[]>([
+    [key, c.word('BY'), 'weight_*'],
+    [key, c.word('GET'), '#'],
+    [key, c.word('GET'), 'object_*->field', 'ALPHA'],
+  ]);
+}
+
 function sorting(c: Chooser): readonly Arg[] {
+  if (c.prng.chance(0.04)) return byPattern(c);
   if (c.prng.chance(0.6)) return sortArgs(c);
   const group = c.group();
   const source = group.key(c.pick(['list', 'set', 'zset']));
@@ -43,7 +54,11 @@ function sorting(c: Chooser): readonly Arg[] {
 }
 
 const GENERIC: Makers = {
-  copy: (c) => [...twoKeys(c), ...c.maybe(0.5, () => [c.word('REPLACE')])],
+  copy: (c) => [
+    ...twoKeys(c),
+    ...c.maybe(0.05, () => [c.word('DB'), c.pick([0, 1, -1, 'x'])]),
+    ...c.maybe(0.5, () => [c.word('REPLACE')]),
+  ],
   dump: anyOne,
   expire: expiring((c) => c.farFromNow()),
   expireat: expiring((c) => c.farSeconds()),
@@ -53,6 +68,7 @@ const GENERIC: Makers = {
   'object|freq': anyOne,
   'object|idletime': anyOne,
   'object|refcount': anyOne,
+  move: (c) => [c.key(c.anyType()), c.pick([0, 1, 1, -1, 'x'])],
   persist: anyOne,
   pexpire: expiring((c) => c.farFromNow()),
   pexpireat: expiring((c) => c.farSeconds() * 1000),
@@ -61,7 +77,7 @@ const GENERIC: Makers = {
   rename: twoKeys,
   renamenx: twoKeys,
   sort: sorting,
-  sort_ro: sortArgs,
+  sort_ro: (c) => (c.prng.chance(0.04) ? byPattern(c) : sortArgs(c)),
   ttl: anyOne,
   type: anyOne,
 };

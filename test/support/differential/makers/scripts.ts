@@ -64,7 +64,7 @@ export const LOADABLE: readonly string[] = SCRIPTS.map(({ body }) => body).filte
   (body) => body !== 'return (' && !body.startsWith('#!ruby'),
 );
 
-function sha1(body: string): string {
+export function sha1(body: string): string {
   return createHash('sha1').update(body).digest('hex');
 }
 
@@ -104,7 +104,11 @@ function runLoaded(c: Chooser): readonly Arg[] {
 }
 
 function callFunction(c: Chooser): readonly Arg[] {
-  return [c.pick(['store', 'look', 'look', 'missing']), ...inputs(c, ['string'], [c.value()])];
+  const own = c.pick(['a', 'b', 'r'].map((letter) => `f_${c.own}_${letter}`));
+  return [
+    c.pick(['store', 'look', 'look', own, own, 'missing']),
+    ...inputs(c, ['string'], [c.value()]),
+  ];
 }
 
 export const SCRIPT_MAKERS: Makers = {

@@ -36,8 +36,4 @@ export const SERVER_MAKERS: Makers = {
     ]),
   echo: (c) => [c.value()],
   ping: (c) => [...c.maybe(0.5, () => [c.value()])],
-  publish: (c) => [c.value(), c.value()],
-  select: () => [0],
-  spublish: (c) => [c.value(), c.value()],
-  time: nothing,
 };

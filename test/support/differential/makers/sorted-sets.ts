@@ -118,7 +118,7 @@ const ZSETS: Makers = {
     c.key('zset'),
     0,
     'COUNT',
-    100_000,
+    1_000_000,
     ...c.maybe(0.3, () => ['MATCH', c.pick(['m*', '[0-9]*', '*'])]),
   ],
   zscore: oneMember,

@@ -34,7 +34,6 @@ export function target(over: Partial<Target> = {}): Target {
     jitterMs: 20,
     turn: async () => {},
     fence: async () => {},
-    lookAround: async () => true,
     objection: () => null,
     onOrder: () => () => {},
     ...over,
@@ -55,6 +54,7 @@ export class FakeIo implements PromotionIo {
     _,
     replicas,
   ) => replicas.map(({ id }) => id);
+  whereabouts: (node: NodeRef) => string = () => '';
   orderFailure = '';
 
   get orders(): string[] {
@@ -89,6 +89,10 @@ export class FakeIo implements PromotionIo {
   ): Promise<readonly string[] | null> {
     this.#note(`voter ${node.id}`);
     return this.voterAnswers(node, replicas);
+  }
+
+  async askWhereabouts(node: NodeRef): Promise<string> {
+    return this.whereabouts(node);
   }
 
   async order(node: NodeRef, how: Order): Promise<string> {

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { connectOnce, promotionIo } from '../../../../src/control/failover/probes.ts';
 import { NodeCallError } from '../../../../src/control/node-client.ts';
-import { idOf, type NodeWords, textOf } from '../../topology/cluster-text.ts';
+import { idOf, type NodeWords, portOf, textOf } from '../../topology/cluster-text.ts';
 import { ref } from './fake-io.ts';
 
 const now = (): number => performance.now();
@@ -42,7 +42,7 @@ describe('a fresh connect', () => {
 describe('the questions to nodes', () => {
   function ioOf(answer: (command: readonly string[]) => unknown) {
     const callNode = async (_: unknown, command: readonly string[]) => answer(command);
-    return promotionIo({ callNode }, now);
+    return promotionIo({ callNode }, now, new Map([['10.0.0.9:7009', { host: 'nat', port: 9 }]]));
   }
 
   function failing(code: 'refused' | 'loading' | 'reply', message: string) {
@@ -64,6 +64,22 @@ describe('the questions to nodes', () => {
     const known = await io.askVoter(ref('v'), ref(idOf('a')), replicas);
     expect(known).toEqual([idOf('b'), idOf('e')]);
     expect(await ioOf(failing('refused', '')).askVoter(ref('v'), ref('a'), [])).toBeNull();
+  });
+
+  it.each([
+    ['at the address that it tells', {}, `127.0.0.1:${portOf('a')}`],
+    ['at another one', { address: '10.0.0.1:7001@17001' }, '10.0.0.1:7001'],
+    ['at one that leads elsewhere from here', { address: '10.0.0.9:7009@17009' }, 'nat:9'],
+    ['at one that it does not know', { address: ':0@0' }, ''],
+  ])('find out where a node has a connection to the primary: %s', async (_, words, place) => {
+    const text = textOf({ name: 'b', flags: 'myself,master' }, { name: 'a', ...words });
+    const ask = (reply: string) =>
+      ioOf(() => Buffer.from(reply)).askWhereabouts(ref('b'), ref(idOf('a')));
+    expect(await ask(text)).toBe(place);
+    expect(await ask(text.replaceAll('connected', 'disconnected'))).toBe('');
+    expect(await ask(textOf({ name: 'b', flags: 'myself,master' }))).toBe('');
+    const silent = ioOf(failing('refused', ''));
+    expect(await silent.askWhereabouts(ref('b'), ref(idOf('a')))).toBe('');
   });
 
   it('read what a replica says, and whether it loads', async () => {

@@ -175,6 +175,19 @@ describe('what the log tells', () => {
     expect(news.slice(1)).toMatchObject([{ event: 'serves', reason: '', awayMs: 1600 }]);
   });
 
+  it('the end of a planned switch at once, and a hold right behind it', () => {
+    planned = true;
+    away.set(1, 1000);
+    hold(1000);
+    away.clear();
+    holds.review(1500);
+    expect(events()).toEqual(['held', 'serves']);
+    planned = false;
+    away.set(1, 1600);
+    hold(1600);
+    expect(events()).toEqual(['held', 'serves', 'held']);
+  });
+
   it('an end at once when a write was served', () => {
     away.set(1, 1000);
     hold(1000);

@@ -35,6 +35,17 @@ function timesRun(line: string): number {
   return [...stage.nodes.values()].flatMap(({ log }) => log).filter((each) => each === line).length;
 }
 
+/** It refuses the script once, and serves right after. */
+function becomesReady(): void {
+  let isReady = false;
+  node.answer = (args) => {
+    const answer = isReady ? '+ran\r\n' : '-LOADING x\r\n';
+    if (args[0] === 'EVAL') isReady = true;
+    else if (args[0] !== 'EXISTS') return ordinaryAnswer(args);
+    return answer;
+  };
+}
+
 beforeEach(() => {
   stage = new Bench();
   node = stage.node(7001);
@@ -110,13 +121,7 @@ describe('a script for a node that may not be ready', () => {
 
   it('is sent again though the node becomes ready right after', () => {
     inDoubt();
-    let asked = 0;
-    let called = 0;
-    node.answer = (args) => {
-      if (args[0] === 'EXISTS') return asked++ === 0 ? '-LOADING x\r\n' : ':1\r\n';
-      if (args[0] !== 'EVAL') return ordinaryAnswer(args);
-      return called++ === 0 ? '-LOADING x\r\n' : '+ran\r\n';
-    };
+    becomesReady();
     const client = stage.client().send('EVAL x 1 b');
     stage.advance(1000);
     expect(client.take()).toBe('+ran\r\n');
@@ -194,14 +199,7 @@ describe('a script that its node refuses', () => {
   it('is sent again though the node becomes ready between two of its answers', () => {
     answers(node, '-LOADING x\r\n', '-LOADING x\r\n');
     const client = stage.client().send('EVAL x 1 b');
-    let asked = 0;
-    let refused = 0;
-    node.answer = (args) => {
-      // The question before the script is refused, and so is the script; then it is ready at once.
-      if (args[0] === 'EXISTS') return asked++ === 0 ? '-LOADING x\r\n' : ':1\r\n';
-      if (args[0] !== 'EVAL') return ordinaryAnswer(args);
-      return refused++ === 0 ? '-LOADING x\r\n' : '+ran\r\n';
-    };
+    becomesReady();
     stage.advance(1000);
     expect(client.take()).toBe('+ran\r\n');
   });
@@ -272,5 +270,19 @@ describe('while it is not known whose words they are', () => {
     stage.advance(1000);
     expect(timesRun('EVAL x 1 b')).toBe(1);
     expect(client.take()).toBe('');
+  });
+});
+
+describe('a script that its node does not answer in time', () => {
+  it.each(['EVAL_RO x 1 b', 'EVALSHA_RO x 1 b', 'FCALL_RO f 1 b'])('runs once: %s', (line) => {
+    const cluster = { seeds: ['h:7001'], commandTimeoutMs: '500ms' };
+    stage = new Bench({ cluster, heartbeatMs: 60_000 });
+    node = stage.node(7001);
+    stage.client().send('SET b 1');
+    answers(node, null, ':1\r\n');
+    const client = stage.client().send(line);
+    stage.advance(5000);
+    expect(client.take()).toMatch(/^-ERR No answer from h:7001 /);
+    expect(timesRun(line)).toBe(1);
   });
 });

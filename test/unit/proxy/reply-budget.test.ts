@@ -1,0 +1,71 @@
+/** Whom the limits of replies that wait cut, once a second. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Session } from '../../../src/downstream/session.ts';
+import { SCALAR } from '../../../src/metrics/definitions.ts';
+import { WorkerMetrics } from '../../../src/metrics/worker-metrics.ts';
+import type { ProxyCore } from '../../../src/proxy/core.ts';
+import { SlowReaders } from '../../../src/proxy/slow-readers.ts';
+
+const MB = 1024 * 1024;
+const SETTINGS = { replyHardLimit: 64 * MB, slowReaderMs: 60_000, sharedReplyBudget: 100 * MB };
+const NOW = 1_000_000;
+
+let cut: string[];
+let sessions: Session[];
+let metrics: WorkerMetrics;
+let readers: SlowReaders;
+
+/** A client that has read nothing for `unreadMs` while `size` bytes wait for it. */
+function client(name: string, size: number, unreadMs: number): void {
+  const session = {
+    out: { size },
+    unreadMs: (now: number) => now - NOW + unreadMs,
+    stream: { destroy: () => void cut.push(name) },
+  };
+  sessions.push(session as unknown as Session);
+}
+
+beforeEach(() => {
+  cut = [];
+  sessions = [];
+  metrics = new WorkerMetrics(['other']);
+  readers = new SlowReaders({ settings: SETTINGS, sessions, metrics } as unknown as ProxyCore);
+});
+
+describe('limits.sharedReplyBudget', () => {
+  it('cuts the client with most, and that one alone', () => {
+    client('small', 30 * MB, 5000);
+    client('large', 50 * MB, 5000);
+    client('other', 40 * MB, 5000);
+    readers.check(NOW);
+    expect(cut).toEqual(['large']);
+    expect(metrics.scalars[SCALAR.slowReaderCuts]).toBe(1);
+  });
+
+  it('cuts nobody while all together stay within it', () => {
+    client('one', 50 * MB, 5000);
+    client('other', 50 * MB, 5000);
+    readers.check(NOW);
+    expect(cut).toEqual([]);
+  });
+
+  it('spares a client that goes on reading', () => {
+    client('reader', 63 * MB, 500);
+    client('other', 60 * MB, 5000);
+    readers.check(NOW);
+    expect(cut).toEqual([]);
+    readers.check(NOW + 600);
+    expect(cut).toEqual(['reader']);
+  });
+});
+
+describe('limits.replyHardLimit', () => {
+  it('cuts whoever has read nothing above it for slowReaderSeconds', () => {
+    client('patient', 65 * MB, 59_000);
+    client('below', 10 * MB, 100_000);
+    readers.check(NOW);
+    expect(cut).toEqual([]);
+    readers.check(NOW + 1001);
+    expect(cut).toEqual(['patient']);
+  });
+});
