@@ -133,7 +133,10 @@ function sayJson({ out }: CliContext) {
 function listText(report: NodesReport, output: 'text' | 'json'): string {
   if (output === 'json') return `${JSON.stringify(report, null, 2)}\n`;
   const rows = report.shards.flatMap(({ shard, slotCount, nodes }) =>
-    nodes.map((node) => [String(shard), node.address, node.role, node.state, String(slotCount)]),
+    nodes.map((node) => {
+      const slots = node.role === 'primary' ? String(slotCount) : '-';
+      return [String(shard), node.address, node.role, node.state, slots];
+    }),
   );
   for (const node of report.others) rows.push(['-', node.address, node.role, node.state, '0']);
   return table(['SHARD', 'NODE', 'ROLE', 'STATE', 'SLOTS'], rows);

@@ -36,9 +36,8 @@ export function readinessOf(input: ReadinessInput): Readiness {
   for (const report of reports) if (report !== '' && isKnown) reasons.add(report);
   const { degraded, isServed } = damage(input);
   if (isKnown && snapshot !== null && !isServed) {
-    reasons.add(
-      snapshot.mode === 'cluster' ? 'no shard is served' : reason || 'no primary is known',
-    );
+    if (snapshot.mode === 'cluster') reasons.add('no shard is served');
+    else if (degraded.length === 0) reasons.add(reason || 'no primary is known');
     for (const sentence of degraded) reasons.add(sentence);
   }
   const ready = reasons.size === 0;

@@ -18,7 +18,7 @@
  */
 
 import { FLAG } from '../../commands/table.ts';
-import { KIND, REPLY_IS_DATA } from '../../commands/verdicts.ts';
+import { REPLY_IS_DATA } from '../../commands/verdicts.ts';
 import type { Session } from '../../downstream/session.ts';
 import type { SharedChunk, Slab } from '../../lib/slab.ts';
 import { SCALAR } from '../../metrics/definitions.ts';
@@ -28,6 +28,7 @@ import type { Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
 import { asLine } from '../error-replies.ts';
 import type { Request, Special } from '../request.ts';
+import { runsScript } from '../scripts/script-call.ts';
 import { notConfirmed, tooFew, unconfirmed } from './texts.ts';
 
 const PING = encodeRequest(['PING']);
@@ -66,7 +67,7 @@ export class DurableWrites {
     const { table } = this.#proxy;
     this.#writes = Uint8Array.from(table.names, (name, id) => {
       const isWrite = ((table.flags[id] as number) & FLAG.write) !== 0;
-      return isWrite || table.kind[id] === KIND.script || name === 'exec' ? 1 : 0;
+      return isWrite || runsScript(table, id) || name === 'exec' ? 1 : 0;
     });
     this.#pops = Uint8Array.from(table.names, (name) => (REPLY_IS_DATA.has(name) ? 1 : 0));
   }

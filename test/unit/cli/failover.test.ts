@@ -185,7 +185,7 @@ describe('slotgate failover', () => {
     expect(out).toBe(
       'SHARD  NODE  ROLE     STATE  SLOTS\n' +
         '0      a:1   primary  up     16384\n' +
-        '0      b:22  replica  down   16384\n' +
+        '0      b:22  replica  down   -\n' +
         '-      c:3   primary  up     0\n',
     );
   });

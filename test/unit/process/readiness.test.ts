@@ -127,5 +127,17 @@ describe('an instance is not ready', () => {
     const slots = SNAPSHOT.slots.map(() => NO_SHARD);
     const snapshot: Snapshot = { ...SNAPSHOT, mode: 'standalone', slots };
     expect(readiness({}, { snapshot, reason: 'two primaries' }).reasons).toEqual(['two primaries']);
+    expect(readiness({}, { snapshot }).reasons).toEqual(['no primary is known']);
+  });
+
+  it('without cluster mode when the primary is dead', () => {
+    const slots = SNAPSHOT.slots.map(() => 0);
+    const { reasons } = readiness(
+      { a: 'silent' },
+      { snapshot: { ...SNAPSHOT, mode: 'standalone', slots } },
+    );
+    expect(reasons).toEqual([
+      `shard 0 is not served: its primary ${address('a')} is down (silent)`,
+    ]);
   });
 });

@@ -1,7 +1,11 @@
 /** Scripted nodes: they answer as a test says, each connection in its order. */
 
 import { createSlab, type Slab } from '../../../src/lib/slab.ts';
-import { type ByteStream, type ClientStreamHandler, HEADROOM } from '../../../src/transport/transport.ts';
+import {
+  type ByteStream,
+  type ClientStreamHandler,
+  HEADROOM,
+} from '../../../src/transport/transport.ts';
 
 /** A reply, '' for none, or null: the test will answer, see {@link NodeConnection.reply}. */
 export type Answer = (args: readonly string[], connection: NodeConnection) => string | null;
@@ -187,7 +191,10 @@ export class NodeConnection implements ByteStream {
   }
 }
 
-export function feed(handler: { onData(buf: Slab, start: number, end: number): void }, bytes: Buffer) {
+export function feed(
+  handler: { onData(buf: Slab, start: number, end: number): void },
+  bytes: Buffer,
+) {
   const slab = createSlab(HEADROOM + bytes.length);
   bytes.copy(slab, HEADROOM);
   handler.onData(slab, HEADROOM, slab.length);

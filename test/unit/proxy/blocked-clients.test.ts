@@ -1,6 +1,7 @@
 /** Blocking commands on pinned connections, step by step: their end, their time, their bounds. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Bench, type FakeNode, ordinaryAnswer } from './data-path-bench.ts';
+import { type FakeNode, ordinaryAnswer } from './bench-nodes.ts';
+import { Bench } from './data-path-bench.ts';
 
 let stage: Bench;
 let node: FakeNode;

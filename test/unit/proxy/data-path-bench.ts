@@ -2,26 +2,24 @@
  * A whole data path over three scripted nodes, on a clock that the test moves. A node answers as the
  * test says, or keeps a command waiting until the test answers it; so each race can be laid out
  * step by step, where the simulation leaves it to chance.
- *
- * Over 400 lines: clock, nodes and clients drive each other, and a test needs all three.
  */
 
 import { CommandTable } from '../../../src/commands/table.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import type { Session } from '../../../src/downstream/session.ts';
-import { createSlab, type Slab } from '../../../src/lib/slab.ts';
+import type { Slab } from '../../../src/lib/slab.ts';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.ts';
 import { proxySettings } from '../../../src/process/proxy-settings.ts';
 import { DataPath } from '../../../src/proxy/data-path.ts';
 import { encodeRequest } from '../../../src/resp/request-framer.ts';
 import { SLOT_COUNT, type Snapshot, type SnapshotNode } from '../../../src/topology/snapshot.ts';
-import {
-  type ByteStream,
-  type ClientStreamHandler,
-  type Endpoint,
-  HEADROOM,
-  type Runtime,
+import type {
+  ByteStream,
+  ClientStreamHandler,
+  Endpoint,
+  Runtime,
 } from '../../../src/transport/transport.ts';
+import { FakeNode, feed } from './bench-nodes.ts';
 
 /** The primaries, a third of the slots each; 7101 … are their replicas, one each. */
 export const PORTS = [7001, 7002, 7003] as const;

@@ -1,7 +1,8 @@
 /** writes.wait, step by step: no acknowledgement before the replicas', and the order kept. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
-import { Bench, type FakeNode, ordinaryAnswer } from './data-path-bench.ts';
+import { type FakeNode, ordinaryAnswer } from './bench-nodes.ts';
+import { Bench } from './data-path-bench.ts';
 
 let stage: Bench;
 let node: FakeNode;
@@ -26,6 +27,12 @@ describe('a write that one replica must have', () => {
     node.answer = (args) => (args[0] === 'WAIT' ? ':0\r\n' : ordinaryAnswer(args));
     const client = stage.client().send('SET b 1');
     expect(client.take()).toMatch(/^-UNCONFIRMED The write is applied, but only 0 of 1 /);
+  });
+
+  it('may be made by a function, whose flags do not say so', () => {
+    node.answer = (args) => (args[0] === 'WAIT' ? null : ordinaryAnswer(args));
+    stage.client().send('FCALL f 1 b');
+    expect(node.log).toEqual(['FCALL f 1 b', 'WAIT 1 1000']);
   });
 
   it('is answered all the same where the reply is the only copy of what it took', () => {

@@ -1,7 +1,8 @@
 /** Connections that die and nodes that fall silent: what is sent again, what is not, and when. */
 import { describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
-import { Bench, type FakeNode, type NodeConnection, ordinaryAnswer } from './data-path-bench.ts';
+import { type FakeNode, type NodeConnection, ordinaryAnswer } from './bench-nodes.ts';
+import { Bench } from './data-path-bench.ts';
 
 /** `b` and `f` are keys of 7001. */
 const PORT = 7001;

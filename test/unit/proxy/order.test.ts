@@ -2,7 +2,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { keySlot } from '../../../src/commands/slot.ts';
 import type { Snapshot } from '../../../src/topology/snapshot.ts';
-import { Bench, type BenchClient, type FakeNode, ordinaryAnswer } from './data-path-bench.ts';
+import { type FakeNode, ordinaryAnswer } from './bench-nodes.ts';
+import { Bench, type BenchClient } from './data-path-bench.ts';
 
 const SLOT = keySlot(Buffer.from('b'));
 

@@ -1,7 +1,8 @@
 /** Connections lent to one client each, when there may be no more of them. */
 
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Bench, type BenchClient, type FakeNode, ordinaryAnswer } from './data-path-bench.ts';
+import { type FakeNode, ordinaryAnswer } from './bench-nodes.ts';
+import { Bench, type BenchClient } from './data-path-bench.ts';
 
 let bench: Bench;
 let node: FakeNode;

@@ -1,7 +1,8 @@
 /** What clients and control are told of a node that cannot serve, or not all. */
 import { expect, test, vi } from 'vitest';
 import { NO_SHARD } from '../../../src/topology/snapshot.ts';
-import { Bench, ordinaryAnswer } from './data-path-bench.ts';
+import { ordinaryAnswer } from './bench-nodes.ts';
+import { Bench } from './data-path-bench.ts';
 
 const HOLD_MS = 1000;
 

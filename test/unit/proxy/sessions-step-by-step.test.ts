@@ -1,7 +1,8 @@
 /** What a session is owed in special states: login, CLIENT REPLY, scripts, reads over replicas. */
 import { describe, expect, it } from 'vitest';
 import { keySlot } from '../../../src/commands/slot.ts';
-import { Bench, BenchClient, ordinaryAnswer } from './data-path-bench.ts';
+import { ordinaryAnswer } from './bench-nodes.ts';
+import { Bench, BenchClient } from './data-path-bench.ts';
 
 describe('before AUTH', () => {
   const stage = (): Bench => new Bench({ requirepass: 'secret' });

@@ -1,7 +1,8 @@
 /** Subscriptions of a worker's clients, step by step: confirmed, counted, delivered, ended. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
-import { Bench, type FakeNode, ordinaryAnswer } from './data-path-bench.ts';
+import { type FakeNode, ordinaryAnswer } from './bench-nodes.ts';
+import { Bench } from './data-path-bench.ts';
 
 let stage: Bench;
 let node: FakeNode;

@@ -1,6 +1,7 @@
 /** MULTI, WATCH and the connections they use, step by step. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { Bench, type FakeNode, ordinaryAnswer } from './data-path-bench.ts';
+import { type FakeNode, ordinaryAnswer } from './bench-nodes.ts';
+import { Bench } from './data-path-bench.ts';
 
 /** `b`, `f` and `j` are keys of 7001, `c` is one of 7002. */
 let stage: Bench;

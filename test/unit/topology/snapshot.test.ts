@@ -5,6 +5,7 @@ import {
   primariesOf,
   SLOT_COUNT,
   type Snapshot,
+  shardOfNode,
   slotInMotion,
 } from '../../../src/topology/snapshot.ts';
 
@@ -26,6 +27,12 @@ describe('a snapshot', () => {
     expect(primariesOf(snapshotOf([2, 0])).map(({ port }) => port)).toEqual([3, 1]);
     expect(primariesOf(snapshotOf([2, 9])).map(({ port }) => port)).toEqual([3]);
     expect(primariesOf(null)).toEqual([]);
+  });
+
+  it('knows the shard of a primary and of a replica', () => {
+    const shard = (primary: number, replicas: number[]) => ({ primary, replicas, configEpoch: 1 });
+    const snapshot = { ...snapshotOf([]), shards: [shard(2, []), shard(0, [3, 1])] };
+    expect([0, 1, 2, 3, 4].map((node) => shardOfNode(snapshot, node))).toEqual([1, 1, 0, 1, -1]);
   });
 
   it('has a bit for each slot in motion', () => {

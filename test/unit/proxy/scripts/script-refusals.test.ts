@@ -1,7 +1,8 @@
 /** What a script says itself, and what its node says of it: the same words, told apart by a question. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../../src/metrics/definitions.ts';
-import { Bench, type FakeNode, ordinaryAnswer } from '../data-path-bench.ts';
+import { type FakeNode, ordinaryAnswer } from '../bench-nodes.ts';
+import { Bench } from '../data-path-bench.ts';
 
 const SLOT_OF_B = 3300;
 const WORDS = [
