@@ -18,6 +18,7 @@ import { EXCEPTIONS, type Exception } from './exceptions.ts';
 import { type Difference, type Ends, Group, type Tally } from './group.ts';
 import type { Makers } from './makers/maker.ts';
 import { failureText } from './report.ts';
+import type { Rule } from './rules.ts';
 import { removeOwnKeys } from './setting.ts';
 import { type Round, Workload } from './workload.ts';
 
@@ -43,6 +44,8 @@ export interface DifferentialResult {
   readonly seconds: number;
   /** Replies that were not equal bytes but alike as an exception allows, by exception. */
   readonly excepted: ReadonlyMap<Exception, number>;
+  /** Commands that slotgate answers by rules of its own, by rule. */
+  readonly ruled: ReadonlyMap<Rule, number>;
   /** Commands refused as documented: their keys are of several slots, or they stand in MULTI. */
   readonly refused: number;
   readonly failures: readonly string[];
@@ -57,6 +60,7 @@ class Differential implements Tally {
   readonly coverage = new Coverage();
   readonly #options: DifferentialOptions;
   readonly #excepted = new Map<Exception, number>(EXCEPTIONS.map((one) => [one, 0]));
+  readonly #ruled = new Map<Rule, number>();
   readonly #failures: string[] = [];
   #commands = 0;
   #rounds = 0;
@@ -85,6 +89,7 @@ class Differential implements Tally {
       rounds: this.#rounds,
       seconds: (performance.now() - startedAt) / 1000,
       excepted: this.#excepted,
+      ruled: this.#ruled,
       refused: this.#refused,
       failures: this.#failures,
       coverage: this.coverage,
@@ -93,6 +98,10 @@ class Differential implements Tally {
 
   onException(exception: Exception): void {
     this.#excepted.set(exception, (this.#excepted.get(exception) ?? 0) + 1);
+  }
+
+  onRule(rule: Rule): void {
+    this.#ruled.set(rule, (this.#ruled.get(rule) ?? 0) + 1);
   }
 
   onRefused(): void {

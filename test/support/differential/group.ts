@@ -9,7 +9,8 @@ import type { Exception } from './exceptions.ts';
 import { Course, isErrorReply, judge, type Plan } from './judge.ts';
 import { differentMessages } from './messages.ts';
 import { parseReply, type Reply } from './reply.ts';
-import { asBytes, encode, plainRequest, type Request } from './request.ts';
+import { argumentsOf, asBytes, encode, plainRequest, type Request } from './request.ts';
+import { type Rule, ruleFor } from './rules.ts';
 import { BatchError, type Replies, Side } from './side.ts';
 import { calculateSlot } from './slots.ts';
 import type { Round } from './workload.ts';
@@ -42,6 +43,7 @@ export interface Difference {
 export interface Tally {
   readonly coverage: Coverage;
   onException(exception: Exception): void;
+  onRule(rule: Rule): void;
   onRefused(): void;
 }
 
@@ -172,6 +174,9 @@ export class Group {
         return { request, at, what, ours: Buffer.from(own), theirs: Buffer.from(theirReply ?? '') };
       }
       if (plan.treatment === 'refused') this.#tally.onRefused();
+      const rule =
+        plan.treatment === 'rule' ? ruleFor(request.name, argumentsOf(request)) : undefined;
+      if (rule !== undefined) this.#tally.onRule(rule);
       if (outcome.isAlike && outcome.exception !== null) {
         this.#tally.onException(outcome.exception);
       }

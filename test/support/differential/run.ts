@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util';
 import { tableMistakes } from './coverage.ts';
 import { runDifferential } from './differential.ts';
+import { FORMS_LEFT_OUT } from './exceptions.ts';
 import { redirectsSeen, servedCommands, startSetting } from './setting.ts';
 
 const { values } = parseArgs({
@@ -73,6 +74,16 @@ try {
   for (const [{ commands, reason }, count] of result.excepted) {
     print(`${String(count).padStart(8)}  ${commands}: ${reason}`);
   }
+  print('\nby a rule, not sent to the single server:');
+  const ruled = [...result.ruled];
+  for (const reason of new Set(ruled.map(([rule]) => rule.reason))) {
+    const rules = ruled.filter(([rule]) => rule.reason === reason);
+    const count = rules.reduce((sum, [, times]) => sum + times, 0);
+    const names = rules.map(([{ commands }]) => commands).sort();
+    print(`${String(count).padStart(8)}  ${names.join(' ')}: ${reason}`);
+  }
+  print('\nnever sent:');
+  for (const [form, reason] of FORMS_LEFT_OUT) print(`          ${form}: ${reason}`);
   for (const gap of gaps) print(`not exercised: ${gap}`);
   print(`\n${result.coverage.summary()}`);
   print(
