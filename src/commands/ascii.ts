@@ -53,13 +53,14 @@ export function parseLikeAtoi(buf: Uint8Array, start: number, length: number): n
   while (at < end && isSpace(buf[at] as number)) at++;
   const isNegative = buf[at] === 0x2d && at < end;
   if (at < end && (isNegative || buf[at] === 0x2b)) at++;
-  const first = at;
   let value = 0;
+  let size = 0;
   for (; at < end; at++) {
     const digit = (buf[at] as number) - 0x30;
     if (digit < 0 || digit > 9) break;
     // From 2^63 on strtol gives the largest or least long, of which atoi keeps the lower half.
-    if (at - first >= 18) return isNegative ? 0 : -1;
+    size = size * 10 + digit;
+    if (size >= 2 ** 63) return isNegative ? 0 : -1;
     value = (Math.imul(value, 10) + digit) | 0;
   }
   return isNegative ? -value | 0 : value;

@@ -194,6 +194,7 @@ export class Replies implements Answers {
     part.done = true;
     if (gathering.outstanding > 1) {
       gathering.outstanding--;
+      gathering.onPart?.(part);
       return;
     }
     // Still counted as outstanding while the merge reads the parts, so that delivery, which lets go

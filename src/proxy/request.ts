@@ -208,6 +208,8 @@ export class Gathering {
   readonly judged: number;
   /** Names where a part was sent, for commands whose failure must say where; else null. */
   placeOf: ((part: Request) => string) | null = null;
+  /** Told of each reply but the last, for parts that depend on another's. */
+  onPart: ((part: Request) => void) | null = null;
 
   constructor(merge: Merge, isWrite: boolean, judged = Number.POSITIVE_INFINITY) {
     this.merge = merge;

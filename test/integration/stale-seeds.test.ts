@@ -3,24 +3,30 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { connectResp } from '../../src/lib/resp-client.ts';
 import type { LocalCluster } from '../../src/local/local-cluster.ts';
 import type { LocalNode } from '../../src/local/options.ts';
+import { type BuiltProgram, buildProgram } from '../support/built-program.ts';
 import { startTestCluster, until } from '../support/cluster.ts';
 import { childrenOf } from '../support/load/workers.ts';
 import { type MovedNode, moveNode } from '../support/moved-node.ts';
 import { type ProxyProcess, startProxyProcess } from '../support/proxy-process.ts';
 
+let program: BuiltProgram;
 let cluster: LocalCluster;
 let slotgate: ProxyProcess;
 let moved: MovedNode | undefined;
 
 beforeAll(async () => {
+  program = await buildProgram();
   const extraConfig = { appendonly: 'yes' };
   cluster = await startTestCluster({ replicas: 0, nodeTimeoutMs: 60_000, extraConfig });
-  slotgate = await startProxyProcess({
-    workers: 2,
-    drainTimeoutMs: 500,
-    cluster: { seeds: [cluster.seeds[0] as string] },
-    log: { level: 'info' },
-  });
+  slotgate = await startProxyProcess(
+    {
+      workers: 2,
+      drainTimeoutMs: 500,
+      cluster: { seeds: [cluster.seeds[0] as string] },
+      log: { level: 'info' },
+    },
+    program.cli,
+  );
   await until('it is ready', () => slotgate.isReady());
   moved = await moveNode(cluster, cluster.nodes[0] as LocalNode);
   await until('it is ready again', isReady);
@@ -30,6 +36,7 @@ afterAll(async () => {
   await slotgate?.stop();
   await moved?.stop();
   await cluster?.stop();
+  program?.remove();
 });
 
 /** False also while HTTP is away. */

@@ -21,6 +21,12 @@ function asReply(replies: readonly Buffer[]): MergedReply {
   return { slab, start: 0, end: slab.length };
 }
 
+/** EXEC's reply is an array: no error, and not the nil of a watch that was broken. */
+export function hasRun(block: Request): boolean {
+  const reply = storedOf(block);
+  return reply[0] === STAR && reply[1] !== MINUS;
+}
+
 /** Of commands that the proxy answers all by itself. */
 export function joinReplies({ parts }: Gathering): MergedReply {
   return asReply(parts.map(storedOf));
@@ -38,8 +44,7 @@ export function splice(
 ): MergedReply {
   const [block, ...answers] = parts.map(storedOf);
   const reply: Slab = block as Buffer;
-  const isArray = reply[0] === STAR && reply[1] !== MINUS;
-  if (!isArray) return { slab: reply, start: 0, end: reply.length };
+  if (!hasRun(parts[0] as Request)) return { slab: reply, start: 0, end: reply.length };
   const replies = splitArray(reply, 0, reply.length);
   if (selects.length > 0) replies.pop();
   for (const [i, step] of locals.entries()) {

@@ -27,7 +27,7 @@ import { argumentsOf } from '../frame-arguments.ts';
 import type { LocalCommands } from '../local-commands.ts';
 import { Gathering, type Request } from '../request.ts';
 import { Block } from './block.ts';
-import { joinReplies, splice } from './exec-reply.ts';
+import { hasRun, joinReplies, splice } from './exec-reply.ts';
 import { Transaction } from './transaction.ts';
 import { Watches } from './watch.ts';
 
@@ -252,10 +252,10 @@ export class Transactions {
     // What is watched ends with the block; a command behind it uses the shared lane again.
     // So does another database; which one, EXEC's reply tells.
     const selects = transaction.selects.length > 0;
-    if (watch !== undefined || selects || travelsAlone || answers.mayBeRefused(lane, request)) {
-      session.gate |= GATE.barrier;
-    }
-    this.#runLocals(session, request.parent?.gathering ?? null, transaction);
+    // So does what the proxy answers itself: it takes effect once the block is known to have run.
+    const hasLocals = transaction.locals.length > 0;
+    const isAlone = watch !== undefined || selects || travelsAlone || hasLocals;
+    if (isAlone || answers.mayBeRefused(lane, request)) session.gate |= GATE.barrier;
     return true;
   }
 
@@ -274,7 +274,25 @@ export class Transactions {
     top.gathering = gathering;
     const block = this.#addPart(top, gathering, slot);
     for (const _ of locals) this.#addPart(top, gathering, slot);
+    gathering.onPart = (part) => {
+      if (part === block) this.#afterBlock(session, top, gathering, transaction);
+    };
     return block;
+  }
+
+  /** The block has its reply: what the proxy answers itself is done now, or not at all. */
+  #afterBlock(
+    session: Session,
+    top: Request,
+    gathering: Gathering,
+    transaction: Transaction,
+  ): void {
+    const [block, ...locals] = gathering.parts as [Request, ...Request[]];
+    if (hasRun(block) && top.session === session && !top.answered) {
+      this.#runLocals(session, gathering, transaction);
+      return;
+    }
+    for (const part of locals) this.#proxy.answers.onPart(part, EMPTY, 0, EMPTY.length);
   }
 
   #addPart(top: Request, gathering: Gathering, slot: number): Request {

@@ -21,10 +21,11 @@ import type {
 } from '../../../src/transport/transport.ts';
 import { FakeNode, feed } from './bench-nodes.ts';
 
-/** The primaries, a third of the slots each; 7101 … are their replicas, one each. */
+/**
+ * The primaries, a third of the slots each: `b` is a key of the first, `c` of the second, `a` of the
+ * third. 7101 … are their replicas, one each.
+ */
 export const PORTS = [7001, 7002, 7003] as const;
-/** Keys of the three shards. */
-export const KEYS = ['b', 'c', 'a'] as const;
 
 interface Timer {
   readonly ms: number;

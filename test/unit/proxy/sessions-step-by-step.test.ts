@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { keySlot } from '../../../src/commands/slot.ts';
 import { ordinaryAnswer } from './bench-nodes.ts';
-import { Bench, BenchClient } from './data-path-bench.ts';
+import { Bench } from './data-path-bench.ts';
 
 describe('before AUTH', () => {
   const stage = (): Bench => new Bench({ requirepass: 'secret' });
@@ -90,13 +90,10 @@ describe('a script called by its digest', () => {
 describe('while replicas serve', () => {
   const READS = { reads: { replicas: true, weights: { primary: 0, replica: 100 } } };
 
-  /** One whose commands have been through once, so that no connection is new. */
-  const client = (stage: Bench): BenchClient => new BenchClient(stage);
-
   it('a write that was under way when they began keeps reads with the primary', () => {
     const stage = new Bench(READS);
     const node = stage.node(7001);
-    const writer = client(stage).send('SET b 0');
+    const writer = stage.client().send('SET b 0');
     node.answer = (args) => (args[0] === 'SET' ? null : ordinaryAnswer(args));
     writer.send('SET b 1');
     stage.advance(100);
@@ -106,13 +103,13 @@ describe('while replicas serve', () => {
     writer.send('GET b');
     expect(stage.node(7101).log).toEqual([]);
     expect(node.log).toContain('GET b');
-    client(stage).send('GET b');
+    stage.client().send('GET b');
     expect(stage.node(7101).log).toEqual(['GET b']);
   });
 
   it('a session that has written reads at the primary until they have what it wrote', () => {
     const stage = new Bench(READS);
-    const writer = client(stage).send('SET b 0');
+    const writer = stage.client().send('SET b 0');
     stage.advance(100);
     const before = stage.now;
     stage.showReplicas(before);
@@ -131,7 +128,7 @@ describe('while replicas serve', () => {
 
   it('a write waits for the reads of its session on them', () => {
     const stage = new Bench(READS);
-    const reader = client(stage).send('SET b 0');
+    const reader = stage.client().send('SET b 0');
     stage.advance(10);
     stage.showReplicas(stage.now);
     stage.advance(10);
@@ -151,7 +148,7 @@ describe('while replicas serve', () => {
     stage.showReplicas(stage.now);
     stage.advance(10);
     stage.showReplicas(stage.now);
-    const watcher = client(stage).send('WATCH b');
+    const watcher = stage.client().send('WATCH b');
     watcher.send('GET b');
     expect(stage.node(7101).log).toEqual([]);
     expect(stage.node(7001).connectionOf('WATCH b').log).toEqual(['WATCH b', 'GET b']);
@@ -164,7 +161,7 @@ describe('while replicas serve', () => {
     stage.showReplicas(stage.now);
     const slot = keySlot(Buffer.from('b'));
     stage.node(7101).answer = () => `-MOVED ${slot} h:7002\r\n`;
-    const reader = client(stage).send('GET b', 'SET b 1');
+    const reader = stage.client().send('GET b', 'SET b 1');
     expect(reader.take()).toBe('+OK\r\n+OK\r\n');
     expect(stage.node(7101).log).toEqual(['GET b']);
     expect(stage.node(7001).log).toEqual(['GET b', 'SET b 1']);
@@ -177,12 +174,12 @@ describe('while replicas serve', () => {
     stage.showReplicas(stage.now);
     const replica = stage.node(7101);
     replica.answer = () => '-LOADING not yet\r\n';
-    client(stage).send('GET b');
-    client(stage).send('GET f');
+    stage.client().send('GET b');
+    stage.client().send('GET f');
     expect(replica.log).toEqual(['GET b']);
     stage.advance(300);
     replica.answer = ordinaryAnswer;
-    client(stage).send('GET j');
+    stage.client().send('GET j');
     expect(replica.log).toEqual(['GET b', 'GET j']);
   });
 
@@ -200,7 +197,7 @@ describe('while replicas serve', () => {
       'OBJECT FREQ b',
       'NOSUCHREAD b',
     ];
-    client(stage).send('GET b', ...others);
+    stage.client().send('GET b', ...others);
     expect(stage.node(7101).log).toEqual(['GET b']);
     expect(stage.node(7001).log).toEqual(others);
   });

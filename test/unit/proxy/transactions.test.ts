@@ -44,6 +44,26 @@ describe('MULTI without WATCH', () => {
     expect(other.take()).toBe('+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n');
   });
 
+  it('has what the proxy answers itself done once the node has run it, before what follows', () => {
+    const client = stage
+      .client()
+      .send('MULTI', 'SET b 1', 'CLIENT SETNAME me', 'EXEC', 'CLIENT GETNAME');
+    expect(client.take()).toMatch(/\*2\r\n\+OK\r\n\+OK\r\n\$2\r\nme\r\n$/);
+  });
+
+  it.each([
+    ['nil', '*-1\r\n'],
+    ['an error', '-EXECABORT Transaction discarded because of previous errors.\r\n'],
+  ])('that ended in %s has nothing of it done by the proxy either', (_what, reply) => {
+    const whole = asRedis();
+    node.answer = (args) => (args[0] === 'EXEC' ? reply : whole(args));
+    const client = stage
+      .client()
+      .send('MULTI', 'CLIENT SETNAME me', 'SET b 1', 'EXEC', 'CLIENT GETNAME');
+    expect(client.take().endsWith(`${reply}$-1\r\n`)).toBe(true);
+    expect(client.session.pending).toBe(0);
+  });
+
   it('with a command that was refused is refused as a whole', () => {
     const client = stage.client().send('MULTI', 'SET b 1', 'GET', 'EXEC');
     expect(client.take()).toMatch(/-ERR wrong number .*\r\n-EXECABORT .*\r\n$/);
