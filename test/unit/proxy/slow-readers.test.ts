@@ -27,6 +27,24 @@ describe('a big reply while others wait behind it', () => {
     expect(client.take()).toContain('xxxx');
   });
 
+  it('nor one whose kernel has only just begun to wait', () => {
+    const bench = stage();
+    const node = bench.node(7001);
+    const client = bench.client().send('SET b 1');
+    node.answer = ([name]) => (name === 'GET' ? null : '+OK\r\n');
+    bench.advance(60_000);
+    client.send('GET b');
+    bench.client().send('GET b');
+    client.isReading = false;
+    const lane = node.connectionOf('GET b');
+    lane.push(BIG.slice(0, 70_000));
+    bench.run();
+    bench.advance(10);
+    lane.push(BIG.slice(70_000, -10));
+    bench.run();
+    expect(bench.scalar(SCALAR.slowReaderCuts)).toBe(0);
+  });
+
   it('cuts one that takes nothing of it for a while', () => {
     const bench = stage();
     const node = bench.node(7001);
