@@ -158,7 +158,7 @@ export class Dispatcher {
 
   #dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
     const { frame } = this.#proxy;
-    if (this.#nodeCommands.takes(id)) {
+    if (this.#nodeCommands.takes(id) && this.#kinds.of(id) !== KIND.denied) {
       const done = this.#nodeCommands.dispatch(session, id, buf);
       if (done !== NODE_FORM.none) return done === NODE_FORM.taken;
     }

@@ -98,8 +98,21 @@ export class SlowReaders {
       if (greediest === null || size > greediest.out.size) greediest = session;
       if (size > replyHardLimit && session.unreadMs(now) > slowReaderMs) this.#cut(session);
     }
+    this.#closeForNobody();
     if (total > sharedReplyBudget && greediest !== null && greediest.unreadMs(now) > 1000) {
       this.#cut(greediest);
+    }
+  }
+
+  /**
+   * Lanes set aside for big replies whose clients have all gone: closed, the node lets go of what it
+   * still keeps for them; read to the end, it would be carried here for nothing.
+   */
+  #closeForNobody(): void {
+    for (const lane of this.#proxy.lanes.owners.keys()) {
+      if (lane.detached && !lane.options.pinned && lane.head !== null && isForNobody(lane)) {
+        lane.destroy('EIDLE');
+      }
     }
   }
 
@@ -107,6 +120,14 @@ export class SlowReaders {
     this.#proxy.metrics.increment(SCALAR.slowReaderCuts);
     session.stream.destroy();
   }
+}
+
+/** No reply that is owed has a client, nor anything that must be put back. */
+function isForNobody(lane: Lane<Request>): boolean {
+  for (let at = lane.head; at !== null; at = at.nextInLane) {
+    if (topOf(at).session !== null || at.special?.onLateReply !== undefined) return false;
+  }
+  return true;
 }
 
 /** Does anybody but `session` wait for an answer on this lane? */

@@ -4,7 +4,8 @@
  * Nesting needs no recursion: `need` counts the values still owed. An aggregate of n adds n and is
  * itself one of them; an attribute adds its pairs and is none. A reply that does not end inside
  * the bytes at hand can be scanned again from its start (small ones, see Lane) or resumed where
- * the scanner stopped (big ones): `need`, `skip` and `wantCrlf` are the whole state.
+ * the scanner stopped (big ones): `need`, `skip`, `inLine` and `wantCrlf` are
+ * the whole state.
  */
 
 export const SCAN = {
@@ -21,8 +22,11 @@ const LF = 10;
 const MINUS = 45;
 const DOLLAR = 36;
 const STAR = 42;
-/** A line of a simple string or error up to its CR; Redis never writes one that long. */
-const MAX_LINE = 64 * 1024;
+/**
+ * A cut line of a simple string or error that is longer than this is passed over in pieces. Redis puts
+ * names that it was given into errors (XPENDING's group), so that they may be as long as an argument.
+ */
+const LONG_LINE = 16 * 1024;
 const MAX_LENGTH_DIGITS = 10;
 const NULL_LENGTH = Buffer.from('-1\r\n');
 
@@ -47,12 +51,15 @@ export class ReplyScanner {
   #need = 0;
   #skip = 0;
   #wantCrlf = false;
+  /** In a line that is too long to be kept whole. */
+  #inLine = false;
   #started = false;
 
   reset(): void {
     this.#need = 0;
     this.#skip = 0;
     this.#wantCrlf = false;
+    this.#inLine = false;
     this.#started = false;
     this.announced = 0;
   }
@@ -92,7 +99,7 @@ export class ReplyScanner {
       }
     } else if (type === 43 || type === 58 || type === MINUS) {
       while (p < end && buf[p] !== CR) p++;
-      if (p + 1 < end && buf[p + 1] === LF && p - pos <= MAX_LINE) {
+      if (p + 1 < end && buf[p + 1] === LF) {
         this.type = type;
         this.typeAt = pos;
         this.status = SCAN.complete;
@@ -116,6 +123,14 @@ export class ReplyScanner {
       p += this.#skip;
       this.#skip = 0;
       this.#wantCrlf = true;
+    }
+    if (this.#inLine) {
+      while (p < end && buf[p] !== CR) p++;
+      if (p + 1 >= end) return this.#stop(SCAN.partial, p);
+      if (buf[p + 1] !== LF) return this.#stop(SCAN.error, p);
+      p += 2;
+      this.#inLine = false;
+      this.#need--;
     }
     if (this.#wantCrlf) {
       if (end - p < 2) return this.#stop(SCAN.partial, p);
@@ -143,8 +158,7 @@ export class ReplyScanner {
       let q = p + 1;
       if (form === FORM.line) {
         while (q < end && buf[q] !== CR) q++;
-        if (q - p > MAX_LINE) return this.#stop(SCAN.error, p);
-        if (q + 1 >= end) return this.#pause(p, need);
+        if (q + 1 >= end) return this.#pauseInLine(p, q, need);
         if (buf[q + 1] !== LF) return this.#stop(SCAN.error, p);
         p = q + 2;
         need--;
@@ -192,6 +206,12 @@ export class ReplyScanner {
     this.#started = true;
     this.#need = need;
     return this.#stop(SCAN.partial, p);
+  }
+
+  /** The bytes end in the line that begins at p, whose CR is not before q. */
+  #pauseInLine(p: number, q: number, need: number): number {
+    this.#inLine = q - p > LONG_LINE;
+    return this.#pause(this.#inLine ? q : p, need);
   }
 
   /** The bytes end in a payload of n bytes that begins at p, or in the CRLF behind it. */

@@ -326,7 +326,9 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
     this.#reportBig(entry);
     this.#keep(buf, scanned, end);
     if (scanner.type === PUSH || scanned === start) return;
-    if (entry === null || this.state !== LANE.ready || entry === this.heartbeat) {
+    // The answers to our own questions, and those of queued commands, are short.
+    const isShort = entry === null || entry === this.heartbeat || entry.swallow > 0;
+    if (isShort || this.state !== LANE.ready) {
       this.destroy('EDESYNC');
       return;
     }
@@ -341,7 +343,7 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   }
 
   #keep(buf: Slab, start: number, end: number): void {
-    // A line longer than any that Redis writes.
+    // Whatever is longer has been passed on in pieces.
     if (end - start > HEADROOM) this.destroy('EDESYNC');
     else this.#kept.keep(buf, start, end);
   }

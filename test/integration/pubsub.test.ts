@@ -326,6 +326,7 @@ describe('subscriptions', () => {
 
   it('100,000 of one client, and many in as many commands', async () => {
     const count = 100_000;
+    await client.call('CONFIG', 'SET', 'limits.subscriptions', count);
     const names = Array.from({ length: count }, (_, i) => `c${i}`);
     const [one, other] = [await open(), await open()];
     one.keepsText = false;

@@ -17,6 +17,13 @@ import type { Gathering, Merge, Request } from '../request.ts';
 import type { Counts } from './counts.ts';
 import { slotOfName } from './names.ts';
 
+/**
+ * A node cuts a subscriber to which it owes more than 32 MB (client-output-buffer-limit pubsub), and ours
+ * carries the subscriptions of all clients of a worker.
+ */
+const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+const TOO_LONG = 'ERR a message may have 16 MB: all subscribers share connections to the nodes';
+
 export class Publishing {
   readonly #proxy: ProxyCore;
   readonly #counts: Counts;
@@ -64,6 +71,7 @@ export class Publishing {
     const at = frame.args[2] as number;
     const length = frame.args[3] as number;
     const slot = slotOf(buf, at, length);
+    if ((frame.args[5] ?? 0) > MESSAGE_BYTES_MAX) return sender.reject(session, id, TOO_LONG);
     if (!this.#counts.isEmpty) {
       const name = buf.toString('latin1', at, at + length);
       const more = this.#counts.adjustment(kind, name, slot, kind === TOPIC.channel);

@@ -11,6 +11,26 @@ function stage(): Bench {
   return new Bench({ limits });
 }
 
+describe('a lane set aside for big replies', () => {
+  it('is closed once all its clients have gone, and not before', () => {
+    const bench = stage();
+    const node = bench.node(7001);
+    node.answer = ([name]) => (name === 'GET' ? null : '+OK\r\n');
+    const [one, other] = [bench.client(), bench.client()];
+    one.send('GET b');
+    other.send('GET b');
+    const lane = node.connectionOf('GET b');
+    lane.push(BIG.slice(0, 70_000));
+    bench.run();
+    one.leave();
+    bench.advance(3000);
+    expect(lane.isClosed).toBe(false);
+    other.leave();
+    bench.advance(3000);
+    expect(lane.isClosed).toBe(true);
+  });
+});
+
 describe('a big reply while others wait behind it', () => {
   it('does not cut a client that has been silent for long', () => {
     const bench = stage();
