@@ -100,6 +100,7 @@ export class NodeClient {
     try {
       return await (await this.#connect()).call(...command);
     } catch (error) {
+      this.#forgetEnded();
       throw new NodeCallError(this.address, nodeFailure(error));
     }
   }
@@ -109,6 +110,7 @@ export class NodeClient {
     try {
       return await (await this.#connect()).callBuffer(...command);
     } catch (error) {
+      this.#forgetEnded();
       throw new NodeCallError(this.address, nodeFailure(error));
     }
   }
@@ -137,6 +139,7 @@ export class NodeClient {
       const failure = nodeFailure(error);
       // A half-open connection would never answer again.
       if (failure.code === 'timeout') this.#drop();
+      else this.#forgetEnded();
       throw new NodeCallError(this.address, failure);
     }
   }
@@ -154,6 +157,7 @@ export class NodeClient {
       const failure = nodeFailure(error);
       // A late reply would only be dropped by ioredis, but a half-open connection never gets one.
       if (failure.code === 'timeout' || failure.code === 'auth') this.#drop();
+      else this.#forgetEnded();
       return { kind: 'failure', failure };
     }
   }
@@ -230,6 +234,9 @@ export class NodeClient {
     try {
       await redis.connect();
       await this.#introduce(redis);
+      // Ended meanwhile: its 'end' went unseen, since it was not ours yet, and it would never answer.
+      if (redis.status === 'end' || redis.status === 'close')
+        throw new Error('Connection is closed.');
     } catch (error) {
       redis.disconnect();
       throw cause ?? error;
@@ -264,6 +271,11 @@ export class NodeClient {
     await redis.call('CLIENT', 'SETNAME', CONTROL_CONNECTION_NAME).catch((error: unknown) => {
       if (nodeFailure(error).code === 'timeout') throw error;
     });
+  }
+
+  /** Whatever was missed of its end, a dead connection is not asked a second time. */
+  #forgetEnded(): void {
+    if (this.#redis?.status === 'end' || this.#redis?.status === 'close') this.#forget();
   }
 
   #drop(): void {

@@ -42,7 +42,7 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     rule: 'durable writes',
     breakage: 'what a pop took is lost where too few replicas have it',
     file: 'src/proxy/durable/durable-writes.ts',
-    find: 'this.#pass(request, this.#pops[request.command] === 1 ? null : error);',
+    find: 'this.#pass(request, this.#hasTaken(request) ? null : error);',
     replace: 'this.#pass(request, error);',
     test: unit('proxy/durable-writes', 'is answered all the same where the reply is the only copy'),
   },

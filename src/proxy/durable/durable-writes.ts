@@ -207,8 +207,12 @@ export class DurableWrites {
     metrics.add(error === null ? SCALAR.writesConfirmed : SCALAR.writesUnconfirmed, kept.length);
     for (const request of kept) {
       // An error in place of what a pop took would lose it, though nothing but a replica is amiss.
-      this.#pass(request, this.#pops[request.command] === 1 ? null : error);
+      this.#pass(request, this.#hasTaken(request) ? null : error);
     }
+  }
+
+  #hasTaken({ command, stored, storedStart }: Request): boolean {
+    return this.#pops[command] === 1 && stored !== null && !isNil(stored.slab, storedStart);
   }
 
   /** Hands the reply on, or an error in its place; what nobody waits for any more stays as it was. */

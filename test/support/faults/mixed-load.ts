@@ -55,7 +55,9 @@ export class MixedLoad implements SharedMixedLoad {
 
   onError(step: Step, message: string, sentAt: number, now: number): void {
     const { report } = this;
-    if (message.startsWith('UNCERTAIN') && step.isWrite && this.#fellInto(step, sentAt, now)) {
+    // A read is uncertain only where a write of its own pipeline stands behind it.
+    const mayBe = step.isWrite || message.endsWith('this read was not repeated');
+    if (message.startsWith('UNCERTAIN') && mayBe && this.#fellInto(step, sentAt, now)) {
       report.uncertain++;
       return;
     }

@@ -129,6 +129,8 @@ export class LoadClient {
     } else if (error.code === 'UNCERTAIN' && command.isWrite) {
       report.uncertain++;
       command.onUnknown();
+    } else if (error.code === 'UNCERTAIN' && error.message.endsWith('this read was not repeated')) {
+      report.unrepeatedReads++;
     } else if (error.message.startsWith('TRYAGAIN The slot moved and a later command')) {
       // Not executed; of a split command some parts may have been.
       if (command.keys === 1) report.overtakenSingle++;

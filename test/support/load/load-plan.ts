@@ -65,6 +65,8 @@ export class LoadReport {
   /** Error line → how often it was shown; UNCERTAIN and TRYAGAIN are counted below. */
   readonly errors = new Map<string, number>();
   uncertain = 0;
+  /** Reads that might have seen a write of their own pipeline behind them. */
+  unrepeatedReads = 0;
   /** -TRYAGAIN for commands with one key; there is no reason for that. */
   overtakenSingle = 0;
   overtakenMulti = 0;

@@ -42,6 +42,10 @@ describe('a write that one replica must have', () => {
     const client = stage.client().send('LPOP b', 'RPUSH b 1');
     expect(client.take()).toMatch(/^\$3\r\njob\r\n-UNCONFIRMED /);
     expect(stage.scalar(SCALAR.writesUnconfirmed)).toBe(2);
+    // GETSET of what was not there: nothing was taken, and it has written.
+    node.answer = (args) => (args[0] === 'WAIT' ? ':0\r\n' : '$-1\r\n');
+    client.send('GETSET b 1');
+    expect(client.take()).toMatch(/^-UNCONFIRMED /);
   });
 
   it('is uncertain when its connection is lost before WAIT was answered', () => {
