@@ -103,6 +103,8 @@ export class Retries {
    */
   hold(session: Session, slot: number, bytes: number): boolean {
     if (session.hasHungUp) {
+      this.#host.metrics.increment(SCALAR.requestsHeld);
+      this.#host.metrics.increment(SCALAR.heldEvicted);
       session.leave();
       return true;
     }

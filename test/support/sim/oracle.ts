@@ -422,7 +422,13 @@ export class Oracle {
         if (on.length > 0) reads.push({ command, after: written });
         continue;
       }
-      if (command.outcome === 'uncertain' && on.length === 0) continue;
+      if (command.outcome === 'uncertain') {
+        // Once nobody knows of it, it may be applied at any time; but what was asked before it was served
+        // before it.
+        const at = Math.min(...on.map((each) => each.order));
+        for (const read of reads) this.#checkRead(read.command, key, read.after, at);
+        continue;
+      }
       const order = on[0]?.order ?? 0;
       if (order < written) {
         this.fail(`${describe(command)} was executed before ${describe(writer)} on ${key}`);
