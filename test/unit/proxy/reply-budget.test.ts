@@ -29,7 +29,9 @@ beforeEach(() => {
   cut = [];
   sessions = [];
   metrics = new WorkerMetrics(['other']);
-  readers = new SlowReaders({ settings: SETTINGS, sessions, metrics } as unknown as ProxyCore);
+  const lanes = { owners: new Map() };
+  const proxy = { settings: SETTINGS, sessions, metrics, lanes };
+  readers = new SlowReaders(proxy as unknown as ProxyCore);
 });
 
 describe('limits.sharedReplyBudget', () => {
