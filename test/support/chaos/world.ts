@@ -80,7 +80,9 @@ export class Client {
     this.#onAnswered(args, performance.now() - since);
     if (!(reply instanceof Failure)) return reply;
     const [command] = args;
-    if (reply.code === 'UNCERTAIN' && WRITES.has(command)) {
+    // A read is not repeated where a write of its own pipeline stands behind it.
+    const isUnrepeated = reply.text.endsWith('this read was not repeated');
+    if (reply.code === 'UNCERTAIN' && (WRITES.has(command) || isUnrepeated)) {
       this.world.report.onUncertain(this.name, command, reply.text);
       return UNCERTAIN;
     }
