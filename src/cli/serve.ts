@@ -3,6 +3,7 @@
  * it read its configuration anew or replace its processes.
  */
 import { constants } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import { environmentName, fieldAt } from '../config/fields.ts';
 import type { LoadedConfig } from '../config/load.ts';
@@ -16,6 +17,9 @@ import type { Running } from '../lib/running.ts';
 import type { SteeredRunning } from '../process/steering.ts';
 import { loadChecked } from './checked-config.ts';
 import { type CliContext, configFileOf } from './context.ts';
+
+/** How much later than its children a process may hear of a signal to their group. */
+const OWN_SIGNAL_MS = 200;
 
 /** Flags for what is often changed; `--set` reaches every other setting. No flag takes a secret. */
 const FLAGS: readonly { readonly flags: string; readonly path: string }[] = [
@@ -130,7 +134,9 @@ export async function runServer(config: Config, options: RunOptions): Promise<nu
       log,
       ...(configFile === undefined ? {} : { configFile }),
       stop: stop.signal,
-    }).catch((error: unknown) => {
+    }).catch(async (error: unknown) => {
+      // A signal to the whole group may have ended a child before it has reached us.
+      if (!stop.signal.aborted) await Promise.race([stop.requested, setTimeout(OWN_SIGNAL_MS)]);
       if (!stop.signal.aborted) throw error;
       log.debug({ err: error }, 'stopped while it was being started');
       return null;
