@@ -1,5 +1,6 @@
 /** What becomes of the commands whose connection has died: sent again where that is safe, else answered. */
 
+import type { Session } from '../downstream/session.ts';
 import { SCALAR } from '../metrics/definitions.ts';
 import { LANE_KIND } from '../route/lane-kind.ts';
 import { nodeAddress } from '../topology/snapshot.ts';
@@ -46,21 +47,22 @@ export class Losses {
     const found = new Set<Request>();
     const { settings, shareKeys } = this.#proxy;
     if (settings.retrySentWrites) return found;
-    const readsOf = new Map<string, Request[]>();
+    // By session, not by its id: all clients inside the worker have the same.
+    const readsOf = new Map<Session, Map<number, Request[]>>();
     for (let at = lane.head; at !== null; at = at.nextInLane) {
       const { session } = topOf(at);
       if (session === null || at === lane.heartbeat || !lane.wasSent(at)) continue;
-      const place = `${session.id} ${at.slot}`;
-      const reads = readsOf.get(place) ?? [];
+      const bySlot = readsOf.get(session) ?? new Map<number, Request[]>();
+      const reads = bySlot.get(at.slot) ?? [];
       if (at.isRead) {
-        readsOf.set(place, reads);
         reads.push(at);
+        readsOf.set(session, bySlot.set(at.slot, reads));
         continue;
       }
       const isMany = reads.length > COMPARED_READS;
       const others = reads.filter((read) => !isMany && !shareKeys(read, at as Request));
       for (const read of reads) if (!others.includes(read)) found.add(read);
-      readsOf.set(place, others);
+      bySlot.set(at.slot, others);
     }
     return found;
   }

@@ -16,6 +16,11 @@ export function isErrorAt(buf: Buffer, at: number): boolean {
 
 /** `*-1`, `$-1` or RESP3's `_`. */
 export function isNil(reply: Buffer): boolean {
-  const [type, second] = reply;
-  return type === NULL || ((type === BULK || type === ARRAY) && second === MINUS);
+  return isNilAt(reply, 0);
+}
+
+/** The same for one that begins at `at`. */
+export function isNilAt(buf: Buffer, at: number): boolean {
+  const type = buf[at];
+  return type === NULL || ((type === BULK || type === ARRAY) && buf[at + 1] === MINUS);
 }

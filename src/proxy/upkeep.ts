@@ -77,8 +77,8 @@ export class Upkeep {
 
   /**
    * A write that has waited too long is answered; it stays in the queue, its reply is dropped. A read
-   * is sent once more, after the writes behind it: until these are answered nobody could say whether
-   * it came before them.
+   * is sent once more, unless a write of its session is behind it: then it waits as long as that one,
+   * and is answered, since sent again it could see that write.
    */
   #expire(lane: Lane<Request>, address: string): void {
     const head = lane.head;

@@ -6,7 +6,7 @@
  * no channel. Two things come unasked: messages, and `sunsubscribe` when a slot leaves the node.
  */
 
-import { copyBytes, createSlab, type Slab } from '../lib/slab.ts';
+import { copyBytes, createSlab, type Slab, type SlabPool } from '../lib/slab.ts';
 import { ReplyScanner, SCAN } from '../resp/reply-scanner.ts';
 import {
   type ByteStream,
@@ -16,6 +16,7 @@ import {
   type Transport,
 } from '../transport/transport.ts';
 import type { Handshake } from './handshake.ts';
+import { Leftover } from './leftover.ts';
 
 /** What is subscribed to. */
 export const TOPIC = { channel: 0, pattern: 1, shard: 2 } as const;
@@ -95,8 +96,7 @@ export class Subscriber<T> implements ClientStreamHandler {
   #unsent = '';
   #isWriting = false;
   /** The front of an unfinished frame that fits before the next read. */
-  #kept: Slab | null = null;
-  #keptLength = 0;
+  readonly #kept: Leftover;
   /** An unfinished frame that does not: #big[0, #bigLength), scanned up to #bigScanned. */
   #big: Slab | null = null;
   #bigLength = 0;
@@ -110,11 +110,13 @@ export class Subscriber<T> implements ClientStreamHandler {
   constructor(
     options: SubscriberOptions,
     handshake: Handshake,
+    pool: SlabPool,
     events: SubscriberEvents<T>,
     now: () => number,
   ) {
     this.#options = options;
     this.#handshake = handshake;
+    this.#kept = new Leftover(pool);
     this.#events = events;
     this.#now = now;
     this.openedAt = now();
@@ -203,10 +205,8 @@ export class Subscriber<T> implements ClientStreamHandler {
     let start = readStart;
     if (this.#big !== null) {
       start = this.#goOnBig(buf, readStart, end);
-    } else if (this.#keptLength > 0) {
-      start -= this.#keptLength;
-      copyBytes(buf, start, this.#kept as Slab, 0, this.#keptLength);
-      this.#keptLength = 0;
+    } else {
+      start = this.#kept.putBefore(buf, readStart);
     }
     const scanner = this.#scanner;
     while (start < end && this.#state !== STATE.closed) {
@@ -227,9 +227,7 @@ export class Subscriber<T> implements ClientStreamHandler {
     const length = end - start;
     if (length <= HEADROOM) {
       this.#scanner.reset();
-      this.#kept ??= createSlab(HEADROOM);
-      copyBytes(this.#kept, 0, buf, start, end);
-      this.#keptLength = length;
+      this.#kept.keep(buf, start, end);
       return;
     }
     this.#bigLength = 0;
@@ -356,7 +354,7 @@ export class Subscriber<T> implements ClientStreamHandler {
     this.#state = STATE.closed;
     this.#stream = null;
     this.#big = null;
-    this.#kept = null;
+    this.#kept.drop();
     this.#asked = [];
     this.#unsent = '';
     this.#events.onSubscriberClosed(this, this.#closeCode || code || 'ECONNRESET');

@@ -27,13 +27,13 @@ import { LANE_KIND } from '../../route/lane-kind.ts';
 import type { Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
 import { asLine } from '../error-replies.ts';
+import { isNilAt } from '../reply-bytes.ts';
 import type { Request, Special } from '../request.ts';
 import { runsScript } from '../scripts/script-call.ts';
 import { notConfirmed, tooFew, unconfirmed } from './texts.ts';
 
 const PING = encodeRequest(['PING']);
 const COLON = 58;
-const MINUS = 45;
 
 /** What one connection owes. */
 class LaneWrites {
@@ -154,7 +154,7 @@ export class DurableWrites {
   keep(request: Request, lane: Lane<Request>, buf: Slab, start: number, end: number): boolean {
     if (!this.#isConcerned(request, lane)) return false;
     // A blocking command that timed out, or an EXEC that was not run, has not written.
-    if (lane.options.pinned && request.special !== null && isNil(buf, start)) return false;
+    if (lane.options.pinned && request.special !== null && isNilAt(buf, start)) return false;
     const writes = this.#writesOf(lane);
     this.#proxy.store.store(request, buf, start, end);
     request.kept = true;
@@ -212,7 +212,7 @@ export class DurableWrites {
   }
 
   #hasTaken({ command, stored, storedStart }: Request): boolean {
-    return this.#pops[command] === 1 && stored !== null && !isNil(stored.slab, storedStart);
+    return this.#pops[command] === 1 && stored !== null && !isNilAt(stored.slab, storedStart);
   }
 
   /** Hands the reply on, or an error in its place; what nobody waits for any more stays as it was. */
@@ -289,9 +289,4 @@ class WaitCall implements Special {
     const count = Number(line);
     return count < this.#replicas ? tooFew(count, this.#replicas, this.#timeoutMs) : '';
   }
-}
-
-/** `*-1`, `$-1` or RESP3's `_`. */
-export function isNil(buf: Slab, start: number): boolean {
-  return buf[start] === 95 || buf[start + 1] === MINUS;
 }

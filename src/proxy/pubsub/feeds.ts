@@ -112,6 +112,7 @@ export class Feeds implements SubscriberEvents<Topic> {
     const subscriber = new Subscriber<Topic>(
       { endpoint: { host, port }, connectTimeoutMs, messageBytesMax: MESSAGE_BYTES_MAX },
       new Handshake(0, credentials),
+      this.#proxy.pool,
       this,
       () => runtime.now(),
     );

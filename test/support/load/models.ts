@@ -3,8 +3,8 @@
  *
  * Replies of one connection arrive in request order, so when a read's reply arrives every earlier
  * write of that connection has been answered and no later one has: the model is exact at that moment.
- * One exception: a read whose connection to the node was lost is sent again, and then may show a
- * write that was sent behind it. That write's own answer must be that nobody knows (UNCERTAIN).
+ * That holds also for a read whose connection to the node was lost: it is not repeated where a write
+ * was sent behind it.
  *
  * Every value names its key, so that a reply which went to the wrong client is seen as such.
  */
@@ -27,8 +27,6 @@ export class StringModel {
   readonly #deletions = new Set<number>([NEVER]);
   /** Writes whose effect the key may show: one after an answered write, more after others. */
   #possible: number[] = [NEVER];
-  /** The latest write that a read has shown before its answer came. */
-  #foreseen = NEVER;
 
   constructor(key: string, losses: Losses) {
     this.key = key;
@@ -48,14 +46,13 @@ export class StringModel {
 
   /** '' or what is wrong with the answer that this write was applied. */
   onApplied(write: number): string {
-    if (write <= this.#foreseen) return `${this.key}: write ${write} was seen before its time`;
     this.#possible = [write];
     return '';
   }
 
   /** The write may have been applied or not. */
   onUnknown(write: number): void {
-    if (write > this.#foreseen) this.#possible.push(write);
+    this.#possible.push(write);
   }
 
   /** '' or what is wrong with the number of keys that DEL says to have removed. */
@@ -80,11 +77,7 @@ export class StringModel {
     }
     const last = Math.max(...this.#possible);
     const later = shown.filter((write) => write > last);
-    if (later.length > 0) {
-      this.#foreseen = Math.min(...later);
-      this.#possible = later;
-      return '';
-    }
+    if (later.length > 0) return `${this.key} shows write ${later.join(' or ')} before its time`;
     if (this.#losses.allowed) {
       this.#losses.count++;
       this.#possible = shown;
@@ -116,7 +109,6 @@ export class LogModel {
   readonly #prefix: string;
   readonly #losses: Losses;
   #sent = 0;
-  #foreseen = 0;
   readonly #acked: number[] = [];
   readonly #unknown = new Set<number>();
 
@@ -142,7 +134,6 @@ export class LogModel {
 
   /** '' or what is wrong with the length that RPUSH answered. */
   onPushed(id: number, length: unknown): string {
-    if (id <= this.#foreseen) return `${this.entry(id)} was seen before its time`;
     this.#acked.push(id);
     const least = this.#losses.allowed ? 1 : this.#acked.length;
     const most = this.#acked.length + this.#unknown.size;
@@ -161,8 +152,8 @@ export class LogModel {
     const id = this.#idOf(reply);
     if (id === null || id > this.#sent) return `${this.key} ends with ${JSON.stringify(reply)}`;
     if (id < last) return this.#losses.allowed ? '' : `${this.key} ends with ${id}, not ${last}`;
-    if (id > last && !this.#unknown.has(id)) this.#foreseen = id;
-    return '';
+    const isEarly = id > last && !this.#unknown.has(id);
+    return isEarly ? `${this.key} ends with ${id} before its time` : '';
   }
 
   /** The whole list in the end: nothing twice, nothing out of order, nothing missing. */

@@ -96,6 +96,22 @@ describe('a connection that dies with reads and writes of one session on it', ()
     expect(again).toEqual(['GET {b}2', 'GET b']);
   });
 
+  it('a write of another client inside the worker, whose id is the same, is no reason', () => {
+    const stage = bench();
+    const node = stage.node(PORT);
+    stage.client().send('SET b 0');
+    node.answer = silentTo('GET', 'SET');
+    const [reader, writer] = [stage.proxy.innerClient(2), stage.proxy.innerClient(2)];
+    const calls = [reader.call('GET', 'b'), writer.call('SET', 'b', '1')];
+    stage.run();
+    node.answer = ordinaryAnswer;
+    node.connectionOf('SET b 0').close();
+    stage.advance(100);
+    expect(node.log.filter((line) => line === 'GET b')).toHaveLength(2);
+    for (const client of [reader, writer]) client.close();
+    return Promise.allSettled(calls);
+  });
+
   it('of very many reads none is repeated, whatever their keys', () => {
     const reads = Array.from({ length: 33 }, (_, i) => `GET {b}${i}`);
     expect(afterDeath(...reads, 'SET b 1').again).toEqual([]);

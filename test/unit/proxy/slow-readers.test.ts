@@ -1,7 +1,8 @@
 /** Who counts as a client that does not read: not one whose reply has only just come. */
 import { describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
-import { Bench } from './data-path-bench.ts';
+import type { NodeConnection } from './bench-nodes.ts';
+import { Bench, type BenchClient } from './data-path-bench.ts';
 
 /** Longer than what is kept in one piece, and than the hard limit below. */
 const BIG = `$100000\r\n${'x'.repeat(100_000)}\r\n`;
@@ -32,52 +33,39 @@ describe('a lane set aside for big replies', () => {
 });
 
 describe('a big reply while others wait behind it', () => {
-  it('does not cut a client that has been silent for long', () => {
+  /** A client that was silent for a minute asks for it, and somebody else behind it. */
+  function asked(isReading: boolean): { bench: Bench; client: BenchClient; lane: NodeConnection } {
     const bench = stage();
     const node = bench.node(7001);
     const client = bench.client().send('SET b 1');
+    client.take();
     node.answer = ([name]) => (name === 'GET' ? null : '+OK\r\n');
     bench.advance(60_000);
     client.send('GET b');
     bench.client().send('GET b');
+    client.isReading = isReading;
+    return { bench, client, lane: node.connectionOf('GET b') };
+  }
+
+  it('does not cut a client that has been silent for long', () => {
+    const { bench, client, lane } = asked(true);
     // Without its end: it is passed on in parts.
-    node.connectionOf('GET b').push(BIG.slice(0, -10));
+    lane.push(BIG.slice(0, -10));
     bench.run();
     expect(bench.scalar(SCALAR.slowReaderCuts)).toBe(0);
     expect(client.take()).toContain('xxxx');
   });
 
-  it('nor one whose kernel has only just begun to wait', () => {
-    const bench = stage();
-    const node = bench.node(7001);
-    const client = bench.client().send('SET b 1');
-    node.answer = ([name]) => (name === 'GET' ? null : '+OK\r\n');
-    bench.advance(60_000);
-    client.send('GET b');
-    bench.client().send('GET b');
-    client.isReading = false;
-    const lane = node.connectionOf('GET b');
+  it.each([
+    { what: 'nor one whose kernel has only just begun to wait', ms: 10, cuts: 0 },
+    { what: 'cuts one that takes nothing of it for a while', ms: 300, cuts: 1 },
+  ])('$what', ({ ms, cuts }) => {
+    const { bench, lane } = asked(false);
     lane.push(BIG.slice(0, 70_000));
     bench.run();
-    bench.advance(10);
+    bench.advance(ms);
     lane.push(BIG.slice(70_000, -10));
     bench.run();
-    expect(bench.scalar(SCALAR.slowReaderCuts)).toBe(0);
-  });
-
-  it('cuts one that takes nothing of it for a while', () => {
-    const bench = stage();
-    const node = bench.node(7001);
-    node.answer = ([name]) => (name === 'GET' ? null : '+OK\r\n');
-    const client = bench.client().send('GET b');
-    bench.client().send('GET b');
-    client.isReading = false;
-    const lane = node.connectionOf('GET b');
-    lane.push(BIG.slice(0, 70_000));
-    bench.run();
-    bench.advance(300);
-    lane.push(BIG.slice(70_000, -10));
-    bench.run();
-    expect(bench.scalar(SCALAR.slowReaderCuts)).toBe(1);
+    expect(bench.scalar(SCALAR.slowReaderCuts)).toBe(cuts);
   });
 });

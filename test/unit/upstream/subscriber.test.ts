@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createSlab, type Slab } from '../../../src/lib/slab.ts';
+import { createSlab, type Slab, SlabPool } from '../../../src/lib/slab.ts';
 import { type ByteStream, HEADROOM } from '../../../src/transport/transport.ts';
 import { Handshake } from '../../../src/upstream/handshake.ts';
 import { Subscriber, TOPIC } from '../../../src/upstream/subscriber.ts';
@@ -25,6 +25,7 @@ function rig() {
   const subscriber: Subscriber<string> = new Subscriber(
     { endpoint: { host: 'h', port: 1 }, connectTimeoutMs: 100, messageBytesMax: 1 << 20 },
     new Handshake(0, { username: '', password: '' }),
+    new SlabPool(),
     {
       onSubscriberReady: () => said.push('ready'),
       onSubscribed: (_, topic) => said.push(`subscribed ${topic}`),
