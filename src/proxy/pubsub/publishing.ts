@@ -3,7 +3,6 @@
  * back where this instance has subscribers, since a node counts our connections and not our clients.
  */
 
-import { slotOf } from '../../commands/slot.ts';
 import type { Session } from '../../downstream/session.ts';
 import type { Slab } from '../../lib/slab.ts';
 import { RESULT } from '../../metrics/definitions.ts';
@@ -15,14 +14,8 @@ import { Fanout } from '../fanout.ts';
 import { argumentsOf } from '../frame-arguments.ts';
 import type { Gathering, Merge, Request } from '../request.ts';
 import type { Counts } from './counts.ts';
+import { homeOf, isTooLong, TOO_LONG } from './message.ts';
 import { slotOfName } from './names.ts';
-
-/**
- * A node cuts a subscriber to which it owes more than 32 MB (client-output-buffer-limit pubsub), and ours
- * carries the subscriptions of all clients of a worker.
- */
-const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
-const TOO_LONG = 'ERR a message may have 16 MB: all subscribers share connections to the nodes';
 
 export class Publishing {
   readonly #proxy: ProxyCore;
@@ -70,8 +63,8 @@ export class Publishing {
     const { frame, sender } = this.#proxy;
     const at = frame.args[2] as number;
     const length = frame.args[3] as number;
-    const slot = slotOf(buf, at, length);
-    if ((frame.args[5] ?? 0) > MESSAGE_BYTES_MAX) return sender.reject(session, id, TOO_LONG);
+    const slot = homeOf(buf, frame);
+    if (isTooLong(frame)) return sender.reject(session, id, TOO_LONG);
     if (!this.#counts.isEmpty) {
       const name = buf.toString('latin1', at, at + length);
       const more = this.#counts.adjustment(kind, name, slot, kind === TOPIC.channel);

@@ -26,6 +26,8 @@ export class Transaction {
   count = 0;
   /** Slot that all keys share; -1 while none has been named. */
   slot = -1;
+  /** Slot of the first channel published to; -1 while there is none. */
+  home = -1;
   /** A command was refused at queue time: EXEC answers EXECABORT. */
   aborted = false;
   /** All commands queued for the node only read. */

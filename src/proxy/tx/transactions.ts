@@ -25,6 +25,7 @@ import { ANY_KEY, type ProxyCore } from '../core.ts';
 import { CROSSSLOT, CROSSSLOT_IN_MULTI, CROSSSLOT_OF_WATCH } from '../error-replies.ts';
 import { argumentsOf } from '../frame-arguments.ts';
 import type { LocalCommands } from '../local-commands.ts';
+import { homeOf, isTooLong, TOO_LONG } from '../pubsub/message.ts';
 import { Gathering, type Request } from '../request.ts';
 import { Block } from './block.ts';
 import { hasRun, joinReplies, splice } from './exec-reply.ts';
@@ -36,6 +37,7 @@ const QUEUED = asciiSlab('+QUEUED\r\n');
 const EMPTY = asciiSlab('*0\r\n');
 const NIL = { 2: asciiSlab('*-1\r\n'), 3: asciiSlab('_\r\n') } as const;
 const ABORTED = 'EXECABORT Transaction discarded because of previous errors.';
+const PUBLISHES = new Set(['publish', 'spublish']);
 /** On the one primary of an upstream without cluster mode they are about everything there is. */
 const OF_ALL_SHARDS = new Set(['dbsize', 'flushall', 'flushdb', 'keys', 'randomkey', 'swapdb']);
 
@@ -162,6 +164,9 @@ export class Transactions {
     if (table.inMulti[id] === IN_MULTI.refuse && !hasOneNode) {
       return `ERR '${name}' is not available inside MULTI through slotgate`;
     }
+    const isMessage = PUBLISHES.has(table.names[id] as string);
+    if (isMessage && isTooLong(frame)) return TOO_LONG;
+    if (isMessage && transaction.home < 0) transaction.home = homeOf(buf, frame);
     if (transaction.size + bytes > settings.maxRequestBuffer) {
       return 'ERR the transaction is larger than limits.maxRequestBuffer';
     }
@@ -210,7 +215,7 @@ export class Transactions {
   #send(session: Session, id: number, transaction: Transaction): boolean {
     const { sender, answers, lanes, reads, routing, retries, scripts, time } = this.#proxy;
     const watch = this.watches.of(session);
-    const slot = transaction.slot >= 0 ? transaction.slot : (watch?.slot ?? routing.anySlot());
+    const slot = this.#slotOf(transaction, watch?.slot ?? -1);
     if (transaction.locals.length > 0 && session.pending > 0) {
       session.gate |= GATE.barrier; // Its own answers must see what came before.
       return false;
@@ -257,6 +262,11 @@ export class Transactions {
     const isAlone = watch !== undefined || selects || travelsAlone || hasLocals;
     if (isAlone || answers.mayBeRefused(lane, request)) session.gate |= GATE.barrier;
     return true;
+  }
+
+  /** Without keys a block goes where its messages go when they are published by themselves. */
+  #slotOf({ slot, home }: Transaction, watched: number): number {
+    return [slot, watched, home].find((each) => each >= 0) ?? this.#proxy.routing.anySlot();
   }
 
   /** A script may write to keys that it was not given; without cluster mode keys are of any slot. */

@@ -7,7 +7,7 @@ import { VERDICTS } from '../../../src/commands/verdicts.ts';
 import type { Coverage } from './coverage.ts';
 import type { Exception } from './exceptions.ts';
 import { Course, isErrorReply, judge, type Plan } from './judge.ts';
-import { differentMessages } from './messages.ts';
+import { differentMessages, type Freedom, freedomOf } from './messages.ts';
 import { parseReply, type Reply } from './reply.ts';
 import { argumentsOf, asBytes, encode, plainRequest, type Request } from './request.ts';
 import { type Rule, ruleFor } from './rules.ts';
@@ -150,7 +150,7 @@ export class Group {
       (await this.#compare(wakePlans, ours.wake, theirs.wake)) ??
       broken(round, ours.error) ??
       broken(round, theirs.error) ??
-      (options.hears ? await this.#compareMessages() : null);
+      (options.hears ? await this.#compareMessages(freedomOf([...plans, ...wakePlans])) : null);
     if (found === null && round.closes) await this.#renew(round.who);
     return found;
   }
@@ -209,14 +209,14 @@ export class Group {
   }
 
   /** What subscriptions brought: as much on either side, in the order of each channel. */
-  async #compareMessages(): Promise<Difference | null> {
+  async #compareMessages(freedom: Freedom): Promise<Difference | null> {
     const ping = plainRequest('ping');
     // Messages were written before this is answered; they arrive in the same turn or before.
     await this.#admin.exchange(encode([ping]), [ping]);
     await nextTurn();
     for (const { slotgate, single } of this.#pairs) {
       await slotgate.heard(single.messages.length, MESSAGE_LIMIT_MS);
-      const what = differentMessages(slotgate.messages, single.messages);
+      const what = differentMessages(slotgate.messages, single.messages, freedom);
       slotgate.messages = [];
       single.messages = [];
       if (what !== '') return { request: undefined, at: 0, what, ours: NOTHING, theirs: NOTHING };

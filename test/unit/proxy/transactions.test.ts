@@ -64,6 +64,20 @@ describe('MULTI without WATCH', () => {
     expect(client.session.pending).toBe(0);
   });
 
+  it.each(['b', 'c'])('without keys goes to the home of its channel: %s', (channel) => {
+    const [one, two] = [node, stage.node(7002)];
+    two.answer = asRedis();
+    stage.client().send(`PUBLISH ${channel} 1`, 'MULTI', `PUBLISH ${channel} 2`, 'EXEC');
+    const home = channel === 'b' ? one : two;
+    expect(home.log.join()).toBe(`PUBLISH ${channel} 1,MULTI,PUBLISH ${channel} 2,EXEC`);
+  });
+
+  it('refuses a message that is too long for the subscribers’ connections', () => {
+    const message = 'x'.repeat(16 * 1024 ** 2 + 1);
+    const client = stage.client().send('MULTI').send(`PUBLISH b ${message}`).send('EXEC');
+    expect(client.take()).toMatch(/-ERR a message may have 16 MB.*\r\n-EXECABORT/);
+  });
+
   it('with a command that was refused is refused as a whole', () => {
     const client = stage.client().send('MULTI', 'SET b 1', 'GET', 'EXEC');
     expect(client.take()).toMatch(/-ERR wrong number .*\r\n-EXECABORT .*\r\n$/);
