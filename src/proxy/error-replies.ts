@@ -152,6 +152,18 @@ export function uncertain(address: string, code: string): string {
 const NOT_REPEATED =
   'a later write of this connection may be applied already, so this read was not repeated';
 
+export function lostTooOften(address: string, code: string, times: number): string {
+  return `ERR ${wasLost(address, code)}, ${times} times in all`;
+}
+
+export function lostUnread(address: string, code: string): string {
+  return `ERR ${wasLost(address, code)}; not repeated, since this client does not read its replies`;
+}
+
+function wasLost(address: string, code: string): string {
+  return `${address} was lost while it served this command (${codeText(code)})`;
+}
+
 /** A read that a lost connection owed. */
 export function lostRead(address: string, code: string): string {
   return `UNCERTAIN The connection to ${address} was lost before the answer (${code}); ${NOT_REPEATED}`;

@@ -6,7 +6,7 @@ import { LANE_KIND } from '../route/lane-kind.ts';
 import { nodeAddress } from '../topology/snapshot.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
-import { codeText, lostRead, uncertain } from './error-replies.ts';
+import { lostRead, lostTooOften, lostUnread, uncertain } from './error-replies.ts';
 import type { Replies } from './replies.ts';
 import type { Request } from './request.ts';
 import { topOf } from './retries.ts';
@@ -14,6 +14,8 @@ import { runsScript } from './scripts/script-call.ts';
 
 /** Of one session and slot; the keys of more are not compared with those of a write behind them. */
 const COMPARED_READS = 32;
+/** A client that has taken nothing for so long does not read; one that does is never this late. */
+const NOT_READING_MS = 1000;
 
 export class Losses {
   readonly #proxy: ProxyCore;
@@ -98,18 +100,12 @@ export class Losses {
     }
     if (wasSent) request.deaths++;
     if ((lane.options.kind & LANE_KIND.readonly) !== 0) this.#leaveReplica(request, lane);
-    // What such a client asked for may be what the node died of; its successor need not meet it again.
-    const isBehind = top.session.unreadBytes > proxy.settings.replyHighWater;
-    const isSafe = request.isRead ? !isBehind : proxy.settings.retrySentWrites;
+    const isUnread = request.isRead && this.#isLeftUnread(top.session);
+    const isSafe = request.isRead ? !isUnread : proxy.settings.retrySentWrites;
     if (request.streamed || (wasSent && !isSafe) || request.deaths > 2) {
       lane.release(request);
       if (!request.isRead && wasSent) proxy.metrics.increment(SCALAR.uncertainWrites);
-      this.#replies.answerError(
-        request,
-        request.isRead
-          ? `ERR ${address} was lost while it served this command (${codeText(code)}), ${request.deaths} times in all`
-          : uncertain(address, code),
-      );
+      this.#replies.answerError(request, this.#lostText(request, isUnread, address, code));
       return;
     }
     const instead = request.special?.insteadOfRetry?.() ?? null;
@@ -123,6 +119,18 @@ export class Losses {
     else request.session.dropStored(request);
     request.formerLane = lane;
     proxy.retries.park(request, '', 0);
+  }
+
+  /** What such a client asked for may be what the node died of; its successor need not meet it. */
+  #isLeftUnread(session: Session): boolean {
+    const { settings, time } = this.#proxy;
+    return session.unreadBytes > settings.replyHighWater && session.unreadMs(time) > NOT_READING_MS;
+  }
+
+  #lostText(request: Request, isUnread: boolean, address: string, code: string): string {
+    if (!request.isRead) return uncertain(address, code);
+    if (isUnread) return lostUnread(address, code);
+    return lostTooOften(address, code, request.deaths);
   }
 
   /**

@@ -36,7 +36,12 @@ export async function startSingleServer(
       port,
       nodeTimeoutMs: 15_000,
       persistent: false,
-      extraConfig: { ...settings, 'cluster-enabled': 'no' },
+      extraConfig: {
+        ...settings,
+        'cluster-enabled': 'no',
+        // By default a subscriber is cut whose replies, too, pass 32 MB; slotgate counts its messages.
+        'client-output-buffer-limit': 'pubsub 0 0 0',
+      },
     },
     guardian,
     () => undefined,

@@ -74,6 +74,8 @@ export interface Excuses {
   readonly timeouts: boolean;
   /** Reads may lose more than two connections in a row. */
   readonly manyDeaths: boolean;
+  /** Clients that leave replies unread for long: their reads are not repeated. */
+  readonly leavesUnread: boolean;
   /** Times that a command with one key may be turned away; 0 where nodes refuse for other reasons. */
   readonly redirectsMax: number;
   /** Sent writes are repeated on purpose. */
@@ -294,6 +296,9 @@ export class Oracle {
     }
     if (/^ERR .* was lost while it served this command .*, [3-9] times in all$/.test(text)) {
       return excuses.manyDeaths && !command.isWrite ? '' : 'given up without three deaths';
+    }
+    if (text.endsWith('; not repeated, since this client does not read its replies')) {
+      return excuses.leavesUnread && !command.isWrite ? '' : 'not repeated for a client that reads';
     }
     return wrong;
   }

@@ -121,6 +121,7 @@ export function scenarioOf(seed: number, random: Prng, only: Profile | null): Sc
       timeouts: has('hang'),
       redirectsMax: profile === 'reshard' ? 12 : 0,
       manyDeaths: has('reset') || has('garbage') || has('kill') || has('hang'),
+      leavesUnread: isSlow(profile),
       repeatsWrites: settings.retrySentWrites,
       holdTimeoutMs: settings.hold.timeoutMs,
       stalenessMs: profile === 'replicas' ? settings.reads.maxStalenessMs : 0,
