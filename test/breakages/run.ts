@@ -1,5 +1,5 @@
 /**
- * `npm run breakages -- [--only TEXT …] [--list] [--jobs N] [--markdown]`: breaks the program by each
+ * `npm run breakages -- [TEXT …] [--list] [--jobs N] [--markdown]`: breaks the program by each
  * row of the table, in a copy, and expects the row's test to fail. Ends with "N caught, N missed".
  */
 
@@ -15,9 +15,9 @@ import { WorkTree } from './work-tree.ts';
 /** Of one test; those that hang under a breakage say nothing. */
 const LIMIT_MS = 240_000;
 
-const { values } = parseArgs({
+const { values, positionals: wanted } = parseArgs({
+  allowPositionals: true,
   options: {
-    only: { type: 'string', multiple: true, default: [] },
     list: { type: 'boolean', default: false },
     markdown: { type: 'boolean', default: false },
     jobs: { type: 'string', default: '1' },
@@ -40,10 +40,7 @@ function nameOf({ file, name }: Guard): string {
 
 function isMeant({ rule, breakage, file, test }: Breakage): boolean {
   const texts = [rule, breakage, file, nameOf(test)];
-  return (
-    values.only.length === 0 ||
-    values.only.some((only) => texts.some((text) => text.includes(only)))
-  );
+  return wanted.length === 0 || wanted.some((only) => texts.some((text) => text.includes(only)));
 }
 
 const rows = BREAKAGES.filter(isMeant);

@@ -39,7 +39,23 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     test: unit('proxy/scripts/script-refusals', 'is believed to have run'),
   },
   {
-    rule: 'durable writes',
+    rule: '2 order per key',
+    breakage: 'reads of one client inside the worker count as those of another',
+    file: 'src/proxy/losses.ts',
+    find: 'const bySlot = readsOf.get(session) ?? new Map<number, Request[]>();',
+    replace: 'const bySlot = [...readsOf.values()][0] ?? new Map<number, Request[]>();',
+    test: unit('proxy/lost-connections', 'a write of another client inside the worker'),
+  },
+  {
+    rule: 'hold',
+    breakage: 'a client with much on its way for a moment has its reads not repeated',
+    file: 'src/proxy/losses.ts',
+    find: ' && session.unreadMs(time) > NOT_READING_MS;',
+    replace: ' && session.unreadMs(time) >= 0;',
+    test: unit('proxy/lost-connections', 'for a moment: they are'),
+  },
+  {
+    rule: '3 durable writes',
     breakage: 'what a pop took is lost where too few replicas have it',
     file: 'src/proxy/durable/durable-writes.ts',
     find: 'this.#pass(request, this.#hasTaken(request) ? null : error);',
@@ -63,7 +79,7 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     test: unit('proxy/subscribers', 'of one client are refused beyond'),
   },
   {
-    rule: '5 stateless',
+    rule: '5 shared means stateless',
     breakage: 'POST and Host: reach a node, which then closes the shared connection',
     file: 'src/proxy/dispatcher.ts',
     find: 'if (isCrossProtocol(buf, at, length)) {',

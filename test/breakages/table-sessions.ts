@@ -4,6 +4,14 @@ import { type Breakage, unit } from './row.ts';
 
 export const BREAKAGES_OF_SESSIONS: readonly Breakage[] = [
   {
+    rule: 'pub/sub in order',
+    breakage: 'a transaction without keys publishes at any node',
+    file: 'src/proxy/tx/transactions.ts',
+    find: 'return [slot, watched, home].find(',
+    replace: 'return [slot, watched, home < 0 ? home : -1].find(',
+    test: unit('proxy/transactions', 'without keys goes to the home of its channel'),
+  },
+  {
     rule: 'pub/sub once',
     breakage: 'a message that both homes bring is delivered twice',
     file: 'src/proxy/pubsub/handover.ts',
