@@ -83,6 +83,8 @@ export class LaneSet {
   readonly #metrics: WorkerMetrics;
   readonly #requests: RequestPool;
   readonly #events: LaneEvents<Request>;
+  /** The end of one lane must not open another. */
+  #isClosed = false;
 
   constructor(
     settings: LaneSettings,
@@ -231,6 +233,7 @@ export class LaneSet {
    * after a quiet time would be told how long ago the node went away, not whether it is back.
    */
   redial(now: number): void {
+    if (this.#isClosed) return;
     for (const upstream of this.upstreams) {
       if (upstream === undefined || upstream.downSince === 0) continue;
       if (!upstream.node.present) continue;
@@ -350,6 +353,7 @@ export class LaneSet {
   }
 
   closeAll(): void {
+    this.#isClosed = true;
     for (const lane of [...this.owners.keys()]) lane.destroy('EIDLE');
   }
 }

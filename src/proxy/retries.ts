@@ -24,6 +24,7 @@ import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { RequestFrame } from '../resp/request-framer.ts';
 import { DOUBT, type Lane } from '../upstream/lane.ts';
 import { OVERTAKEN } from './error-replies.ts';
+import { waitsFrom } from './hold/arrivals.ts';
 import { HeldSessions, type NoWait } from './hold/held-sessions.ts';
 import type { ShardHolds } from './hold/shard-holds.ts';
 import type { Shards } from './hold/shards.ts';
@@ -35,6 +36,8 @@ const RELEASES_PER_TURN = 128;
 /** A node that may not be ready is tried by this many of those that wait, in this time. */
 const PROBES = 16;
 const PROBES_MS = 10;
+/** What a command that a node turns away may wait at least, whatever its session has waited before. */
+const OWN_MOMENT_MS = 1000;
 
 export interface RetryHost {
   readonly metrics: WorkerMetrics;
@@ -66,12 +69,14 @@ export class Retries {
   #running = false;
   #probes = 0;
   #probesSince = 0;
+  readonly #settings: HoldSettings;
   readonly #held: HeldSessions;
   readonly #holds: ShardHolds;
   readonly #host: RetryHost;
 
   constructor(settings: HoldSettings, holds: ShardHolds, host: RetryHost) {
     this.#host = host;
+    this.#settings = settings;
     this.#holds = holds;
     this.#held = new HeldSessions(settings, holds, {
       metrics: host.metrics,
@@ -159,20 +164,26 @@ export class Retries {
     request.cause = cause;
     request.retryAt = now + delayMs;
     request.parked = true;
+    const session = sessionOf(request);
     if (request.parkedAt === 0) {
-      request.parkedAt = now;
+      request.parkedAt = this.#waitsFrom(session, now);
       metrics.increment(SCALAR.requestsHeld);
       this.#unsettled++;
     }
     request.hold = this.#holds.of(request.slot);
     request.hold.count(1, now);
-    const session = sessionOf(request);
     if (session !== null) {
       session.parkedCount++;
       session.gate |= GATE.parked;
     }
     this.#parked.push(request);
     this.#showNow();
+  }
+
+  #waitsFrom(session: Session | null, now: number): number {
+    const { timeoutMs } = this.#settings;
+    const least = now - timeoutMs + Math.min(OWN_MOMENT_MS, timeoutMs);
+    return Math.max(session === null ? now : waitsFrom(session, now), least);
   }
 
   /** Tries what waits, as far as one turn allows; called at its end on news. */
@@ -316,6 +327,8 @@ export class Retries {
   ): void {
     if (request.parkedAt === 0) return;
     request.parkedAt = 0;
+    const session = sessionOf(request);
+    if (session !== null && outcome === SCALAR.heldDrained) session.waitsSince = 0;
     this.#unsettled--;
     this.#host.metrics.increment(outcome);
     this.#showNow();

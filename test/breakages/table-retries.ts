@@ -55,6 +55,22 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     test: unit('proxy/lost-connections', 'for a moment: they are'),
   },
   {
+    rule: '7 bounded',
+    breakage: 'each command of a pipeline waits for its shard anew',
+    file: 'src/proxy/hold/arrivals.ts',
+    find: 'const isOneStreak = session.waitsSince !== 0 &&',
+    replace: 'const isOneStreak = session.waitsSince < 0 &&',
+    test: unit('proxy/lost-connections', 'waits once, not once for each'),
+  },
+  {
+    rule: 'hold',
+    breakage: 'the end of one connection opens another while everything is closed',
+    file: 'src/proxy/lane-set.ts',
+    find: 'if (this.#isClosed) return;',
+    replace: '',
+    test: unit('proxy/lost-connections', 'dials nobody any more'),
+  },
+  {
     rule: '3 durable writes',
     breakage: 'what a pop took is lost where too few replicas have it',
     file: 'src/proxy/durable/durable-writes.ts',

@@ -7,6 +7,8 @@
  *     marks                                         ^bytes, at       ^bytes, at
  */
 
+import type { Session } from '../../downstream/session.ts';
+
 interface Mark {
   /** Bytes of the client's stream that had arrived at this moment. */
   readonly bytes: number;
@@ -37,3 +39,15 @@ export class Arrivals {
     return this.#marks[0]?.at ?? now;
   }
 }
+
+/**
+ * A command that came by `cameAt` has to wait for its shard: from when on that counts. What came in
+ * one piece with others that have waited in vain does not wait as long once more.
+ */
+export function waitsFrom(session: Streak, cameAt: number): number {
+  const isOneStreak = session.waitsSince !== 0 && session.waitsSince >= session.lastActiveAt;
+  session.waitsSince = isOneStreak ? Math.min(cameAt, session.waitsSince) : cameAt;
+  return session.waitsSince;
+}
+
+type Streak = Pick<Session, 'waitsSince' | 'lastActiveAt'>;

@@ -10,7 +10,7 @@ import type { Session } from '../../downstream/session.ts';
 import { SCALAR, type Scalar } from '../../metrics/definitions.ts';
 import type { WorkerMetrics } from '../../metrics/worker-metrics.ts';
 import type { HoldSettings } from '../settings.ts';
-import { Arrivals } from './arrivals.ts';
+import { Arrivals, waitsFrom } from './arrivals.ts';
 import type { ShardHold } from './shard-hold.ts';
 import type { ShardHolds, Verdict } from './shard-holds.ts';
 import type { Shards } from './shards.ts';
@@ -80,11 +80,11 @@ export class HeldSessions {
     const now = this.#host.now();
     let held = this.#held.get(session);
     if (held !== undefined && held.commands !== session.commands) {
-      this.#leave(session, held, SCALAR.heldDrained);
+      this.#drain(session, held);
       held = undefined;
     }
     const { metrics } = this.#host;
-    const since = held?.since ?? this.#cameAt(session, now);
+    const since = held?.since ?? waitsFrom(session, this.#cameAt(session, now));
     const verdict = this.#holds.verdict(slot, since, now, held === undefined);
     // One that fails at once has not been held, but one behind others has waited with them.
     const isHeld = held === undefined && (verdict === '' || now > since);
@@ -144,6 +144,11 @@ export class HeldSessions {
     held.shard.count(-1, now);
     shard.count(1, now);
     held.shard = shard;
+  }
+
+  #drain(session: Session, held: Held): void {
+    session.waitsSince = 0;
+    this.#leave(session, held, SCALAR.heldDrained);
   }
 
   #leave(session: Session, held: Held, outcome: Scalar): void {
@@ -216,9 +221,7 @@ export class HeldSessions {
     this.#going = null;
     this.#arrivals = null;
     const isStill = this.#held.get(session) === held;
-    if (isStill && (session.gate & GATE.hold) === 0) {
-      this.#leave(session, held, SCALAR.heldDrained);
-    }
+    if (isStill && (session.gate & GATE.hold) === 0) this.#drain(session, held);
     return 1 + session.commands - commands;
   }
 }

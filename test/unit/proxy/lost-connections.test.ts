@@ -277,6 +277,40 @@ describe('how much waits for a shard that is away', () => {
   });
 });
 
+describe('the end of the data path while a node is out of reach', () => {
+  it('dials nobody any more', () => {
+    const stage = bench();
+    const [dead, well] = [stage.node(PORT), stage.node(7002)];
+    stage.client().send('GET b', 'GET c');
+    dead.isAccepting = false;
+    last(dead.connections).close();
+    stage.advance(200);
+    expect(well.connections).toHaveLength(1);
+    const before = dead.connections.length;
+    dead.isAccepting = true;
+    stage.proxy.close();
+    stage.advance(5000);
+    expect(dead.connections).toHaveLength(before);
+  });
+});
+
+describe('a pipeline over several shards that are away', () => {
+  it('waits once, not once for each', () => {
+    const stage = new Bench({ hold: { timeoutMs: '10s', maxFailoverMs: '60s' } });
+    const [dead, refusing] = [stage.node(PORT), stage.node(7002)];
+    stage.client().send('GET b');
+    refusing.answer = () => '-CLUSTERDOWN The cluster is down\r\n';
+    dead.isAccepting = false;
+    last(dead.connections).close();
+    stage.run();
+    const client = stage.client().send('SET b 1', 'SET c 1', 'SET b 2', 'SET c 2');
+    stage.advance(9900);
+    expect(client.take()).toBe('');
+    stage.advance(2500);
+    expect(client.take().match(/^-CLUSTERDOWN/gm)).toHaveLength(4);
+  });
+});
+
 describe('a node that gets no commands though it may be reached', () => {
   it('is given up by the cluster: what it owes is settled at once', () => {
     const stage = bench();

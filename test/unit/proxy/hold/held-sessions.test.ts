@@ -28,6 +28,8 @@ class Client {
   gate = 0;
   commands = 0;
   bytesIn = 0;
+  waitsSince = 0;
+  lastActiveAt = 0;
   readonly name: string;
   readonly slot: number;
 
@@ -43,6 +45,7 @@ class Client {
   /** Commands arrive. */
   send(count: number): void {
     this.bytesIn += count * BYTES;
+    this.lastActiveAt = now;
     if ((this.gate & GATE.hold) === 0) this.runBacklog();
   }
 
