@@ -10,6 +10,7 @@
  */
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import { errorText } from '../lib/errors.ts';
 import { requireChangeAllowed } from './change-guard.ts';
 import { type ProblemFacts, type ProblemStatus, problem } from './problem.ts';
 
@@ -41,6 +42,7 @@ export class ApiError extends Error {
 }
 
 export interface ApiLog {
+  debug(fields: object, message: string): void;
   error(fields: object, message: string): void;
 }
 
@@ -62,7 +64,7 @@ export function createApi(api: AdminApi, log: ApiLog): Hono {
   });
   app.post('/failover', limit, async (c) => {
     requireChangeAllowed(c);
-    const request = failoverRequest(await jsonBody(c), c.req.path);
+    const request = failoverRequest(await jsonBody(c, log), c.req.path);
     return stream(c, log, (tell) => api.failover(request, tell));
   });
   app.all('/failover', (c) => methodRefused(c, 'POST'));
@@ -75,13 +77,23 @@ function methodRefused(c: Context, allowed: string): Response {
   return response;
 }
 
-async function jsonBody(c: Context): Promise<unknown> {
+async function jsonBody(c: Context, log: ApiLog): Promise<unknown> {
+  const { path } = c.req;
   try {
     return await c.req.json();
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw problem(400, 'The body is no JSON.', c.req.path);
+    if (error instanceof SyntaxError) throw problem(400, 'The body is no JSON.', path);
+    if (!hasLeft(c)) throw error;
+    // Or was too slow, and cut: no failure of ours, and nobody hears this answer.
+    log.debug({ path, reason: errorText(error) }, 'the body of an API request did not arrive');
+    throw problem(400, 'The body did not arrive.', path);
   }
+}
+
+/** The caller: before its body was here. */
+function hasLeft(c: Context): boolean {
+  const env = c.env as { readonly incoming?: { readonly destroyed?: boolean } } | undefined;
+  return env?.incoming?.destroyed === true;
 }
 
 function failoverRequest(body: unknown, path: string): FailoverRequest {

@@ -25,6 +25,7 @@ export interface Readiness {
 
 /** The part of a pino logger that is used here. */
 export interface AdminLog {
+  debug(fields: object, message: string): void;
   error(fields: object, message: string): void;
 }
 

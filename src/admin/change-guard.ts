@@ -31,7 +31,8 @@ export function requireChangeAllowed(c: Context): void {
 }
 
 /** What proxies add. */
-const FORWARDING = /^(forwarded|via|x-forwarded(-.*)?|x-real-ip)$/i;
+const FORWARDING =
+  /^(forwarded|via|x-forwarded(-.*)?|x-real-ip|cf-connecting-ip(v6)?|true-client-ip)$/i;
 
 export interface ChangeRequest {
   readonly contentType: string | undefined;

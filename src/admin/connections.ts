@@ -1,17 +1,20 @@
 /**
  * Who may keep a connection to the HTTP listener, so that no client keeps probes and scrapers out.
  *
- * A new connection is always taken. Where a bound is reached, an older one makes room: of the same
- * address where that has too many, else of the same kind, this machine or others. The first to go is
- * the one that has asked for nothing for longest, then the one that was opened first. A client that
- * does not take an answer is cut after a while.
+ * A new connection is always taken, and nobody goes while there are places. Where all are taken, this
+ * machine or the others, whoever has more than their share, make room, among the others an address
+ * that has more than its own. The first to go is the one that has kept us waiting for longest, by not
+ * asking, by not ending its request or by not reading. Those that wait for us stay, but no more of them
+ * than half of the share; so a probe's connection that has not asked yet is the last to go, and no
+ * crowd of askers takes its place.
+ * A client that does not take an answer is cut after a while.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { isLoopback } from '../config/endpoint.ts';
 
 export interface ConnectionLimits {
-  /** Of one other machine. */
+  /** The share of one other machine. */
   readonly perAddress: number;
   /** Of all other machines. */
   readonly remote: number;
@@ -22,15 +25,17 @@ export interface ConnectionLimits {
 }
 
 const LOOK_MS = 1_000;
+/** The rest of a share is for whoever has not asked yet. */
+const SERVED_SHARE = 2;
 
 interface Connection {
   readonly socket: Socket;
   readonly address: string;
   readonly isLocal: boolean;
-  /** Requests under way. */
-  requests: number;
+  /** Under way, in their order. */
+  readonly requests: IncomingMessage[];
   /** Monotonic ms: opened, or served last. */
-  idleSince: number;
+  servedAt: number;
   /** Monotonic ms since bytes wait for the client; 0: none do. */
   unreadSince: number;
 }
@@ -56,22 +61,34 @@ export class Connections {
 
   add(socket: Socket): void {
     const address = (socket.remoteAddress ?? '').replace(/^::ffff:/i, '');
-    const isLocal = isLoopback(address);
-    const { perAddress, remote, local } = this.#limits;
-    const ofKind = [...this.#open.values()].filter((each) => each.isLocal === isLocal);
-    const ofAddress = isLocal ? [] : ofKind.filter((each) => each.address === address);
-    if (ofAddress.length >= perAddress) this.#close(firstToGo(ofAddress));
-    else if (ofKind.length >= (isLocal ? local : remote)) this.#close(firstToGo(ofKind));
-    const idleSince = this.#now();
-    this.#open.set(socket, {
+    const connection: Connection = {
       socket,
       address,
-      isLocal,
-      requests: 0,
-      idleSince,
+      isLocal: isLoopback(address),
+      requests: [],
+      servedAt: this.#now(),
       unreadSince: 0,
-    });
+    };
+    this.#open.set(socket, connection);
     socket.once('close', () => this.#open.delete(socket));
+    this.#makeRoom();
+  }
+
+  /** Closes as many as there are too many. */
+  #makeRoom(): void {
+    const { remote, local } = this.#limits;
+    while (this.#open.size > remote + local) this.#close(this.#firstToGo());
+  }
+
+  #firstToGo(): Connection {
+    const { perAddress, remote, local } = this.#limits;
+    const ofThisMachine: Connection[] = [];
+    const others: Connection[] = [];
+    for (const each of this.#open.values()) (each.isLocal ? ofThisMachine : others).push(each);
+    if (ofThisMachine.length > local) return firstToGo(ofThisMachine, local);
+    const ofAddress = ofBusiestAddress(others);
+    if (ofAddress.length > perAddress) return firstToGo(ofAddress, perAddress);
+    return firstToGo(others, remote);
   }
 
   /** Cuts clients for which bytes have waited for too long; those in the kernel do not count. */
@@ -87,27 +104,40 @@ export class Connections {
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#open.get(request.socket);
     if (connection === undefined) return;
-    connection.requests++;
+    connection.requests.push(request);
     response.once('close', () => {
-      connection.requests--;
-      connection.idleSince = this.#now();
+      connection.requests.splice(connection.requests.indexOf(request), 1);
+      connection.servedAt = this.#now();
     });
   }
 
-  #close(connection: Connection | undefined): void {
-    if (connection === undefined) return;
+  #close(connection: Connection): void {
     // At once, not only when the stream says so: its place is given to another.
     this.#open.delete(connection.socket);
     connection.socket.destroy();
   }
 }
 
-/** In the order in which they were opened, the longest idle one first. */
-function firstToGo(connections: readonly Connection[]): Connection | undefined {
-  let first: Connection | undefined;
-  for (const each of connections) {
-    if (each.requests > 0) continue;
-    if (first === undefined || each.idleSince < first.idleSince) first = each;
+function ofBusiestAddress(others: readonly Connection[]): readonly Connection[] {
+  const byAddress = new Map<string, Connection[]>();
+  let busiest: Connection[] = [];
+  for (const each of others) {
+    const group = byAddress.get(each.address) ?? [];
+    byAddress.set(each.address, group);
+    group.push(each);
+    if (group.length > busiest.length) busiest = group;
   }
-  return first ?? connections[0];
+  return busiest;
+}
+
+/** Of a group with more than its `share`. Half of it is for those that wait for us, longest first. */
+function firstToGo(group: readonly Connection[], share: number): Connection {
+  const ordered = [...group].sort((a, b) => a.servedAt - b.servedAt);
+  const staying = new Set(ordered.filter(waitsForUs).slice(0, Math.floor(share / SERVED_SHARE)));
+  return ordered.find((each) => !staying.has(each)) as Connection;
+}
+
+/** It has asked, wholly, and takes what it gets. */
+function waitsForUs({ requests, socket }: Connection): boolean {
+  return requests[0]?.complete === true && socket.writableLength === 0;
 }

@@ -29,13 +29,13 @@ export interface Admin {
 const DEFAULT_PORT_OPTION = '--http-port';
 /** Headers of one request; the largest honest one, a browser's, is a few kilobytes. */
 const HEADER_BYTES_MAX = 16 * 1024;
-const HEADERS_TIMEOUT_MS = 5_000;
-const REQUEST_TIMEOUT_MS = 10_000;
+/** From its first byte, or the connection's opening, to the last of its body; headers have no more. */
+const REQUEST_TIMEOUT_MS = 5_000;
 const KEEP_ALIVE_MS = 5_000;
 /** How often Node looks for requests past their time-outs. */
 const TIMEOUT_CHECK_MS = 1_000;
-/** Prometheus itself gives up after so long by default. */
-const UNREAD_MS = 10_000;
+/** For what the kernel does not take any more, since the client reads too little of it. */
+const UNREAD_MS = 5_000;
 const CLOSE_GRACE_MS = 1_000;
 
 const WILDCARD_LOOPBACK: ReadonlyMap<string, string> = new Map([
@@ -49,7 +49,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const limits: ServerOptions = {
     maxHeaderSize: HEADER_BYTES_MAX,
-    headersTimeout: HEADERS_TIMEOUT_MS,
+    headersTimeout: REQUEST_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,

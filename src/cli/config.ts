@@ -6,7 +6,7 @@ import {
   defaultConfigFile,
   dumpConfig,
 } from '../config/dump.ts';
-import { loadChecked } from './checked-config.ts';
+import { addSetOption, loadChecked, settingsOf } from './checked-config.ts';
 import { type CliContext, configFileOf } from './context.ts';
 
 const HELP_AFTER = `
@@ -17,8 +17,8 @@ Examples:
   slotgate config schema > slotgate.schema.json`;
 
 const CHECK_HELP_AFTER = `
-Reads the file and the SLOTGATE_… variables as serve would, and names every problem at once: file,
-line and column (or the variable), what was found, what is allowed.
+Reads the file, the SLOTGATE_… variables and --set as serve would, and names every problem at once:
+file, line and column (or the variable), what was found, what is allowed.
 
 Exit codes: 0 valid (warnings on standard error)   1 not valid   2 wrong usage`;
 
@@ -28,11 +28,12 @@ export function registerConfig(program: Command, context: CliContext): void {
     .summary('check a configuration, print the default one or its JSON Schema')
     .description('Checks a configuration, prints the default one or its JSON Schema.')
     .addHelpText('after', HELP_AFTER);
-  command
+  const checking = command
     .command('check')
     .summary('say whether a configuration is valid')
     .description('Says whether a configuration is valid.')
-    .option('-c, --config <file>', 'YAML file with the configuration (SLOTGATE_CONFIG)')
+    .option('-c, --config <file>', 'YAML file with the configuration (SLOTGATE_CONFIG)');
+  addSetOption(checking)
     .option('--show', 'print what it amounts to, defaults included, secrets hidden')
     .addHelpText('after', CHECK_HELP_AFTER)
     .action((given: Readonly<Record<string, unknown>>) => check(context, given));
@@ -50,7 +51,8 @@ export function registerConfig(program: Command, context: CliContext): void {
 
 function check(context: CliContext, given: Readonly<Record<string, unknown>>): void {
   const file = configFileOf(given, context);
-  const loaded = loadChecked({ env: context.env, ...(file === undefined ? {} : { file }) });
+  const flags = settingsOf(given);
+  const loaded = loadChecked({ env: context.env, flags, ...(file === undefined ? {} : { file }) });
   for (const warning of loaded.warnings) context.err(`warning: ${warning}\n`);
   if (given.show === true) {
     context.out(dumpConfig(loaded.config));

@@ -180,8 +180,17 @@ function usageLine({ error, command }: UsageError): string {
   const isHelp = error.code === 'commander.help';
   const wrong = isHelp ? 'a subcommand is missing' : error.message.replace(/^error: /, '');
   const allowed = allowedFor(error.code, command);
+  const near = error.message.includes('Did you mean') ? '' : longerOption(error, command);
   const tail = allowed === '' ? '' : `; allowed: ${allowed}`;
-  return `${name}: ${wrong.replace(/\s*\n\s*/g, ' ')}${tail} (${name} --help explains)`;
+  return `${name}: ${wrong.replace(/\s*\n\s*/g, ' ')}${near}${tail} (${name} --help explains)`;
+}
+
+/** `--port` where there is only `--http-port`; spelling alone brings commander's own hint. */
+function longerOption({ code, message }: CommanderError, command: Command): string {
+  if (code !== 'commander.unknownOption') return '';
+  const given = /'--([^'=]+)/.exec(message)?.[1];
+  const meant = command.options.filter(({ long }) => long?.endsWith(`-${given}`) === true);
+  return meant.length === 1 ? ` (Did you mean ${meant[0]?.long}?)` : '';
 }
 
 /** `serve slotgate.yaml` for `serve -c slotgate.yaml`; '' where it is not that. */

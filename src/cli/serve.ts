@@ -15,7 +15,7 @@ import { ProxyError } from '../lib/errors.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import type { Running } from '../lib/running.ts';
 import type { SteeredRunning } from '../process/steering.ts';
-import { loadChecked } from './checked-config.ts';
+import { addSetOption, loadChecked, settingsOf } from './checked-config.ts';
 import { type CliContext, configFileOf } from './context.ts';
 
 /** How much later than its children a process may hear of a signal to their group. */
@@ -62,8 +62,7 @@ export function registerServe(program: Command, context: CliContext): void {
     command.addOption(option);
     return { option, path };
   });
-  command
-    .option('--set <key=value>', 'any setting by its name in the file; may be repeated', collect)
+  addSetOption(command)
     .addHelpText('after', HELP_AFTER)
     .action(async (given: Readonly<Record<string, unknown>>) => {
       const flags = options.flatMap(({ option, path }): FlagSetting[] => {
@@ -72,10 +71,8 @@ export function registerServe(program: Command, context: CliContext): void {
           ? [{ flag: option.long ?? option.flags, path, value }]
           : [];
       });
-      const settings = ((given.set ?? []) as readonly string[]).map(parseSetting);
-      context.finish(await serve(context, configFileOf(given, context), [...flags, ...settings]), {
-        isFinal: true,
-      });
+      const all = [...flags, ...settingsOf(given)];
+      context.finish(await serve(context, configFileOf(given, context), all), { isFinal: true });
     });
 }
 
@@ -266,19 +263,4 @@ function describeField(path: string): string {
   const field = fieldAt(CONFIG_FIELDS, keys);
   if (field === undefined) throw new Error(`no such setting: ${path}`);
   return `${field.description} Default ${String(field.initial)} (${environmentName(keys)})`;
-}
-
-function collect(value: string, earlier: readonly string[] = []): string[] {
-  return [...earlier, value];
-}
-
-function parseSetting(text: string): FlagSetting {
-  const [path = '', ...value] = text.split('=');
-  if (path === '' || value.length === 0) {
-    const given = JSON.stringify(text);
-    throw new ProxyError('usage', `--set ${given} is not allowed; allowed: key=value`, {
-      source: 'config',
-    });
-  }
-  return { flag: `--set ${path}`, path, value: value.join('=') };
 }

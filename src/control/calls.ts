@@ -60,6 +60,11 @@ export class CallServer implements ControlCalls {
     this.#workers = workers;
   }
 
+  /** Those alive now, for what is to be said to each of them apart. */
+  get workers(): readonly WorkerLink[] {
+    return this.#workers();
+  }
+
   /** Registering a method twice is a programmer's error and throws. */
   register(method: string, handler: CallHandler): void {
     if (this.#handlers.has(method)) throw new Error(`call method "${method}" registered twice`);

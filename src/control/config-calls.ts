@@ -1,7 +1,12 @@
-/** Slotgate's own settings as control changes them: in all workers or in none. */
+/**
+ * Slotgate's own settings as control changes them: every worker is told, and each that does not
+ * confirm in time is named in the log. Such a worker is slow or stopped, mostly, and takes them when
+ * it runs again; the log says that, too.
+ */
 
 import { findDoubts } from '../config/check.ts';
 import type { Config } from '../config/schema.ts';
+import { withDeadline } from '../lib/deadline.ts';
 import { errorText } from '../lib/errors.ts';
 import type { CallServer, WorkerLink } from './calls.ts';
 import type { ControlLog } from './control-log.ts';
@@ -10,6 +15,8 @@ import { type Change, changedConfig, reloadedConfig } from './live-config.ts';
 /** Left of a caller's deadline for the way back. */
 const RETURN_MS = 50;
 const START_MS = 2000;
+/** A late word is still heard for this long; a worker that stands still is replaced after half of it. */
+const LATE_MS = 60_000;
 
 /** Null: done. */
 export type ConfigSetAnswer = null | { readonly name: string; readonly why: string };
@@ -32,19 +39,16 @@ export interface ConfigCallsOptions {
 export function registerConfigCalls(calls: CallServer, options: ConfigCallsOptions): ConfigCalls {
   const { log, onChange } = options;
   let { config } = options;
-  const warn = (worker: number, reason: string): void =>
-    log.warn(
-      { worker, reason },
-      'a worker did not take the live settings over: if it lives on, it serves by older ones ' +
-        'until the next change',
-    );
-  /** How many workers did not say that they have it. */
+  const tell = (worker: WorkerLink, ms: number): Promise<boolean> => {
+    const isThere = (): boolean => calls.workers.some(({ id }) => id === worker.id);
+    return tellWorker(worker, config, ms, { log, isThere });
+  };
+  /** How many workers have not confirmed it in time. */
   const change = async (next: Config, deadlineMs: number): Promise<number> => {
     config = next;
     onChange(next);
-    const { missing } = await calls.broadcast('config.set.local', next, deadlineMs);
-    for (const { worker, message } of missing) warn(worker, message);
-    return missing.filter(({ reason }) => reason === 'deadline').length;
+    const told = await Promise.all(calls.workers.map((worker) => tell(worker, deadlineMs)));
+    return told.filter((isConfirmed) => !isConfirmed).length;
   };
   calls.register('config.set', async (changes, ms): Promise<ConfigSetAnswer> => {
     const list = changes as readonly Change[];
@@ -52,20 +56,66 @@ export function registerConfigCalls(calls: CallServer, options: ConfigCallsOptio
     if ('why' in next) return next;
     const before = findDoubts(config);
     for (const doubt of findDoubts(next)) if (!before.includes(doubt)) log.warn({}, doubt);
-    const silent = await change(next, ms - RETURN_MS);
-    if (silent === 0) return null;
-    return { name: list[0]?.name ?? '', why: `${silent} workers did not answer in time` };
+    const missing = await change(next, ms - RETURN_MS);
+    if (missing === 0) return null;
+    const who = missing === 1 ? '1 worker has' : `${missing} workers have`;
+    return { name: list[0]?.name ?? '', why: `${who} not confirmed it yet` };
   });
   return {
-    onWorker: (worker) => {
-      worker
-        .call('config.set.local', config, START_MS)
-        .catch((error: unknown) => warn(worker.id, errorText(error)));
-    },
+    onWorker: (worker) => void tell(worker, START_MS),
     reload: async (next) => {
       const outcome = reloadedConfig(config, next);
       // Who sent it has checked it against the same settings.
       if ('config' in outcome) await change(outcome.config, START_MS);
     },
   };
+}
+
+/**
+ * False when the worker lives and has not said within `ms` that it has them; what it says later goes
+ * to the log.
+ */
+async function tellWorker(
+  worker: WorkerLink,
+  config: Config,
+  ms: number,
+  { log, isThere }: { readonly log: ControlLog; readonly isThere: () => boolean },
+): Promise<boolean> {
+  const fields = { worker: worker.id };
+  const toldAt = performance.now();
+  const answer = askWorker(worker, config);
+  const onFailure = (reason: string): boolean => {
+    // The one that takes its place starts with the new ones.
+    if (!isThere()) return true;
+    log.warn(
+      { ...fields, reason },
+      'a worker did not take the live settings over and serves by older ones: make the change ' +
+        'again, or replace the workers (SIGUSR2)',
+    );
+    return false;
+  };
+  const inTime = await withDeadline(answer, ms, () => null);
+  if (inTime === '') return true;
+  if (inTime !== null) return onFailure(inTime);
+  log.warn(
+    { ...fields, waitedMs: ms },
+    'a worker has not confirmed the live settings yet: it takes them when it runs again, and one ' +
+      'that stands still is replaced',
+  );
+  void answer.then((late) => {
+    const afterMs = Math.round(performance.now() - toldAt);
+    if (late === '') log.info({ ...fields, afterMs }, 'a worker took the live settings over late');
+    else onFailure(late);
+  });
+  return false;
+}
+
+/** '' or why it did not take them. */
+async function askWorker(worker: WorkerLink, config: Config): Promise<string> {
+  try {
+    await worker.call('config.set.local', config, LATE_MS);
+    return '';
+  } catch (error) {
+    return errorText(error);
+  }
 }

@@ -21,12 +21,23 @@ export class RareLog {
     this.#now = now;
   }
 
-  warn(key: string, fields: object, message: string): void {
+  /** True when the line was let through. */
+  warn(key: string, fields: object, message: string): boolean {
+    const isTold = this.#mayTell(key);
+    if (isTold) this.#log.warn(fields, message);
+    return isTold;
+  }
+
+  info(key: string, fields: object, message: string): void {
+    if (this.#mayTell(key)) this.#log.info(fields, message);
+  }
+
+  #mayTell(key: string): boolean {
     const now = this.#now();
     const before = this.#loggedAt.get(key);
-    if (before !== undefined && now - before < REPEAT_AFTER_MS) return;
+    if (before !== undefined && now - before < REPEAT_AFTER_MS) return false;
     if (this.#loggedAt.size >= KEYS_MAX) this.#loggedAt.clear();
     this.#loggedAt.set(key, now);
-    this.#log.warn(fields, message);
+    return true;
   }
 }

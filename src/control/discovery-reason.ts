@@ -1,11 +1,24 @@
-/** One sentence for /readyz and the log: what keeps discovery from a whole picture. */
+/** One sentence for /readyz and the log: what keeps discovery from a whole picture, and how it is told. */
 
 import { fieldAt } from '../config/fields.ts';
 import { CONFIG_FIELDS } from '../config/schema.ts';
 import { dialAddress, type NatMap, type NodeEndpoint } from '../topology/build.ts';
-import { nodeAddress, SLOT_COUNT, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
-import type { NodeFailure, NodeFailureCode } from './node-failure.ts';
+import {
+  nodeAddress,
+  SLOT_COUNT,
+  type Snapshot,
+  type SnapshotNode,
+  type UnownedSlots,
+} from '../topology/snapshot.ts';
+import { type ControlLog, RareLog } from './control-log.ts';
+import { credentialsAdvice, type NodeFailure, type NodeFailureCode } from './node-failure.ts';
 import type { PollOutcome } from './poll.ts';
+
+export interface Gaps {
+  readonly unowned: UnownedSlots;
+  /** Primaries that own slots and are silent or failed. */
+  readonly silent: readonly SnapshotNode[];
+}
 
 export interface Problem {
   readonly outcome: PollOutcome;
@@ -15,7 +28,7 @@ export interface Problem {
   readonly answered: boolean;
   /** Of the snapshot in force, null before the first. */
   readonly mode: 'cluster' | 'standalone' | null;
-  readonly gaps: { readonly unowned: number; readonly silent: readonly SnapshotNode[] };
+  readonly gaps: Gaps;
   /** Nobody has named a node: what is asked is the default of cluster.seeds. */
   readonly isDefaultSeeds: boolean;
   /** What is amiss with the roles of servers without cluster mode, or with the Sentinels. */
@@ -34,6 +47,7 @@ interface MisledNode {
 }
 
 const NAMES_MAX = 8;
+const BY_PLACE = new Intl.Collator('en', { numeric: true });
 
 export interface Warning {
   /** Of one standing matter, which is logged rarely. */
@@ -42,9 +56,51 @@ export interface Warning {
   readonly words: string;
 }
 
+/** Tells in the log what each poll finds: what stands rarely, and that slots have owners again once. */
+export class DiscoveryLog {
+  readonly #log: ControlLog;
+  readonly #rare: RareLog;
+  readonly #natMap: NatMap;
+  readonly #now: () => number;
+  /** Monotonic ms of the line that slots have no owner; null while none is owed its end. */
+  #unownedAt: number | null = null;
+
+  constructor(log: ControlLog, now: () => number, natMap: NatMap) {
+    this.#log = log;
+    this.#rare = new RareLog(log, now);
+    this.#natMap = natMap;
+    this.#now = now;
+  }
+
+  /** `reason`: as {@link describeProblem} has it; `advice`: for an upstream that was never reached. */
+  tell({ outcome, answered, mode, gaps, note }: Problem, reason: string, advice: string): void {
+    if (!answered) {
+      const next = mode === null ? `: ${advice}` : '';
+      this.#rare.warn('silent', { reason }, `the upstream cannot be reached${next}`);
+    } else if (gaps.unowned.count > 0 && mode === 'cluster') {
+      const words = 'commands for slots without an owner wait, then fail';
+      if (this.#rare.warn('unowned', { reason }, words)) this.#unownedAt ??= this.#now();
+    } else {
+      if (note !== '')
+        this.#rare.warn('roles', { reason: note }, 'who is the primary needs attention');
+      this.#onOwned();
+    }
+    for (const { key, fields, words } of warningsOf(outcome, this.#natMap)) {
+      this.#rare.warn(key, fields, words);
+    }
+  }
+
+  #onOwned(): void {
+    if (this.#unownedAt === null) return;
+    const afterMs = Math.round(this.#now() - this.#unownedAt);
+    this.#unownedAt = null;
+    this.#log.info({ afterMs }, 'every slot has an owner again');
+  }
+}
+
 /** What an operator should look at among a poll's answers. */
 export function warningsOf(outcome: PollOutcome, natMap: NatMap): Warning[] {
-  const warnings: Warning[] = [];
+  const warnings = credentialsWarnings(outcome);
   for (const [node, { code, message }] of outcome.failures) {
     const words = adviceFor(code);
     const fields = { node, reason: message };
@@ -61,14 +117,29 @@ export function warningsOf(outcome: PollOutcome, natMap: NatMap): Warning[] {
   return warnings;
 }
 
-/** '' for a failure that ends by itself or by Redis' own doing. */
+/** One for all nodes that say the same: a password is changed at all of them, and health tells of each. */
+function credentialsWarnings({ failures }: PollOutcome): Warning[] {
+  const groups = new Map<string, { nodes: string[]; reason: string }>();
+  for (const [node, { code, message }] of failures) {
+    if (code !== 'auth') continue;
+    const advice = credentialsAdvice(message);
+    const group = groups.get(advice);
+    if (group === undefined) groups.set(advice, { nodes: [node], reason: message });
+    else group.nodes.push(node);
+  }
+  return [...groups].map(([advice, { nodes, reason }]) => {
+    const who = nodes.length === 1 ? 'a node refuses' : 'nodes refuse';
+    return {
+      key: `auth ${advice}`,
+      fields: { nodes: nodes.sort(BY_PLACE.compare).slice(0, NAMES_MAX), reason },
+      words: `${who} our credentials: ${advice}`,
+    };
+  });
+}
+
+/** '' for a failure that ends by itself or by Redis' own doing, or that is told elsewhere. */
 function adviceFor(code: NodeFailureCode): string {
   switch (code) {
-    case 'auth':
-      return (
-        'a node refuses our credentials: check cluster.username and cluster.password, and that ' +
-        'the account may run CLUSTER NODES, CLUSTER INFO, INFO and COMMAND'
-      );
     case 'reply':
       return 'a node answers what is not understood: check that the seeds are Redis servers';
     case 'mode':
@@ -127,7 +198,7 @@ export function describeProblem(problem: Problem): string {
   if (!answered) return describeSilence(problem);
   const parts: string[] = note === '' ? [] : [note];
   // Without cluster mode slots mean nothing to people, and the note says why nobody serves.
-  if (gaps.unowned > 0 && mode === 'cluster') parts.push(unownedText(gaps.unowned));
+  if (gaps.unowned.count > 0 && mode === 'cluster') parts.push(unownedText(gaps.unowned));
   if (gaps.silent.length > 0) {
     const names = gaps.silent.map((node) => describeNode(nodeAddress(node), outcome));
     parts.push(`primaries without an answer: ${list(names)}`);
@@ -135,11 +206,11 @@ export function describeProblem(problem: Problem): string {
   return parts.join('; ');
 }
 
-function unownedText(count: number): string {
+function unownedText({ count, ranges }: Gaps['unowned']): string {
   if (count === SLOT_COUNT) {
     return 'no slot has an owner: the nodes form no cluster yet (redis-cli --cluster create)';
   }
-  return count === 1 ? '1 slot has no owner' : `${count} slots have no owner`;
+  return `${count === 1 ? '1 slot has' : `${count} slots have`} no owner (${list(ranges)})`;
 }
 
 function describeSilence(problem: Problem): string {
@@ -155,13 +226,14 @@ function describeSilence(problem: Problem): string {
   }
   if (outcome.views.length > 0) return 'the nodes that answer do not tell who they are';
   const names = [...unresolved].map(([seed, { message }]) => `${seed} ${message}`);
-  const said = `no seed answers: ${list([...names, ...failureNames(outcome)])}`;
+  const said = `no seed answers: ${list([...names, ...failureNames(outcome)].sort(BY_PLACE.compare))}`;
   return isDefaultSeeds ? `${said} (the default of cluster.seeds)` : said;
 }
 
 function failureNames(outcome: PollOutcome): string[] {
   const addresses = new Set([...outcome.failures.keys(), ...outcome.late]);
-  return [...addresses].map((address) => describeNode(address, outcome));
+  // As answers come in, their order is another in every poll; who compares two looks is to see none.
+  return [...addresses].sort(BY_PLACE.compare).map((address) => describeNode(address, outcome));
 }
 
 function describeNode(address: string, outcome: PollOutcome): string {

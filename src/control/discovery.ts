@@ -12,14 +12,14 @@ import type { ClusterView } from '../topology/picture.ts';
 import { nodeAddress, type Snapshot } from '../topology/snapshot.ts';
 import { neighboursOf } from '../topology/standalone.ts';
 import { ClientPool } from './client-pool.ts';
-import { type ControlLog, RareLog } from './control-log.ts';
+import type { ControlLog } from './control-log.ts';
 import { cpuMs } from './cpu-clock.ts';
 import {
   changeFields,
+  DiscoveryLog,
   describeProblem,
   isDefaultSeeds,
   silenceAdvice,
-  warningsOf,
 } from './discovery-reason.ts';
 import { type KnownNode, KnownNodes } from './known-nodes.ts';
 import { Neighbours } from './neighbours.ts';
@@ -94,7 +94,7 @@ export class Discovery implements InstanceNodes {
   readonly #clients: ClientPool;
   readonly #keeper: PictureKeeper;
   readonly #schedule: PollSchedule;
-  readonly #rare: RareLog;
+  readonly #news: DiscoveryLog;
   readonly #known: KnownNodes;
   #seeds: ResolvedSeeds = NO_SEEDS;
   #resolving: Promise<void> | null = null;
@@ -124,7 +124,7 @@ export class Discovery implements InstanceNodes {
       natMap: this.#natMap,
     });
     this.#schedule = new PollSchedule(options.refreshIntervalMs, options.random ?? Math.random);
-    this.#rare = new RareLog(options.log, options.now);
+    this.#news = new DiscoveryLog(options.log, options.now, this.#natMap);
     this.#sentinels = this.#createSentinels();
     this.#zones = new Zones({
       callAny: (command) => this.callAny(command),
@@ -338,18 +338,18 @@ export class Discovery implements InstanceNodes {
     );
     this.#answered = snapshot !== null;
     this.#complete = complete;
-    const note = word.problem || this.#keeper.standaloneNote;
-    const gaps = this.#keeper.gaps(outcome);
-    this.#reason = describeProblem({
+    const { seeds, sentinels } = this.#options;
+    const problem = {
       outcome,
       unresolved: this.#seeds.failures,
       answered: this.#answered,
       mode: this.#keeper.snapshot?.mode ?? null,
-      gaps,
-      isDefaultSeeds: this.#sentinels === null && isDefaultSeeds(this.#options.seeds),
-      note,
-    });
-    this.#warn(outcome, note, gaps.unowned > 0);
+      gaps: this.#keeper.gaps(outcome),
+      isDefaultSeeds: sentinels === undefined && isDefaultSeeds(seeds),
+      note: word.problem || this.#keeper.standaloneNote,
+    };
+    this.#reason = describeProblem(problem);
+    this.#news.tell(problem, this.#reason, silenceAdvice(seeds, sentinels !== undefined));
     if (snapshot === null) {
       this.#refreshesFailed++;
       return;
@@ -374,24 +374,6 @@ export class Discovery implements InstanceNodes {
       addresses.push(...this.#seeds.endpoints.map(nodeAddress));
     }
     this.#clients.keepOnly(new Set(addresses));
-  }
-
-  #warn(outcome: PollOutcome, note: string, hasGaps: boolean): void {
-    const { snapshot } = this.#keeper;
-    const reason = this.#reason;
-    if (!this.#answered) {
-      const { seeds, sentinels } = this.#options;
-      const isNew = snapshot === null;
-      const advice = isNew ? `: ${silenceAdvice(seeds, sentinels !== undefined)}` : '';
-      this.#rare.warn('silent', { reason }, `the upstream cannot be reached${advice}`);
-    } else if (hasGaps && snapshot?.mode === 'cluster') {
-      this.#rare.warn('unowned', { reason }, 'commands for slots without an owner wait, then fail');
-    } else if (note !== '') {
-      this.#rare.warn('roles', { reason: note }, 'who is the primary needs attention');
-    }
-    for (const { key, fields, words } of warningsOf(outcome, this.#natMap)) {
-      this.#rare.warn(key, fields, words);
-    }
   }
 }
 

@@ -26,6 +26,17 @@ const UNREACHABLE = new Set([
   'EADDRNOTAVAIL',
 ]);
 
+/** The next step after a failure `auth`, by the server's words. */
+export function credentialsAdvice(message: string): string {
+  if (/\bNOPERM\b/.test(message)) {
+    return (
+      'the account there must be allowed what slotgate asks of every node: CLUSTER NODES, CLUSTER INFO, ' +
+      'INFO, PING and COMMAND'
+    );
+  }
+  return 'change cluster.password (or cluster.username) and send SIGHUP';
+}
+
 export function nodeFailure(error: unknown): NodeFailure {
   const { code, message } = describe(error);
   if (code === 'ECONNREFUSED') return { code: 'refused', message: code };

@@ -10,7 +10,14 @@ import { changedSlots, hasChanged } from '../topology/diff.ts';
 import { mergeViews } from '../topology/merge.ts';
 import type { Picture } from '../topology/picture.ts';
 import { lowestVersion } from '../topology/server-info.ts';
-import { NO_SHARD, nodeAddress, type Snapshot, type SnapshotNode } from '../topology/snapshot.ts';
+import {
+  NO_SHARD,
+  nodeAddress,
+  type Snapshot,
+  type SnapshotNode,
+  unownedSlots,
+} from '../topology/snapshot.ts';
+import type { Gaps } from './discovery-reason.ts';
 import type { PollOutcome } from './poll.ts';
 import { NO_WORD, type SentinelPicture } from './sentinel/sentinels.ts';
 import { StandaloneKeeper } from './standalone-keeper.ts';
@@ -104,16 +111,12 @@ export class PictureKeeper {
     return this.#snapshot;
   }
 
-  /** Slots (count) that no shard owns, and the primaries that own slots but are silent or failed. */
-  gaps(outcome: PollOutcome): { unowned: number; silent: readonly SnapshotNode[] } {
+  gaps(outcome: PollOutcome): Gaps {
     const snapshot = this.#snapshot;
-    if (snapshot === null) return { unowned: 0, silent: [] };
-    let unowned = 0;
-    const owning = new Set<number>();
-    for (const shard of snapshot.slots) {
-      if (shard === NO_SHARD) unowned++;
-      else owning.add(shard);
-    }
+    if (snapshot === null) return { unowned: { count: 0, ranges: [] }, silent: [] };
+    const unowned = unownedSlots(snapshot);
+    const owning = new Set(snapshot.slots);
+    owning.delete(NO_SHARD);
     const silent: SnapshotNode[] = [];
     for (const shard of owning) {
       const node = snapshot.nodes[snapshot.shards[shard]?.primary ?? -1];
@@ -126,7 +129,7 @@ export class PictureKeeper {
 
   #isComplete(outcome: PollOutcome): boolean {
     const { unowned, silent } = this.gaps(outcome);
-    return unowned === 0 && silent.length === 0;
+    return unowned.count === 0 && silent.length === 0;
   }
 
   #hasAnswered(node: SnapshotNode, outcome: PollOutcome): boolean {

@@ -39,6 +39,8 @@ export interface ExpositionOptions {
   readonly totals: () => MergedMetrics;
   readonly cluster: () => ClusterStatus;
   readonly nodePlace: PlaceOf;
+  /** Absent: there is nobody to tell. */
+  readonly unresponsiveWorkers?: () => number;
   readonly build: Build;
   /** Further ones, shown after those of the workers. */
   readonly families?: readonly Family[];
@@ -176,7 +178,7 @@ function wrappedMetric(metric: Metric): Metric {
 function slotgateFamilies(options: ExpositionOptions, picture: () => MergedMetrics): Family[] {
   return [
     buildInfo(options.build),
-    ...workerFamilies(picture),
+    ...workerFamilies(picture, options.unresponsiveWorkers ?? (() => 0)),
     ...scalarFamilies(() => picture().scalars),
     ...commandFamilies(picture),
     upstreamDurations(picture),

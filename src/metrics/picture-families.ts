@@ -58,13 +58,19 @@ export function buildInfo({ version, revision }: Build): Family {
   };
 }
 
-export function workerFamilies(picture: () => MergedMetrics): Family[] {
+export function workerFamilies(picture: () => MergedMetrics, unresponsive: () => number): Family[] {
   return [
     {
       name: 'slotgate_workers',
       help: 'Worker processes that report.',
       type: 'gauge',
       write: (lines) => lines.add(picture().workers),
+    },
+    {
+      name: 'slotgate_workers_unresponsive',
+      help: 'Worker processes that have not answered for 5 s or more: stopped, or busy for long.',
+      type: 'gauge',
+      write: (lines) => lines.add(unresponsive()),
     },
     {
       name: 'slotgate_worker_exits_total',

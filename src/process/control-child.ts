@@ -109,7 +109,9 @@ export function controlChild(
       if (message.kind === 'relay') onWorker(message.worker, message.body as WorkerToControl);
       else if (message.kind === 'hello') add(message);
       else if (message.kind === 'gone') remove(message);
-      else if (message.kind === 'reload') void control.reload(message.config);
+      else if (message.kind === 'silent') {
+        control.onSilence(message.worker, { worker: message.number, silentMs: message.silentMs });
+      } else if (message.kind === 'reload') void control.reload(message.config);
       else if (message.kind === 'drain') control.startDraining();
       else if (message.kind === 'stop') void stop();
     },

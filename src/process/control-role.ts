@@ -35,7 +35,7 @@ import { discoveryOptions } from './discovery-options.ts';
 import type { ControlToWorker } from './messages.ts';
 import { NodeWatch } from './node-watch.ts';
 import { clusterStatus, nodePlace } from './picture-metrics.ts';
-import { readinessOf } from './readiness.ts';
+import { readinessOf, type SilentWorker } from './readiness.ts';
 import { createReplacements, type ReplacementsRole } from './replacements.ts';
 import { VERSION } from './version.ts';
 
@@ -67,6 +67,8 @@ export class Control {
   readonly #ports = new Map<number, WorkerPort>();
   readonly #connections = new Map<number, number>();
   readonly #notReady = new Map<number, string>();
+  /** Workers that do not answer the supervisor. */
+  readonly #silent = new Map<number, SilentWorker>();
   readonly #merge: MetricsMerge;
   readonly #discovery: Discovery;
   readonly #scanPages: NodePages;
@@ -159,6 +161,7 @@ export class Control {
       totals: () => this.#merge.totals(),
       cluster: () => clusterStatus(this.#discovery.status()),
       nodePlace: (address) => nodePlace(this.#snapshot, address),
+      unresponsiveWorkers: () => this.#silent.size,
       families: this.#watch.families(),
       build: { version: VERSION, revision: process.env.SLOTGATE_INTERNAL_REVISION ?? '' },
     });
@@ -277,6 +280,7 @@ export class Control {
     this.#ports.delete(id);
     this.#connections.delete(id);
     this.#notReady.delete(id);
+    this.#silent.delete(id);
     this.#merge.retire(id);
     this.#options.onMemory?.(this.#merge.memory());
   }
@@ -304,6 +308,12 @@ export class Control {
     });
   }
 
+  /** The supervisor's word on a worker that does not answer; with 0 ms it answers again. */
+  onSilence(id: number, silent: SilentWorker): void {
+    if (silent.silentMs > 0 && this.#ports.has(id)) this.#silent.set(id, silent);
+    else this.#silent.delete(id);
+  }
+
   /** Takes the live settings over. */
   async reload(config: Config): Promise<void> {
     await this.#configCalls.reload(config);
@@ -325,6 +335,8 @@ export class Control {
       plan: this.#watch.plan,
       workers: this.#ports.size,
       reports: this.#notReady.values(),
+      silent: [...this.#silent.values()],
+      bare: this.#replacing.replacements.bare,
     });
   }
 

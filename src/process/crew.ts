@@ -223,8 +223,11 @@ export class Crew {
       const { firstClient, isSuccessor } = member;
       sendTo(worker.process, this.#options.startMessage({ number, firstClient, isSuccessor }));
       member.isLoaded = true;
-      this.#options.watchdog.watch(worker.process, { worker: number, child: worker.process.pid });
-      this.#options.toControl({ kind: 'hello', ...nameOf(member) });
+      const { watchdog, toControl } = this.#options;
+      watchdog.watch(worker.process, { worker: number, child: worker.process.pid }, (silentMs) =>
+        toControl({ kind: 'silent', silentMs, ...nameOf(member) }),
+      );
+      toControl({ kind: 'hello', ...nameOf(member) });
     } else if (message.kind === 'listening') {
       member.isServing = true;
       member.decide();

@@ -103,6 +103,8 @@ export type SupervisorToChild =
   | { readonly kind: 'relay'; readonly worker: number; readonly body: unknown }
   | ({ readonly kind: 'hello' } & WorkerName)
   | ({ readonly kind: 'gone' } & WorkerName)
+  /** A worker that does not answer, told each second; once it answers again with 0. */
+  | ({ readonly kind: 'silent'; readonly silentMs: number } & WorkerName)
   /** The live settings of this are to hold from now on. */
   | { readonly kind: 'reload'; readonly config: Config }
   | { readonly kind: 'drain' }

@@ -7,7 +7,13 @@
 import type { Readiness } from '../admin/app.ts';
 import type { NodeHealth } from '../control/health/health-view.ts';
 import type { ReadPlan } from '../topology/read-plan.ts';
-import { NO_SHARD, nodeAddress, type Snapshot, type SnapshotShard } from '../topology/snapshot.ts';
+import {
+  NO_SHARD,
+  nodeAddress,
+  type Snapshot,
+  type SnapshotShard,
+  unownedSlots,
+} from '../topology/snapshot.ts';
 
 export interface ReadinessInput {
   readonly isDraining: boolean;
@@ -20,12 +26,22 @@ export interface ReadinessInput {
   readonly workers: number;
   /** What each worker that takes clients reported: '' or why it cannot serve. */
   readonly reports: Iterable<string>;
+  /** Those of the workers that do not answer. */
+  readonly silent: readonly SilentWorker[];
+  /** Shards that have lost all replicas, and how many there should be. */
+  readonly bare: readonly { readonly shard: number; readonly wanted: number }[];
+}
+
+export interface SilentWorker {
+  /** Its number, as the log has it. */
+  readonly worker: number;
+  readonly silentMs: number;
 }
 
 const NAMES_MAX = 8;
 
 export function readinessOf(input: ReadinessInput): Readiness {
-  const { isDraining, isKnown, reason, snapshot, workers } = input;
+  const { isDraining, isKnown, reason, snapshot, workers, silent } = input;
   const reports = [...input.reports];
   const reasons = new Set<string>();
   if (isDraining) reasons.add('draining');
@@ -34,6 +50,9 @@ export function readinessOf(input: ReadinessInput): Readiness {
   // They report as soon as they listen.
   else if (reports.length === 0) reasons.add('no worker takes clients yet');
   for (const report of reports) if (report !== '' && isKnown) reasons.add(report);
+  const bare = shortened(input.bare.map(bareness));
+  const standing = shortened(silent.map(silence));
+  if (silent.length > 0 && silent.length >= workers) for (const each of standing) reasons.add(each);
   const { degraded, isServed } = damage(input);
   if (isKnown && snapshot !== null && !isServed) {
     if (snapshot.mode === 'cluster') reasons.add('no shard is served');
@@ -41,16 +60,28 @@ export function readinessOf(input: ReadinessInput): Readiness {
     for (const sentence of degraded) reasons.add(sentence);
   }
   const ready = reasons.size === 0;
-  return { ready, reasons: [...reasons], degraded: ready ? degraded : [] };
+  return {
+    ready,
+    reasons: [...reasons],
+    degraded: ready ? [...standing, ...degraded, ...bare] : [],
+  };
+}
+
+function bareness({ shard, wanted }: { readonly shard: number; readonly wanted: number }): string {
+  return `shard ${shard} has no replica left, of ${wanted}`;
+}
+
+function silence({ worker, silentMs }: SilentWorker): string {
+  return `worker ${worker} has not answered for ${Math.round(silentMs / 1000)} s`;
 }
 
 function damage(input: ReadinessInput): { degraded: string[]; isServed: boolean } {
   const { snapshot } = input;
   if (snapshot === null) return { degraded: [], isServed: false };
+  const { owning, unowned } = ownershipOf(snapshot);
   const unserved: string[] = [];
   let isServed = false;
-  for (const shard of new Set(snapshot.slots)) {
-    if (shard === NO_SHARD) continue;
+  for (const shard of owning) {
     const lack = lackOf(snapshot.shards[shard], input);
     if (lack === '') {
       isServed = true;
@@ -61,8 +92,26 @@ function damage(input: ReadinessInput): { degraded: string[]; isServed: boolean 
     const what = isRead ? 'serves reads only' : 'is not served';
     unserved.push(`shard ${shard} ${what}: ${lack}`);
   }
-  const unowned = snapshot.mode === 'cluster' ? unownedSlots(snapshot) : '';
   return { degraded: [...shortened(unserved), ...(unowned === '' ? [] : [unowned])], isServed };
+}
+
+interface Ownership {
+  /** Shards with slots. */
+  readonly owning: readonly number[];
+  /** '' or how many slots have no primary, and which. */
+  readonly unowned: string;
+}
+
+/** Of the newest one: whoever asks all the time does not have 16384 slots counted each time. */
+const ownerships = new WeakMap<Snapshot, Ownership>();
+
+function ownershipOf(snapshot: Snapshot): Ownership {
+  const known = ownerships.get(snapshot);
+  if (known !== undefined) return known;
+  const owning = [...new Set(snapshot.slots)].filter((shard) => shard !== NO_SHARD);
+  const unowned = snapshot.mode === 'cluster' ? unownedText(snapshot) : '';
+  ownerships.set(snapshot, { owning, unowned });
+  return { owning, unowned };
 }
 
 /** '' or why its primary does not serve. */
@@ -88,18 +137,8 @@ function isReadable(shard: SnapshotShard | undefined, { snapshot, plan }: Readin
   );
 }
 
-/** '' or how many slots have no primary, and which. */
-function unownedSlots({ slots }: Snapshot): string {
-  const ranges: string[] = [];
-  let count = 0;
-  for (let from = 0; from < slots.length; from++) {
-    if (slots[from] !== NO_SHARD) continue;
-    let to = from;
-    while (slots[to + 1] === NO_SHARD) to++;
-    count += to - from + 1;
-    ranges.push(from === to ? String(from) : `${from}-${to}`);
-    from = to;
-  }
+function unownedText(snapshot: Snapshot): string {
+  const { count, ranges } = unownedSlots(snapshot);
   if (count === 0) return '';
   const which = shortened(ranges).join(', ');
   return count === 1 ? `slot ${which} has no primary` : `${count} slots have no primary: ${which}`;

@@ -35,14 +35,21 @@ export async function startSingle(
     call: (method, argument, deadlineMs) => control.calls.call(method, argument, deadlineMs),
   };
   const worker = new Worker({ config, workerId: WORKER_ID, workers: 1, instanceId, link, log });
+  let reported: string | null = null;
   const deliver = (message: ControlToWorker): void => {
-    if (message.kind === 'snapshot') for (const listener of snapshots) listener(message.snapshot);
-    else worker.onMessage(message);
+    if (message.kind !== 'snapshot') {
+      worker.onMessage(message);
+      return;
+    }
+    for (const listener of snapshots) listener(message.snapshot);
+    // Else /readyz would say for up to a second that there is no topology yet.
+    if (worker.proxy.notReadyReason() !== reported) report();
   };
   const { host, port } = await worker.listen();
   const report = (): void => {
     const { proxy } = worker;
-    control.onReport(WORKER_ID, worker.report(), proxy.sessions.length, proxy.notReadyReason());
+    reported = proxy.notReadyReason();
+    control.onReport(WORKER_ID, worker.report(), proxy.sessions.length, reported);
   };
   control.addWorker({
     id: WORKER_ID,

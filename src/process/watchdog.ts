@@ -1,7 +1,8 @@
 /**
  * Notices children whose event loop has stopped: a stopped process (SIGSTOP), a loop that does not
  * end. Each is asked once a second, and any message of it counts as an answer. One that stays silent
- * is told of in the log, and much later killed: its end has it replaced as any other.
+ * is told of, in the log and to whoever had it watched, and much later killed: its end has it replaced
+ * as any other.
  *
  * Only time during which this process itself was on time counts: when it, or the whole machine, was
  * stopped or had no processor, the silence of the others says nothing.
@@ -21,9 +22,13 @@ export interface WatchdogOptions {
   readonly now: () => number;
 }
 
+/** Hears each second how long a child has been silent that is told of, and 0 once it answers. */
+export type OnSilence = (silentMs: number) => void;
+
 interface Watched {
   /** What the log calls it. */
   readonly fields: object;
+  readonly onSilence: OnSilence;
   silentMs: number;
   isTold: boolean;
 }
@@ -49,8 +54,8 @@ export class Watchdog {
   }
 
   /** From now on it is to answer; `fields` name it in the log. */
-  watch(child: ChildProcess, fields: object): void {
-    this.#watched.set(child, { fields, silentMs: 0, isTold: false });
+  watch(child: ChildProcess, fields: object, onSilence: OnSilence = () => undefined): void {
+    this.#watched.set(child, { fields, onSilence, silentMs: 0, isTold: false });
   }
 
   forget(child: ChildProcess): void {
@@ -64,6 +69,7 @@ export class Watchdog {
     if (watched.isTold) {
       const fields = { ...watched.fields, silentMs: Math.round(watched.silentMs) };
       this.#options.log.info(fields, 'a process answers again');
+      watched.onSilence(0);
     }
     watched.silentMs = 0;
     watched.isTold = false;
@@ -79,6 +85,7 @@ export class Watchdog {
       if (watched.silentMs > KILL_AFTER_MS) this.#kill(child, watched);
       else {
         if (watched.silentMs > TELL_AFTER_MS && !watched.isTold) this.#tell(watched);
+        if (watched.isTold) watched.onSilence(watched.silentMs);
         sendTo(child, { kind: 'ping' });
       }
     }

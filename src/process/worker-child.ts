@@ -37,14 +37,16 @@ export function workerChild(
   const worker = new Worker({ ...start, workerId: start.number, link, log });
   const known = new Promise<void>((resolve) => link.onSnapshot(() => resolve()));
   let isRetiring = false;
+  let reported: string | null = null;
   const report = (): void => {
     const { proxy } = worker;
+    reported = proxy.notReadyReason();
     toControl({
       kind: 'report',
       report: worker.report(),
       connections: proxy.sessions.length,
       // Its successor serves: that this one ends says nothing about the whole.
-      notReady: isRetiring ? '' : proxy.notReadyReason(),
+      notReady: isRetiring ? '' : reported,
     });
   };
   const end = async (patienceMs: number): Promise<void> => {
@@ -66,8 +68,14 @@ export function workerChild(
       log.warn({ err: error }, 'scripts of the other workers are not known here');
     }
   };
+  const onSnapshot = (snapshot: Snapshot): void => {
+    for (const listener of listeners) listener(snapshot);
+    // Else /readyz would say for up to a second that there is no topology yet. One that has not
+    // reported yet does not take clients either.
+    if (reported !== null && worker.proxy.notReadyReason() !== reported) report();
+  };
   const onControl = (body: ControlToWorker): void => {
-    if (body.kind === 'snapshot') for (const listener of listeners) listener(body.snapshot);
+    if (body.kind === 'snapshot') onSnapshot(body.snapshot);
     else if (body.kind === 'call') void channel.onCall(body);
     else if (body.kind === 'answer') channel.onAnswer(body);
     else worker.onMessage(body);

@@ -78,3 +78,23 @@ export function primariesOf(snapshot: Snapshot | null): SnapshotNode[] {
 export function shardOfNode({ shards }: Snapshot, node: number): number {
   return shards.findIndex(({ primary, replicas }) => primary === node || replicas.includes(node));
 }
+
+/** Slots that no shard owns. */
+export interface UnownedSlots {
+  readonly count: number;
+  /** In order, such as 5 or 7-9. */
+  readonly ranges: readonly string[];
+}
+
+export function unownedSlots({ slots }: Pick<Snapshot, 'slots'>): UnownedSlots {
+  const ranges: string[] = [];
+  let count = 0;
+  for (let from = slots.indexOf(NO_SHARD); from >= 0; ) {
+    let end = from;
+    while (slots[end] === NO_SHARD) end++;
+    count += end - from;
+    ranges.push(end - from === 1 ? String(from) : `${from}-${end - 1}`);
+    from = slots.indexOf(NO_SHARD, end);
+  }
+  return { count, ranges };
+}

@@ -200,6 +200,24 @@ describe('health', () => {
   });
 });
 
+test('a shard whose last replica is lost right after the start is told, until it has one again', async () => {
+  const replicated = await startProxy({ shards: 3, replicas: 1 });
+  try {
+    const { cluster, httpUrl } = replicated;
+    const readyz = async (): Promise<string> => (await fetch(`${httpUrl}/readyz`)).text();
+    await until('it is ready', async () => (await readyz()) === 'ready\n');
+    const [first] = cluster.nodes;
+    if (first === undefined) throw new Error('no node');
+    await cluster.kill(first, 'SIGKILL');
+    const told = 'ready, degraded: shard 0 has no replica left, of 1\n';
+    await until('the replica serves, and is alone', async () => (await readyz()) === told);
+    await cluster.restart(first);
+    await until('it has a replica again', async () => (await readyz()) === 'ready\n');
+  } finally {
+    await replicated.close();
+  }
+});
+
 async function readiness(): Promise<[status: number, text: string]> {
   const response = await get('/readyz');
   return [response.status, await response.text()];
@@ -208,6 +226,7 @@ async function readiness(): Promise<[status: number, text: string]> {
 const EXPECTED_FAMILIES = [
   'slotgate_build_info',
   'slotgate_workers',
+  'slotgate_workers_unresponsive',
   'slotgate_downstream_connections_total',
   'slotgate_downstream_connections',
   'slotgate_downstream_connections_rejected_total',

@@ -113,6 +113,25 @@ describe('one of them dies', () => {
     await expectUntouched(load);
   });
 
+  it('a worker stands still: /readyz and /metrics tell it, until it goes on', async () => {
+    const readyz = async (): Promise<string> => (await slotgate.get('/readyz')).text();
+    const standing = async (): Promise<number> =>
+      (await Metrics.read(slotgate.httpUrl)).sum('slotgate_workers_unresponsive');
+    expect(await standing()).toBe(0);
+    const pid = pidOf(2);
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await until('it is told', async () => (await readyz()) !== 'ready\n', 20_000);
+      expect(await readyz()).toMatch(/^ready, degraded: worker 2 has not answered for \d+ s\n$/);
+      expect(await standing()).toBe(1);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await until('it is well again', async () => (await readyz()) === 'ready\n', 10_000);
+    expect(await standing()).toBe(0);
+    expect(pidOf(2)).toBe(pid);
+  });
+
   it('control hangs while a slot moves: the workers follow by themselves', async () => {
     const load = await startLoad('hung-control');
     const from = (await ownerOf(cluster, SLOT)) as LocalNode;

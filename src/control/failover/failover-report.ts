@@ -4,7 +4,7 @@ import { nodeAddress } from '../../topology/snapshot.ts';
 import { type ControlLog, RareLog } from '../control-log.ts';
 import type { Election } from './elections.ts';
 import type { FailoverKind, FailoverMetrics } from './failover-metrics.ts';
-import { evidenceFields, refusalWords } from './failover-words.ts';
+import { evidenceFields, notDeadWords, refusalWords } from './failover-words.ts';
 import type { AttemptResult, NodeRef } from './promotion.ts';
 import type { Ordered } from './trouble.ts';
 
@@ -59,12 +59,9 @@ export class FailoverReport {
     const { log, metrics } = this.#options;
     const place = { shard, primary: primary.address };
     if (result.kind === 'not-dead') {
-      metrics.refused(result.last.outcome === 'accepted' ? 'answers' : 'not-refused');
-      const code = result.last.code || 'accepted';
-      log.info(
-        { ...place, code },
-        'a primary that refused connections does so no more: left alone',
-      );
+      const { outcome, code } = result.last;
+      metrics.refused(outcome === 'accepted' ? 'answers' : 'not-refused');
+      log.info({ ...place, code: code || 'accepted' }, notDeadWords(outcome));
       return;
     }
     const fields = { ...place, ...evidenceFields(result.evidence, result.choice) };
@@ -78,9 +75,16 @@ export class FailoverReport {
     fields: object,
   ): void {
     const { refusal } = result;
-    this.#options.metrics.refused(refusal);
     const words = refusalWords(result, primary.address);
-    this.#rare.warn(`${primary.id} ${refusal}`, { ...fields, reason: refusal }, words);
+    const key = `${primary.id} ${refusal}`;
+    const all = { ...fields, reason: refusal };
+    // It serves, as its shard needs it to: nothing was refused to anybody.
+    if (refusal === 'moved') {
+      this.#rare.info(key, all, words);
+      return;
+    }
+    this.#options.metrics.refused(refusal);
+    this.#rare.warn(key, all, words);
   }
 
   #ordered(shard: number, result: Ordered, fields: object): void {

@@ -2,6 +2,7 @@
 
 import type { Choice, Rejected } from './candidate.ts';
 import type { AttemptResult, Evidence, FoundReplica } from './promotion.ts';
+import type { ConnectOutcome } from './proof.ts';
 
 export type RefusedResult = Extract<AttemptResult, { kind: 'refused' }>;
 
@@ -40,13 +41,33 @@ function rejectedFields({ address, unfit, lagBytes }: Rejected): object {
   return { node: address, unfit, lagBytes };
 }
 
+/** What was seen in place of one more refusal; only a connection speaks for the primary's life. */
+export function notDeadWords(outcome: Exclude<ConnectOutcome, 'refused'>): string {
+  switch (outcome) {
+    case 'accepted':
+      return 'a primary that refused connections takes them again: left alone';
+    case 'timeout':
+      return 'a primary that refused connections gave no answer to one in time: nothing is proven, it is asked again';
+    case 'failed':
+      return 'a connection to a primary that refused them failed in another way: nothing is proven, it is asked again';
+    default:
+      return outcome satisfies never;
+  }
+}
+
 /** Why no replica is promoted, and what to do about it. */
 export function refusalWords({ refusal, choice }: RefusedResult, primary: string): string {
+  if (refusal === 'moved') {
+    return `the primary ${primary} lives at another address now: its old one refuses connections and is left alone`;
+  }
   const start = `the primary ${primary} refuses connections, and slotgate promotes no replica: `;
   return start + reason(refusal, choice);
 }
 
-function reason(refusal: RefusedResult['refusal'], choice: RefusedResult['choice']): string {
+function reason(
+  refusal: Exclude<RefusedResult['refusal'], 'moved'>,
+  choice: RefusedResult['choice'],
+): string {
   const best = choice?.chosen?.address ?? 'HOST:PORT of its freshest replica';
   switch (refusal) {
     case 'replica-link-up':
@@ -65,8 +86,6 @@ function reason(refusal: RefusedResult['refusal'], choice: RefusedResult['choice
     case 'promoted':
     case 'superseded':
       return 'another node took its place already';
-    case 'moved':
-      return 'it lives at another address now';
     case 'candidate-moved':
       return 'its replica is at another address now, or follows another primary';
     case 'order-pending':

@@ -176,7 +176,8 @@ export class Failover {
     this.#end(id);
     if (now === undefined) return;
     const fields = { primary: address, now: nodeAddress(now) };
-    this.#options.log.info(fields, 'a primary that refused connections lives at another address');
+    // Health tells that it lives elsewhere; this is the end of our case.
+    this.#options.log.debug(fields, 'a primary that refused connections lives at another address');
   }
 
   #reviewId(id: string): void {

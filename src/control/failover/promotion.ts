@@ -12,7 +12,13 @@
 import type { ReplicationFacts } from '../health/health-view.ts';
 import type { Candidate, Choice, LostPrimary } from './candidate.ts';
 import { type Decision, decide, isKnownTo, type Refusal, type Voters } from './decision.ts';
-import { type ConnectTry, judge, PROOF_SPAN_MS, type ReplicaWord } from './proof.ts';
+import {
+  type ConnectOutcome,
+  type ConnectTry,
+  judge,
+  PROOF_SPAN_MS,
+  type ReplicaWord,
+} from './proof.ts';
 
 export interface NodeRef {
   readonly id: string;
@@ -107,9 +113,11 @@ export interface Evidence {
 
 export type FoundReplica = ReplicaRef & ReplicaAnswer & Candidate;
 
+type NotRefused = ConnectTry & { readonly outcome: Exclude<ConnectOutcome, 'refused'> };
+
 export type AttemptResult =
-  /** The port does not refuse any more: nothing was done. */
-  | { readonly kind: 'not-dead'; readonly last: ConnectTry }
+  /** One connect was not refused: nothing was done. */
+  | { readonly kind: 'not-dead'; readonly last: NotRefused }
   | {
       readonly kind: 'refused';
       readonly refusal: Refusal | Objection;
@@ -200,7 +208,7 @@ async function confirm(
     await io.pause(Math.min(CONFIRM_STEP_MS, left), signal);
     if (signal?.aborted === true) return CALLED_OFF;
     const last = await io.connect(target.primary);
-    if (last.outcome !== 'refused') return { kind: 'not-dead', last };
+    if (isNotRefused(last)) return { kind: 'not-dead', last };
   }
   return null;
 }
@@ -283,6 +291,10 @@ function refused(
   return { kind: 'refused', refusal, evidence, choice };
 }
 
-function firstNotRefused({ connects }: Evidence): ConnectTry | null {
-  return connects.find(({ outcome }) => outcome !== 'refused') ?? null;
+function firstNotRefused({ connects }: Evidence): NotRefused | null {
+  return connects.find(isNotRefused) ?? null;
+}
+
+function isNotRefused(connect: ConnectTry): connect is NotRefused {
+  return connect.outcome !== 'refused';
 }

@@ -58,6 +58,7 @@ export class Replacements {
   readonly #rare: RareLog;
   /** Of the configured spares, as each last said. */
   #spareIds: ReadonlySet<string> = new Set();
+  #needs: readonly ShardNeed[] = [];
   #settings: ReplaceSettings;
   #nextAt = Number.NEGATIVE_INFINITY;
   #round: Promise<void> | null = null;
@@ -92,7 +93,8 @@ export class Replacements {
   onSnapshot(snapshot: Snapshot): void {
     if (snapshot.mode !== 'cluster') return;
     const now = this.#options.now();
-    const needs = this.#due(this.#counts.onSnapshot(snapshot, now), now);
+    this.#needs = this.#counts.onSnapshot(snapshot, now);
+    const needs = this.#due(this.#needs, now);
     if (this.#stopped || !this.#settings.replace || needs.length === 0) return;
     if (this.#round !== null || now < this.#nextAt) return;
     this.#round = this.#runRound()
@@ -103,6 +105,11 @@ export class Replacements {
         this.#nextAt = this.#options.now() + ROUND_GAP_MS;
         this.#round = null;
       });
+  }
+
+  /** Shards all of whose replicas are lost, by the newest snapshot; also while nothing is replaced. */
+  get bare(): readonly ShardNeed[] {
+    return this.#needs.filter(({ lack, replicas }) => lack > 0 && replicas.length === 0);
   }
 
   /** A round under way is given up at its next step. */

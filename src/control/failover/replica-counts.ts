@@ -1,6 +1,6 @@
 /**
- * How many replicas each shard should have, learnt by watching: the highest number that was there
- * for a while. Pure: times are monotonic milliseconds given by the caller.
+ * How many replicas each shard should have, learnt by watching: the number found at first, and the
+ * highest that was there for a while. Pure: times are monotonic milliseconds given by the caller.
  *
  * A shard is known by its members, since its primary changes. It lacks replicas only while members
  * are there that failed: whom an operator removed (CLUSTER FORGET) is not missed. Spares that
@@ -29,7 +29,7 @@ export interface ReplicaCountsOptions {
 
 interface ShardRecord {
   readonly members: Set<string>;
-  /** -1 until the first number has been there long enough. */
+  /** -1 until the shard has been seen. */
   wanted: number;
   seen: number;
   seenSince: number;
@@ -91,8 +91,10 @@ export class ReplicaCounts {
       record.seen = counted.length;
       record.seenSince = now;
     }
-    if (now - record.seenSince >= stableMs) record.wanted = Math.max(record.wanted, record.seen);
-    const lack = record.wanted < 0 ? 0 : lackOf(record, found);
+    // The first number counts at once: a primary may die before it has been there for a while.
+    const isWanted = record.wanted < 0 || now - record.seenSince >= stableMs;
+    if (isWanted) record.wanted = Math.max(record.wanted, record.seen);
+    const lack = lackOf(record, found);
     if (lack !== record.lack) {
       record.lack = lack;
       record.lackSince = now;

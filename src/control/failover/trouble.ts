@@ -158,7 +158,8 @@ export class Trouble {
     switch (result.kind) {
       case 'not-dead':
         this.#refusedSince = null;
-        return null;
+        // A connect that only took too long, as on a busy machine, says nothing of the next one.
+        return result.last.outcome === 'accepted' ? null : REFUSED_PAUSE_MS;
       case 'refused':
         return Math.min(REFUSED_PAUSE_MS * 2 ** this.#refusals++, REFUSED_PAUSE_MAX_MS);
       case 'order-failed':

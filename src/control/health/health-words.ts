@@ -1,8 +1,9 @@
 /** What each kind of evidence means for the operator: the log's words and its next step. */
 
+import { credentialsAdvice } from '../node-failure.ts';
 import type { Evidence } from './health-view.ts';
 
-const EVIDENCE_WORDS: Readonly<Record<Exclude<Evidence, ''>, string>> = {
+const EVIDENCE_WORDS: Readonly<Record<Exclude<Evidence, '' | 'auth'>, string>> = {
   refused: 'nobody listens on its port: its process has ended or was moved; start it again',
   reset:
     'it accepts connections and closes them: it is at its maxclients, or something in between ' +
@@ -17,9 +18,6 @@ const EVIDENCE_WORDS: Readonly<Record<Exclude<Evidence, ''>, string>> = {
   busy: 'a script or function keeps it: SCRIPT KILL or FUNCTION KILL there, or wait',
   stuck:
     'it answers PING but no commands: look at its log, its disk (appendfsync) and its memory (swap)',
-  auth:
-    'it refuses our credentials: check cluster.username and cluster.password, and that the account ' +
-    'may run PING and INFO',
 };
 
 /** By the first word of what a node says that serves reads but no writes. */
@@ -29,6 +27,9 @@ export const UNWRITABLE_WORDS: Readonly<Record<string, string>> = {
   NOREPLICAS: 'too few of its replicas keep up (min-replicas-to-write): look at them',
 };
 
-export function wordsFor(evidence: Evidence): string {
-  return evidence === '' ? 'it has not answered yet' : EVIDENCE_WORDS[evidence];
+/** `reason`: the words of the node or of the system. */
+export function wordsFor(evidence: Evidence, reason: string): string {
+  if (evidence === '') return 'it has not answered yet';
+  if (evidence === 'auth') return `it refuses our credentials: ${credentialsAdvice(reason)}`;
+  return EVIDENCE_WORDS[evidence];
 }

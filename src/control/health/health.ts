@@ -116,17 +116,19 @@ export class Health implements HealthView {
     }
     this.#snapshot = snapshot;
     const now = this.#options.now();
-    const present = new Set<string>();
+    const before = new Map(this.#probes);
+    const places = new Map<string, string>();
     for (const { id, host, port } of snapshot.nodes) {
       const address = nodeAddress({ host, port });
-      present.add(address);
       const own = snapshot.mode === 'cluster' ? id : '';
+      places.set(address, own);
       this.#watch({ id: own, host, port, address }, now);
     }
-    for (const [address, probe] of this.#probes) {
-      if (present.has(address)) continue;
+    for (const address of before.keys()) if (!places.has(address)) this.#probes.delete(address);
+    for (const [address, probe] of before) {
+      if (this.#probes.get(address) === probe) continue;
       probe.close();
-      this.#probes.delete(address);
+      this.#tellGone(probe, places);
     }
     this.#arm(now);
   }
@@ -156,7 +158,6 @@ export class Health implements HealthView {
     const known = this.#probes.get(node.address);
     if (known?.node.id === node.id) return;
     // Another node at the same address: what is known of the old one does not hold for it.
-    known?.close();
     const startAt = now + this.#probes.size * SPREAD_MS;
     this.#probes.set(node.address, new NodeProbe(node, this.#context, startAt));
   }
@@ -237,7 +238,7 @@ export class Health implements HealthView {
     const { address: node, state, evidence } = probe.health;
     const awayMs = Math.round(probe.awayMs);
     if (state === 'down' && before.state !== 'recovering') {
-      log.warn({ node, evidence, reason, awayMs }, `a node is down: ${wordsFor(evidence)}`);
+      log.warn({ node, evidence, reason, awayMs }, `a node is down: ${wordsFor(evidence, reason)}`);
     } else if (state === 'up' && before.state === 'recovering') {
       log.info({ node, was: before.evidence, awayMs }, 'a node is up again');
     } else {
@@ -246,10 +247,22 @@ export class Health implements HealthView {
     }
   }
 
+  /** Else the last word about its address would be that it is to be started again there. */
+  #tellGone({ health, node: { id } }: NodeProbe, places: ReadonlyMap<string, string>): void {
+    const { address: node, state, since } = health;
+    if (state !== 'down' && state !== 'recovering') return;
+    const { log, now } = this.#options;
+    const downMs = Math.round(now() - since);
+    const place = [...places].find(([, other]) => id !== '' && other === id);
+    if (place === undefined)
+      log.info({ node, downMs }, 'a node that was down is no member any more');
+    else log.info({ node, now: place[0], downMs }, 'a node that was down lives at another address');
+  }
+
   /** Else the last word about a node that loads its data would be that nobody listens there. */
   #onOtherEvidence({ health }: NodeProbe, reason: string): void {
     const { address: node, evidence } = health;
-    const words = `a node is still down: ${wordsFor(evidence)}`;
+    const words = `a node is still down: ${wordsFor(evidence, reason)}`;
     this.#rare.warn(`down ${evidence} ${node}`, { node, evidence, reason }, words);
   }
 

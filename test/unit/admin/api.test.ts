@@ -10,7 +10,7 @@ function setUp(failover: AdminApi['failover'], nodes: object | null = { shards: 
     readiness: () => ({ ready: true, reasons: [], degraded: [] }),
     metrics: async () => ({ contentType: 'text/plain', body: '' }),
     version: '1.2.3',
-    log: { error: (fields) => logged.push(fields) },
+    log: { debug: () => {}, error: (fields) => logged.push(fields) },
     api: { nodes: async () => nodes, failover },
   });
   const post = (body: string, init: RequestInit = {}, env: object = LOCAL) =>
@@ -52,18 +52,23 @@ describe('GET /api/v1/nodes', () => {
 });
 
 describe('POST /api/v1/failover', () => {
-  test.each(['Forwarded', 'X-Forwarded-For', 'x-forwarded-proto', 'Via', 'X-Real-IP'])(
-    'with %s somebody else may stand behind it',
-    async (header) => {
-      const { post } = setUp(async () => ({}));
-      const headers = { 'content-type': 'application/json', [header]: 'for=127.0.0.1' };
-      const response = await post('{"shard":"0"}', { headers });
-      expect([response.status, await response.text()]).toEqual([
-        403,
-        expect.stringContaining('proxy'),
-      ]);
-    },
-  );
+  test.each([
+    'Forwarded',
+    'X-Forwarded-For',
+    'x-forwarded-proto',
+    'Via',
+    'X-Real-IP',
+    'CF-Connecting-IP',
+    'True-Client-IP',
+  ])('with %s somebody else may stand behind it', async (header) => {
+    const { post } = setUp(async () => ({}));
+    const headers = { 'content-type': 'application/json', [header]: 'for=127.0.0.1' };
+    const response = await post('{"shard":"0"}', { headers });
+    expect([response.status, await response.text()]).toEqual([
+      403,
+      expect.stringContaining('proxy'),
+    ]);
+  });
 
   test('tells each step in a line of its own, and the result in the last', async () => {
     const asked: FailoverRequest[] = [];
@@ -210,7 +215,7 @@ test('without an API its paths are not there', async () => {
     readiness: () => ({ ready: true, reasons: [], degraded: [] }),
     metrics: async () => ({ contentType: 'text/plain', body: '' }),
     version: '1.2.3',
-    log: { error: () => {} },
+    log: { debug: () => {}, error: () => {} },
   });
   expect((await app.request('/api/v1/nodes')).status).toBe(404);
 });

@@ -14,7 +14,7 @@ function setUp(readiness: Readiness | Error = { ready: true, reasons: [], degrad
       return { contentType: 'text/plain; version=0.0.4; charset=utf-8', body: `# ${accept}\n` };
     },
     version: '1.2.3',
-    log: { error: (fields) => logged.push(fields) },
+    log: { debug: () => {}, error: (fields) => logged.push(fields) },
   });
   const get = (path: string, accept?: string) =>
     app.request(path, accept === undefined ? {} : { headers: { accept } });

@@ -33,9 +33,9 @@ function setUp() {
     return socket;
   };
   /** Begins a request; the returned function ends it. */
-  const ask = (socket: FakeSocket): (() => void) => {
+  const ask = (socket: FakeSocket, isComplete = true): (() => void) => {
     const response = new EventEmitter();
-    server.emit('request', { socket }, response);
+    server.emit('request', { socket, complete: isComplete }, response);
     return () => {
       clock.now++;
       response.emit('close');
@@ -46,46 +46,74 @@ function setUp() {
 }
 
 const gone = (sockets: readonly FakeSocket[]) => sockets.map(({ destroyed }) => destroyed);
+const LOCAL = '127.0.0.1';
+const OTHERS = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'];
 
-test('of one address that has too many the oldest goes', () => {
+/** All seven places are taken, by the rightful ones; three are of this machine. */
+function full() {
+  const parts = setUp();
+  const others = OTHERS.map(parts.open);
+  const [first, second, third] = [LOCAL, '::1', '::ffff:127.0.0.1'].map(parts.open);
+  if (first === undefined || second === undefined || third === undefined) throw new Error('three');
+  const fresh = (address = LOCAL): FakeSocket => parts.open(address);
+  return { ...parts, others, first, second, third, fresh };
+}
+
+test('nobody goes while there are places, whosever they are', () => {
   const { open, end } = setUp();
+  const sockets = Array.from({ length: 7 }, () => open('10.0.0.9'));
+  expect(gone(sockets)).not.toContain(true);
+  end();
+});
+
+test('of one address that has more than its share the oldest go', () => {
+  const { open, end } = setUp();
+  const local = [LOCAL, LOCAL, LOCAL].map(open);
   const other = open('10.0.0.1');
-  const sockets = [open('10.0.0.9'), open('::ffff:10.0.0.9'), open('10.0.0.9'), open('10.0.0.9')];
-  expect(gone([...sockets, other])).toEqual([true, true, false, false, false]);
+  const sockets = ['10.0.0.9', '::ffff:10.0.0.9', '10.0.0.9', '10.0.0.9', '10.0.0.9'].map(open);
+  expect(gone(sockets)).toEqual([true, true, false, false, false]);
+  expect(gone([other, ...local])).not.toContain(true);
   end();
 });
 
 test('other machines take no place of this one, nor it theirs', () => {
-  const { open, end } = setUp();
-  const remote = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'].map(open);
-  const local = ['127.0.0.1', '::1', '::ffff:127.0.0.1'].map(open);
-  expect(gone([...remote, ...local])).not.toContain(true);
-  open('10.0.0.5');
-  open('127.0.0.1');
-  expect(gone(remote)).toEqual([true, false, false, false]);
-  expect(gone(local)).toEqual([true, false, false]);
+  const { others, first, second, third, fresh, end } = full();
+  const other = fresh('10.0.0.5');
+  expect(gone([first, second, third])).toEqual([false, false, false]);
+  expect(gone([...others, other])).toEqual([true, false, false, false, false]);
+  const local = fresh();
+  expect(gone([first, second, third, local])).toEqual([true, false, false, false]);
+  expect(gone([...others, other])).toEqual([true, false, false, false, false]);
   end();
 });
 
 test('one that was served lately stays before one that was idle, one that is served before both', () => {
-  const { open, ask, end } = setUp();
-  const [served, idle, lately] = ['127.0.0.1', '127.0.0.1', '127.0.0.1'].map(open);
-  if (served === undefined || idle === undefined || lately === undefined) throw new Error('three');
+  const { first: served, second: idle, third: lately, ask, fresh, end } = full();
   ask(served);
   ask(lately)();
-  open('127.0.0.1');
+  fresh();
   expect(gone([served, idle, lately])).toEqual([false, true, false]);
-  open('127.0.0.1');
+  fresh();
   expect(gone([served, lately])).toEqual([false, true]);
   end();
 });
 
-test('where all are served the first to come goes', () => {
-  const { open, ask, end } = setUp();
-  const sockets = ['127.0.0.1', '127.0.0.1', '127.0.0.1'].map(open);
-  for (const socket of sockets) ask(socket);
-  open('127.0.0.1');
-  expect(gone(sockets)).toEqual([true, false, false]);
+test('whoever sends its request without end, or does not read, waits for nothing', () => {
+  const { first: endless, second: unread, third: idle, ask, fresh, end } = full();
+  ask(endless, false);
+  ask(unread);
+  unread.writableLength = 5;
+  fresh();
+  expect(gone([endless, unread, idle])).toEqual([true, false, false]);
+  fresh();
+  expect(gone([unread, idle])).toEqual([true, false]);
+  end();
+});
+
+test('where all others are served, one that has not asked yet takes the place of one of them', () => {
+  const { first, second, third, ask, fresh, end } = full();
+  for (const socket of [first, second, third]) ask(socket);
+  expect(gone([first, second, third, fresh()])).toEqual([false, true, false, false]);
   end();
 });
 

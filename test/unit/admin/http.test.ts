@@ -1,10 +1,16 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { type Admin, type AdminOptions, startAdmin } from '../../../src/admin/http.ts';
+import { inTurn } from '../../../src/admin/serve-in-turn.ts';
 import { ProxyError } from '../../../src/lib/errors.ts';
 
 const open: Admin[] = [];
+
+const UNENDING =
+  'POST /api/v1/failover HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n' +
+  'Content-Length: 4000\r\n\r\n{';
 
 afterEach(async () => {
   await Promise.all(open.splice(0).map((admin) => admin.close()));
@@ -17,7 +23,7 @@ async function start(options: Partial<AdminOptions> = {}): Promise<Admin> {
     readiness: () => ({ ready: true, reasons: [], degraded: [] }),
     metrics: async () => ({ contentType: 'text/plain', body: 'up 1\n' }),
     version: '1.2.3',
-    log: { error: () => {} },
+    log: { debug: () => {}, error: () => {} },
     ...options,
   });
   open.push(admin);
@@ -137,14 +143,103 @@ test('a client that sends very much ahead is cut', async () => {
 test('with more connections than there may be, the newest is served', async () => {
   const admin = await start();
   const port = Number(new URL(admin.url).port);
-  const sockets = Array.from({ length: 70 }, () => connect(port, '127.0.0.1'));
+  const sockets = Array.from({ length: 262 }, () => connect(port, '127.0.0.1'));
   let closed = 0;
   for (const socket of sockets) {
     socket.on('error', () => {}).once('close', () => closed++);
     socket.write('GET /livez HTTP/1.1\r\nHost:');
   }
-  await expect.poll(() => closed).toBe(6);
+  await expect.poll(() => closed, { timeout: 5000 }).toBe(6);
   expect((await fetch(`${admin.url}/livez`)).status).toBe(200);
-  expect(closed).toBe(7);
+  await expect.poll(() => closed).toBe(7);
   for (const socket of sockets) socket.destroy();
+});
+
+test('a probe that asks late is served while a crowd keeps coming with bodies that do not end', async () => {
+  const failover = () => Promise.reject(new Error('not asked'));
+  const admin = await start({ api: { nodes: async () => null, failover } });
+  const port = Number(new URL(admin.url).port);
+  let closed = 0;
+  const crowd = (size: number) =>
+    Array.from({ length: size }, () => {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => {}).once('close', () => closed++);
+      socket.write(UNENDING);
+      return socket;
+    });
+  const first = crowd(256);
+  const probe = connect(port, '127.0.0.1');
+  const all = [...first, ...crowd(40), probe];
+  await expect.poll(() => closed, { timeout: 5000 }).toBe(41);
+  expect(probe.destroyed).toBe(false);
+  probe.write('GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n');
+  const [answer] = (await once(probe, 'data')) as [Buffer];
+  expect(answer.toString()).toMatch(/^HTTP\/1.1 200/);
+  for (const socket of all) socket.destroy();
+});
+
+test('a request whose body does not arrive is no error of ours', async () => {
+  const lines: string[] = [];
+  const log = {
+    debug: (_fields: object, message: string) => lines.push(`debug ${message}`),
+    error: (_fields: object, message: string) => lines.push(`error ${message}`),
+  };
+  const failover = () => Promise.reject(new Error('not asked'));
+  const admin = await start({ log, api: { nodes: async () => null, failover } });
+  const socket = connect(Number(new URL(admin.url).port), '127.0.0.1');
+  const head =
+    'POST /api/v1/failover HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json';
+  socket.write(`${head}\r\nContent-Length: 4000\r\n\r\n{`);
+  await (await fetch(`${admin.url}/livez`)).text();
+  socket.resetAndDestroy();
+  await expect.poll(() => lines).toEqual(['debug the body of an API request did not arrive']);
+});
+
+test('a client that has sent very much ahead is cut before all of it is parsed', async () => {
+  const begun: string[] = [];
+  const server = createServer(
+    inTurn((request) => {
+      begun.push(request.url ?? '');
+    }),
+  );
+  server.on('request', () => begun.push('parsed'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write('GET /a HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(500));
+  await once(socket, 'close');
+  expect(begun.filter((each) => each === 'parsed').length).toBeLessThan(20);
+  expect(begun.filter((each) => each === '/a')).toHaveLength(1);
+  server.close();
+});
+
+test('a crowd that asks again is served by few a turn, so that new connections come in between', async () => {
+  let begun = 0;
+  const server = createServer(
+    inTurn((_request, response) => {
+      begun++;
+      response.end('x');
+    }),
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const sockets = Array.from({ length: 20 }, () => connect(port, '127.0.0.1'));
+  const askAll = () => {
+    for (const socket of sockets) socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  };
+  askAll();
+  for (const socket of sockets) socket.resume();
+  await expect.poll(() => begun).toBe(20);
+  const perTurn: number[] = [];
+  askAll();
+  while (begun < 40) {
+    const before = begun;
+    await new Promise(setImmediate);
+    perTurn.push(begun - before);
+  }
+  expect(Math.max(...perTurn)).toBeLessThanOrEqual(4);
+  for (const socket of sockets) socket.destroy();
+  server.close();
 });

@@ -36,7 +36,7 @@ describe('the pages', () => {
     readiness: () => ({ ready: true, reasons: [], degraded: [] }),
     metrics: async () => ({ contentType: 'text/plain', body: '' }),
     version: '1',
-    log: { error: () => {} },
+    log: { debug: () => {}, error: () => {} },
     hosts: ['slotgate.example.com'],
   });
   const statusFor = async (path: string, host: string) =>

@@ -71,6 +71,10 @@ describe('slotgate', () => {
     ['config', 'slotgate config: a subcommand is missing', 'allowed: check, print-default, schema'],
     ['config chek', 'slotgate config: unknown command', 'Did you mean check?'],
     ['serve --prot 1', 'slotgate serve: unknown option', 'Did you mean --port?'],
+    ['failover 1 --port 1', "unknown option '--port' (Did you mean --http-port?)", '--help'],
+    ['failover 1 --colour 1', "unknown option '--colour'; allowed: --to", '--help'],
+    ['config check --set prt=1', '--set prt: there is no setting', 'did you mean port?'],
+    ['config check --set port', '--set "port" is not allowed', 'allowed: key=value'],
     ['serve --port', 'slotgate serve: option', '--port <port>'],
     ['serve extra', 'slotgate serve: too many arguments', 'Expected 0'],
     ['serve slotgate.yaml', 'slotgate serve: did you mean -c slotgate.yaml?', '--help explains'],
@@ -113,6 +117,29 @@ describe('slotgate config', () => {
     const { exitCode, out, err } = await run(`config check -c ${file}`);
     expect([exitCode, out]).toEqual([0, `${file}: valid, 1 setting besides the defaults\n`]);
     expect(err).toMatch(/^warning: commands\.deny names flushal, .*; did you mean flushall\?\n$/);
+  });
+
+  it.each([
+    ['eval', 'names eval, but not eval_ro, evalsha, evalsha_ro, fcall, fcall_ro: scripts run'],
+    ['eval,eval_ro,evalsha,evalsha_ro', 'but not fcall, fcall_ro: scripts run by these, too'],
+    ['eval,eval_ro,script|load,fcall', 'names eval, eval_ro, fcall, but not fcall_ro: scripts'],
+    ['eval,eval_ro,evalsha,evalsha_ro,fcall,fcall_ro', ''],
+    // What no client can bring in cannot be run by its name.
+    ['eval,eval_ro,script,function', ''],
+    ['function|load,keys', ''],
+  ])('warns of ways to run scripts that are left open: %s', async (denied, words) => {
+    const { exitCode, err } = await run(`config check --set commands.deny=${denied}`);
+    expect([exitCode, err === '']).toEqual([0, words === '']);
+    expect(err).toContain(words);
+  });
+
+  it('checks what --set says as serve would take it', async () => {
+    const file = write('set.yaml', 'port: 6379\n');
+    const { exitCode, out, err } = await run(
+      `config check -c ${file} --set retry.sentWrites=yes --set commands.deny=flushal`,
+    );
+    expect([exitCode, out]).toEqual([0, `${file}: valid, 2 settings besides the defaults\n`]);
+    expect(err).toContain('did you mean flushall?');
   });
 
   it('tells flags that npm kept for itself', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type Config, defaultConfig } from '../../../src/config/schema.ts';
 import { CallServer, type WorkerLink } from '../../../src/control/calls.ts';
 import { registerConfigCalls } from '../../../src/control/config-calls.ts';
+import { deferred } from '../../../src/lib/deferred.ts';
 import { recordedLog } from '../../support/recorded-log.ts';
 
 type Take = (config: Config) => void;
@@ -17,7 +18,8 @@ function setUp(workers: readonly WorkerLink[]) {
   const config = defaultConfig();
   const onChange = (next: Config): void => void heard.push(next);
   const configCalls = registerConfigCalls(calls, { config, log, onChange });
-  const set = (name: string, value: string) => calls.call('config.set', [{ name, value }], 1000);
+  const set = (name: string, value: string, deadlineMs = 1000) =>
+    calls.call('config.set', [{ name, value }], deadlineMs);
   return { configCalls, set, heard, lines };
 }
 
@@ -56,17 +58,57 @@ describe('a live setting', () => {
     expect(taken.reads.weights.replica).toBe(9);
   });
 
+  it.each(['yes', 'true', 'no', 'false'])('that is a switch may be spelled %s', async (value) => {
+    const { set, heard } = setUp([]);
+    expect(await set('retry.sentWrites', value)).toBeNull();
+    expect(heard[0]?.retry.sentWrites).toBe(value === 'yes' || value === 'true');
+  });
+
   it('that a worker does not take is not passed over in silence', async () => {
     const refuse: Take = () => {
       throw new Error('no memory');
     };
-    const { configCalls, set, lines } = setUp([worker(4, refuse)]);
-    await set('timeout', '9');
-    configCalls.onWorker(worker(5, refuse));
+    const workers = [worker(4, refuse), worker(5, refuse)];
+    const living = workers.slice(0, 1);
+    const { configCalls, set, lines } = setUp(living);
+    expect(await set('timeout', '9')).toMatchObject({ why: '1 worker has not confirmed it yet' });
+    living.push(workers[1] as WorkerLink);
+    configCalls.onWorker(workers[1] as WorkerLink);
     await expect.poll(() => lines.length).toBe(2);
+    const message = expect.stringMatching(/serves by older ones: make the change again/);
     expect(lines).toMatchObject([
-      { level: 'warn', fields: { worker: 4, reason: 'no memory' } },
-      { level: 'warn', fields: { worker: 5, reason: 'no memory' } },
+      { level: 'warn', message, fields: { worker: 4, reason: 'no memory' } },
+      { level: 'warn', message, fields: { worker: 5, reason: 'no memory' } },
     ]);
+  });
+
+  it('that a slow worker takes late is not told as one that it never takes', async () => {
+    const free = deferred();
+    const slow: WorkerLink = { id: 6, call: () => free.promise };
+    const { set, lines } = setUp([slow]);
+    expect(await set('timeout', '9', 60)).toMatchObject({ name: 'timeout' });
+    expect(lines).toMatchObject([
+      { level: 'warn', message: expect.stringMatching(/^a worker has not confirmed .* yet/) },
+    ]);
+    free.resolve();
+    await expect.poll(() => lines.length).toBe(2);
+    expect(lines[1]).toMatchObject({
+      level: 'info',
+      message: 'a worker took the live settings over late',
+      fields: { worker: 6, afterMs: expect.any(Number) },
+    });
+  });
+
+  it('is no matter of a worker that has died', async () => {
+    const workers: WorkerLink[] = [];
+    workers.push({
+      id: 7,
+      call: async () => {
+        workers.length = 0;
+        throw new Error('the worker has died');
+      },
+    });
+    const { set, lines } = setUp(workers);
+    expect([await set('timeout', '9'), lines]).toEqual([null, []]);
   });
 });

@@ -2,15 +2,27 @@
 import { expect, test } from 'vitest';
 import {
   changeFields,
+  DiscoveryLog,
   describeProblem,
+  type Gaps,
   isDefaultSeeds,
   type Problem,
   silenceAdvice,
+  warningsOf,
 } from '../../../src/control/discovery-reason.ts';
 import { SLOT_COUNT, type Snapshot } from '../../../src/topology/snapshot.ts';
+import { recordedLog } from '../../support/recorded-log.ts';
 
 const DEFAULT = [{ host: '127.0.0.1', port: 7000 }];
 const OWN = [{ host: '10.0.0.1', port: 7000 }];
+
+function gap(...ranges: string[]): Gaps {
+  const sizes = ranges.map((range) => {
+    const [from = 0, to = from] = range.split('-').map(Number);
+    return to - from + 1;
+  });
+  return { unowned: { count: sizes.reduce((sum, size) => sum + size, 0), ranges }, silent: [] };
+}
 
 function problem(changes: Partial<Problem>): Problem {
   const outcome = {
@@ -25,7 +37,7 @@ function problem(changes: Partial<Problem>): Problem {
     unresolved: new Map(),
     answered: true,
     mode: 'cluster',
-    gaps: { unowned: 0, silent: [] },
+    gaps: gap(),
     isDefaultSeeds: false,
     note: '',
     ...changes,
@@ -41,6 +53,38 @@ test('where nobody has named a node, that is said', () => {
   expect([isDefaultSeeds(DEFAULT), isDefaultSeeds(OWN)]).toEqual([true, false]);
 });
 
+function failing(code: string, names: readonly string[], message = 'E'): Problem['outcome'] {
+  const failures = new Map(names.map((name) => [name, { code, message }]));
+  return { ...problem({}).outcome, failures } as unknown as Problem['outcome'];
+}
+
+test('the reason is the same in whatever order the nodes have failed', () => {
+  const unresolved = new Map([['m:1', { code: 'unreachable' as const, message: 'E' }]]);
+  const told = [
+    ['n:10', 'n:9'],
+    ['n:9', 'n:10'],
+  ].map((names) => {
+    const outcome = { ...failing('refused', names), late: ['a:7'] };
+    return describeProblem(problem({ answered: false, mode: null, outcome, unresolved }));
+  });
+  expect(new Set(told)).toEqual(
+    new Set(['no seed answers: a:7 no answer in time, m:1 E, n:9 E, n:10 E']),
+  );
+});
+
+test.each([
+  [
+    'WRONGPASS invalid username-password pair',
+    /^nodes refuse our .* change cluster.password .* SIGHUP$/,
+  ],
+  ['NOPERM this user has no permissions', /^nodes refuse .* CLUSTER NODES, .* and COMMAND$/],
+])('nodes that say %s are told in one line with the next step', (message, words) => {
+  const warnings = warningsOf(failing('auth', ['n:2', 'n:1'], message), new Map());
+  expect(warnings).toMatchObject([
+    { words: expect.stringMatching(words), fields: { nodes: ['n:1', 'n:2'], reason: message } },
+  ]);
+});
+
 test('the log names the setting to look at', () => {
   expect(silenceAdvice(DEFAULT, false)).toMatch(/at its default.*--seeds/);
   expect(silenceAdvice(OWN, false)).toBe('check cluster.seeds (--seeds)');
@@ -48,11 +92,34 @@ test('the log names the setting to look at', () => {
 });
 
 test.each([
-  [1, '1 slot has no owner'],
-  [2, '2 slots have no owner'],
-  [SLOT_COUNT, 'no slot has an owner: the nodes form no cluster yet (redis-cli --cluster create)'],
-])('%i slots without an owner', (unowned, words) => {
-  expect(describeProblem(problem({ gaps: { unowned, silent: [] } }))).toBe(words);
+  [gap('5'), '1 slot has no owner (5)'],
+  [gap('5', '7-9'), '4 slots have no owner (5, 7-9)'],
+  [
+    gap(`0-${SLOT_COUNT - 1}`),
+    'no slot has an owner: the nodes form no cluster yet (redis-cli --cluster create)',
+  ],
+])('slots without an owner', (gaps, words) => {
+  expect(describeProblem(problem({ gaps }))).toBe(words);
+});
+
+test('slots without an owner are told once, and once that they have one again', () => {
+  const { log, lines } = recordedLog();
+  let now = 0;
+  const told = new DiscoveryLog(log, () => now, new Map());
+  const quiet = { ...problem({}).outcome, failures: new Map() };
+  const tell = (gaps: Gaps): void => {
+    const found = problem({ outcome: quiet, gaps });
+    told.tell(found, describeProblem(found), '');
+    now += 100;
+  };
+  for (const gaps of [gap(), gap('5'), gap('5'), gap(), gap()]) tell(gaps);
+  expect(lines).toMatchObject([
+    { level: 'warn', fields: { reason: '1 slot has no owner (5)' } },
+    { level: 'info', message: 'every slot has an owner again', fields: { afterMs: 200 } },
+  ]);
+  // Slots that come and go while they are moved are no news each time, nor is their end.
+  for (const gaps of [gap('6'), gap()]) tell(gaps);
+  expect(lines).toHaveLength(2);
 });
 
 test('a change without cluster mode is not told in slots and shards', () => {

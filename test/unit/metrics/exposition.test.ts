@@ -37,6 +37,7 @@ function setUp() {
     },
     cluster: () => STATUS,
     nodePlace: (address) => PLACES[address],
+    unresponsiveWorkers: () => 3,
     build: { version: '0.1.0', revision: 'abc\\"\n' },
   });
   return { worker, merge, exposition };
@@ -88,6 +89,7 @@ describe('text format 0.0.4', () => {
     expect(samples.get('slotgate_cluster_slots{shard="1"}')).toBe(8192);
     expect(samples.get('slotgate_topology_refreshes_total{result="error"}')).toBe(1);
     expect(samples.get('slotgate_workers')).toBe(1);
+    expect(samples.get('slotgate_workers_unresponsive')).toBe(3);
     const build = `version="0.1.0",revision="abc\\\\\\"\\n",node_version="${process.version}"`;
     expect(samples.get(`slotgate_build_info{${build}}`)).toBe(1);
     expect(samples.get('process_cpu_seconds_total')).toBeGreaterThan(0);

@@ -30,6 +30,8 @@ function readiness(
     plan: null,
     workers: 1,
     reports: [''],
+    silent: [],
+    bare: [],
     ...over,
   });
 }
@@ -67,6 +69,24 @@ describe('an instance is ready', () => {
     expect(readiness({}, { snapshot: without(odd) }).degraded).toEqual([
       '20 slots have no primary: 0, 2, 4, 6, 8, 10, 12, 14, and 12 more',
     ]);
+  });
+
+  it('while a worker does not answer, if another does', () => {
+    const silent = [{ worker: 2, silentMs: 12_400 }];
+    expect(readiness({}, { workers: 2, silent })).toEqual({
+      ready: true,
+      reasons: [],
+      degraded: ['worker 2 has not answered for 12 s'],
+    });
+    const { ready, reasons } = readiness({}, { workers: 1, silent });
+    expect(ready).toBe(false);
+    expect(reasons).toEqual(['worker 2 has not answered for 12 s']);
+  });
+
+  it('while a shard has lost all its replicas', () => {
+    const { ready, degraded } = readiness({}, { bare: [{ shard: 1, wanted: 2 }] });
+    expect(ready).toBe(true);
+    expect(degraded).toEqual(['shard 1 has no replica left, of 2']);
   });
 
   it('as long as replicas serve reads', () => {

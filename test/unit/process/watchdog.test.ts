@@ -70,6 +70,18 @@ describe('a child', () => {
     expect(child.signals).toHaveLength(1);
   });
 
+  it('that falls silent has whoever had it watched told each second, and once that it answers', () => {
+    const told: number[] = [];
+    watchdog.watch(child.asProcess, { worker: 1 }, (silentMs) => told.push(silentMs));
+    pass(5);
+    expect(told).toEqual([]);
+    pass(3);
+    expect(told).toEqual([6000, 7000, 8000]);
+    watchdog.heard(child.asProcess);
+    watchdog.heard(child.asProcess);
+    expect(told).toEqual([6000, 7000, 8000, 0]);
+  });
+
   it('that answers again in time is told of and lives', () => {
     pass(25);
     watchdog.heard(child.asProcess);

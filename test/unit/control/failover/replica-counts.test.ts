@@ -37,6 +37,15 @@ describe('a shard lacks replicas', () => {
     expect(settle(drawSnapshot(['b a', 'c d']))).toEqual([]);
   });
 
+  test('though its primary died right after it was first seen', () => {
+    const { counts } = watch();
+    counts.onSnapshot(drawSnapshot(['a b', 'c d']), 0);
+    counts.onSnapshot(drawSnapshot(['a! b', 'c d']), 1);
+    expect(lacks(counts.onSnapshot(drawSnapshot(['b', 'c d'], 'a!'), 2))).toEqual([
+      'shard 0: 1 of 1',
+    ]);
+  });
+
   test('when a replica died', () => {
     const { settle } = watch();
     settle(drawSnapshot(['a b c']));

@@ -104,6 +104,23 @@ describe('a primary in trouble', () => {
     expect(scene.io.orders).toEqual([]);
   });
 
+  it.each(['timeout', 'failed'] as const)(
+    'is asked again, and replaced, when one of its connects was a %s',
+    async (outcome) => {
+      let count = 0;
+      // The second of the proof, after the look that was refused and the first.
+      scene.io.connectOutcome = () => (++count === 3 ? outcome : 'refused');
+      scene.io.pause = async (ms, signal) => {
+        if (signal?.aborted === true) return;
+        if (ms > 200) await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+        scene.io.time += ms;
+      };
+      scene.trouble.look();
+      await vi.waitFor(() => expect(scene.io.orders).toHaveLength(1));
+      expect(scene.results[0]).toMatchObject({ kind: 'not-dead', last: { outcome } });
+    },
+  );
+
   it('is left when it owns no slots any more', async () => {
     scene.given = null;
     scene.trouble.look();

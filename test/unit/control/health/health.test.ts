@@ -225,3 +225,55 @@ it('a node that is down for another reason by now is told once more', async () =
   expect(told()[0]).toContain('a node is down: nobody listens');
   expect(told()[1]).toContain('a node is still down: it reads its data from disk');
 });
+
+it.each([
+  ['-NOAUTH Authentication required.\r\n', /: change cluster.password .* and send SIGHUP$/],
+  ['-NOPERM this user has no permissions\r\n', /the account there must be allowed .*PING/],
+])('a node that says %j is told with the next step', async (refusal, words) => {
+  const fake = await fakeNode();
+  fake.answer = () => refusal;
+  const { lines, stateOf } = watch([fake]);
+  await expect.poll(() => stateOf(fake)).toBe('down');
+  const told = lines.filter(({ message }) => message.startsWith('a node is down'));
+  expect(told).toMatchObject([{ message: expect.stringMatching(words) }]);
+});
+
+describe('a node that is down', () => {
+  async function downNode(id: string) {
+    const [fake, other] = [await fakeNode(), await fakeNode()];
+    const gone = { ...node(fake), id };
+    const watched = watch([gone]);
+    await expect.poll(() => watched.stateOf(gone)).toBe('up');
+    await fake.stop();
+    await expect.poll(() => watched.stateOf(gone)).toBe('down');
+    const told = () => watched.lines.filter(({ level }) => level === 'info');
+    return { ...watched, gone, other: node(other), told };
+  }
+
+  it('and lives at another address by then is told to do so', async () => {
+    const { health, gone, other, told } = await downNode('one');
+    health.onSnapshot(snapshotOf([{ ...other, id: 'one' }]));
+    const fields = { node: nodeAddress(gone), now: nodeAddress(other) };
+    expect(told()).toMatchObject([{ message: expect.stringContaining('another address'), fields }]);
+  });
+
+  it('and has left the cluster is told to have left', async () => {
+    const { health, gone, other, told } = await downNode('one');
+    health.onSnapshot(snapshotOf([{ ...other, id: 'two' }]));
+    const message = expect.stringContaining('no member any more');
+    expect(told()).toMatchObject([{ message, fields: { node: nodeAddress(gone) } }]);
+  });
+
+  it('and whose address another node has now is told to have left', async () => {
+    const { health, gone, told } = await downNode('one');
+    health.onSnapshot(snapshotOf([{ ...gone, id: 'two' }]));
+    const message = expect.stringContaining('no member any more');
+    expect(told()).toMatchObject([{ message, fields: { node: nodeAddress(gone) } }]);
+  });
+
+  it('and is shown where it was is told no more', async () => {
+    const { health, gone, other, told } = await downNode('one');
+    health.onSnapshot(snapshotOf([gone, { ...other, id: 'two' }]));
+    expect(told()).toEqual([]);
+  });
+});
