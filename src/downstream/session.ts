@@ -96,6 +96,8 @@ export class Session implements StreamHandler {
   /** When the client last took bytes, or bytes began to wait for it. Says nothing before a turn's write. */
   lastDrainAt: number;
   parkedCount = 0;
+  /** Commands sent again after a lost connection that have no answer yet. */
+  resent = 0;
   /** Since when its commands wait for shards, one after the other; 0 once one of them was served. */
   waitsSince = 0;
   readonly out: OutQueue;

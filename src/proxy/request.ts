@@ -105,6 +105,8 @@ export class Request implements LaneEntry<Request>, ReplySlot {
   overtaken = false;
   attempts = 0;
   deaths = 0;
+  /** A read that was sent again after its connection died; counted in its session's `resent`. */
+  isResent = false;
   // Writes that wait for replicas.
   /** A WAIT follows it on its lane. */
   awaits = false;
@@ -151,6 +153,7 @@ export class Request implements LaneEntry<Request>, ReplySlot {
     this.overtaken = false;
     this.attempts = 0;
     this.deaths = 0;
+    this.isResent = false;
     this.onReplica = false;
     this.readTries = 0;
     this.markedSlot = UNMARKED;

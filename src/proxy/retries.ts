@@ -29,6 +29,7 @@ import { HeldSessions, type NoWait } from './hold/held-sessions.ts';
 import type { ShardHolds } from './hold/shard-holds.ts';
 import type { Shards } from './hold/shards.ts';
 import type { Request } from './request.ts';
+import { isNext, narrow, noteEnd, noteSent } from './resent.ts';
 import type { HoldSettings } from './settings.ts';
 
 /** Commands that are let go, or answered with an error, in one turn of the event loop: about 2 ms. */
@@ -172,9 +173,11 @@ export class Retries {
     }
     request.hold = this.#holds.of(request.slot);
     request.hold.count(1, now);
+    if (noteEnd(request, session)) this.#host.later();
     if (session !== null) {
       session.parkedCount++;
       session.gate |= GATE.parked;
+      if (request.deaths > 0) narrow(session);
     }
     this.#parked.push(request);
     this.#showNow();
@@ -237,12 +240,13 @@ export class Retries {
   /** True when the request is settled: on its way again or answered. */
   #try(request: Request, session: Session, now: number): boolean {
     if (now >= request.retryAt && !this.#isAway(request)) {
-      const lane = this.#host.laneFor(request);
+      const lane = isNext(request, session) ? this.#host.laneFor(request) : null;
       const isFree = lane !== null && !mustWait(request, session, lane);
       const mayGo = isFree && (!isInDoubt(lane, request) || this.#takeProbe());
       // Told so only when its turn has come: what is before it may still be under way.
       if (mayGo && request.overtaken) return this.#giveUp(request, OVERTAKEN);
       if (mayGo) {
+        noteSent(request, session);
         this.#host.resend(request, lane);
         this.#unpark(request);
         this.#host.metrics.increment(SCALAR.retries);
@@ -328,6 +332,7 @@ export class Retries {
     if (request.parkedAt === 0) return;
     request.parkedAt = 0;
     const session = sessionOf(request);
+    if (noteEnd(request, session)) this.#host.later();
     if (session !== null && outcome === SCALAR.heldDrained) session.waitsSince = 0;
     this.#unsettled--;
     this.#host.metrics.increment(outcome);

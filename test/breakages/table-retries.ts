@@ -71,6 +71,14 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     test: unit('proxy/lost-connections', 'dials nobody any more'),
   },
   {
+    rule: '7 bounded',
+    breakage: 'all reads that a node died of go to its successor at once',
+    file: 'src/proxy/resent.ts',
+    find: 'return deaths === 0 || session.resent < session.window;',
+    replace: 'return deaths >= 0 || session.resent < session.window;',
+    test: unit('proxy/lost-connections', 'go to the successor a few at first'),
+  },
+  {
     rule: '3 durable writes',
     breakage: 'what a pop took is lost where too few replicas have it',
     file: 'src/proxy/durable/durable-writes.ts',

@@ -118,6 +118,47 @@ describe('a connection that dies with reads and writes of one session on it', ()
   });
 });
 
+describe('many reads of one client on a connection that dies', () => {
+  const COUNT = 40;
+
+  /** The node stops answering GET, gets them all, dies, and is back. */
+  function stageOfMany(): { stage: Bench; client: BenchClient; node: FakeNode; again(): string[] } {
+    const stage = new Bench({ limits: { bigReplyBytes: '16kb', replyHardLimit: '64kb' } });
+    const node = stage.node(PORT);
+    stage.client().send('SET b 0');
+    node.answer = silentTo('GET');
+    const client = stage.client().send(...Array.from({ length: COUNT }, (_, i) => `GET {b}${i}`));
+    const before = node.log.length;
+    last(node.connections).close();
+    stage.advance(100);
+    return { stage, client, node, again: () => node.log.slice(before) };
+  }
+
+  it('go to the successor a few at first, and all in the end, in order', () => {
+    const { stage, client, node, again } = stageOfMany();
+    expect(again()).toHaveLength(4);
+    const values = Array.from({ length: COUNT }, (_, i) => `$2\r\n${10 + i}\r\n`);
+    for (const value of values) {
+      last(node.connections).reply(value);
+      stage.run();
+    }
+    expect(again()).toEqual(Array.from({ length: COUNT }, (_, i) => `GET {b}${i}`));
+    expect(client.take()).toBe(values.join(''));
+    expect(client.session.resent).toBe(0);
+  });
+
+  it('go one by one once it is seen how big their replies are', () => {
+    const { stage, node, again } = stageOfMany();
+    const big = `$60000\r\n${'x'.repeat(60_000)}\r\n`;
+    for (let i = 0; i < 6; i++) {
+      const [later] = node.connections.filter(({ log }) => log.includes(`GET {b}${i}`)).slice(1);
+      later?.reply(big);
+      stage.run();
+    }
+    expect(again()).toEqual(Array.from({ length: 7 }, (_, i) => `GET {b}${i}`));
+  });
+});
+
 describe('a client that leaves its replies unread', () => {
   it.each([
     ['for long: they are not repeated', 2000, ['SET b 1', 'GET b', 'GET f']],
