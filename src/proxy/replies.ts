@@ -11,6 +11,7 @@ import { DOUBT, type Lane } from '../upstream/lane.ts';
 import type { Answers, ProxyCore } from './core.ts';
 import { asLine, isUncertain } from './error-replies.ts';
 import type { Redirects } from './redirects.ts';
+import { isBusyAt } from './reply-bytes.ts';
 import type { Gathering, Request } from './request.ts';
 import { isInDoubt } from './retries.ts';
 import type { SlowReaders } from './slow-readers.ts';
@@ -38,7 +39,7 @@ export class Replies implements Answers {
     const isError = buf[typeAt] === 45;
     if (isError && this.#onError(request, buf, end, typeAt)) return;
     const lane = request.lane as Lane<Request>;
-    if (lane.doubt !== 0) this.#settleDoubt(lane, request);
+    if (lane.doubt !== 0) this.#settleDoubt(lane, request, isError && isBusyAt(buf, typeAt));
     proxy.retries.onServed(request);
     const { durable } = proxy;
     const isKept = durable.isOn && !isError && durable.keep(request, lane, buf, start, end);
@@ -93,13 +94,13 @@ export class Replies implements Answers {
     this.deliver(request, buf, start, end, isError);
   }
 
-  /** The node has served this command: it is ready for others of its kind. */
-  #settleDoubt(lane: Lane<Request>, request: Request): void {
+  /** The node has dealt with this command: it is ready for others of its kind. `isKept`: by a script. */
+  #settleDoubt(lane: Lane<Request>, request: Request, isKept: boolean): void {
     if (this.#proxy.table.keyRule[request.command] === KEY_RULE.none) return;
     const before = lane.doubt;
     lane.doubt &= request.isRead ? ~DOUBT.reads : 0;
     if (lane.doubt === before) return;
-    if (lane.doubt === 0) this.#proxy.retries.onReady(request, lane);
+    if (lane.doubt === 0) this.#proxy.retries.onReady(request, lane, isKept);
     this.#proxy.turn.later(this.#proxy.retries);
   }
 
@@ -140,7 +141,7 @@ export class Replies implements Answers {
     const { durable } = proxy;
     const isKept = durable.isOn && durable.keepPart(request, lane, { buf, start, end }, last);
     if (last) {
-      if (lane.doubt !== 0) this.#settleDoubt(lane, request);
+      if (lane.doubt !== 0) this.#settleDoubt(lane, request, false);
       proxy.retries.onServed(request);
       this.#leave(request, lane);
       if (!isKept && request.parkedAt !== 0) proxy.retries.settle(request, SCALAR.heldDrained);

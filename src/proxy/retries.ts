@@ -130,9 +130,15 @@ export class Retries {
     }
   }
 
-  /** The node of this lane serves writes since it was lost or turned some away. */
-  onReady(request: Request, lane: Lane<Request>): void {
-    if (this.#host.shards.servesSlot(lane, request.slot)) this.#holds.of(request.slot).onReady();
+  /**
+   * The node of this lane serves writes since it was lost or turned some away; `isKept`: it answers
+   * them, but a script keeps it.
+   */
+  onReady(request: Request, lane: Lane<Request>, isKept: boolean): void {
+    if (!this.#host.shards.servesSlot(lane, request.slot)) return;
+    const hold = this.#holds.of(request.slot);
+    if (isKept) hold.isKept = true;
+    else hold.onReady();
   }
 
   /** Commands of this session wait for a shard that is away. */

@@ -25,7 +25,7 @@ export function holdLine(news: HoldNews): HoldLine {
   };
 }
 
-function textOf({ event, shard, dryRun }: HoldNews): string {
+function textOf({ event, shard, dryRun, isKept }: HoldNews): string {
   const what = shard === null ? 'slots without a primary' : 'a shard';
   switch (event) {
     case 'held':
@@ -33,6 +33,9 @@ function textOf({ event, shard, dryRun }: HoldNews): string {
     case 'given-up':
       return `commands for ${what} are held no longer: it is away for more than hold.maxFailoverMs`;
     case 'serves':
+      if (isKept) {
+        return 'a shard is reached again, but a script keeps its node (-BUSY): SCRIPT KILL, or wait';
+      }
       return shard === null ? 'these slots have a primary again' : 'the shard serves again';
     default:
       return event satisfies never;

@@ -52,6 +52,8 @@ export class ShardHold {
   refusal = '';
   /** It has served a write since it was away last: it is well indeed. */
   isProven = false;
+  /** A script keeps its node, which answers -BUSY since it was away last. */
+  isKept = false;
   /** The hold ended because the shard was away for maxFailoverMs. */
   isGivenUp = false;
   /** The log has its beginning. */
@@ -102,6 +104,7 @@ export class ShardHold {
   /** It has served a write. */
   onReady(): void {
     this.isProven = true;
+    this.isKept = false;
     this.#seenAt = Number.NEGATIVE_INFINITY;
     this.refusedAt = Number.NEGATIVE_INFINITY;
   }
@@ -141,7 +144,10 @@ export class ShardHold {
   #move(to: HoldState, now: number): void {
     const from = this.state;
     this.state = to;
-    if (to === HOLD.holding) this.isProven = false;
+    if (to === HOLD.holding) {
+      this.isProven = false;
+      this.isKept = false;
+    }
     this.#onChange(this, from, now);
   }
 }

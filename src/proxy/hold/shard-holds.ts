@@ -32,6 +32,8 @@ export interface HoldNews {
   readonly node: string;
   readonly dryRun: boolean;
   readonly planned: boolean;
+  /** It answers, but a script keeps it. */
+  readonly isKept: boolean;
   /** Why the shard is away, '' once it serves. */
   readonly reason: string;
   /** How long its commands were held. */
@@ -196,7 +198,8 @@ export class ShardHolds {
       if (isAway || (!hold.isProven && now - recovery.wellSince < RELAPSE_MS)) continue;
       this.#recovering.delete(hold);
       const awayMs = Math.round(recovery.wellSince - hold.awaySince);
-      this.#host.onHold({ ...recovery.news, ...this.#place(hold), awayMs });
+      const { isKept } = hold;
+      this.#host.onHold({ ...recovery.news, ...this.#place(hold), awayMs, isKept });
     }
   }
 
@@ -209,6 +212,7 @@ export class ShardHolds {
       ...this.#place(hold),
       dryRun: settings.dryRun,
       planned: hold.isPlanned,
+      isKept: hold.isKept,
       reason: event === 'serves' ? '' : reason,
       heldMs: Math.round(now - hold.startedAt),
       awayMs: Math.round(now - hold.awaySince),

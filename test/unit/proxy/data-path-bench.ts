@@ -11,6 +11,7 @@ import type { Slab } from '../../../src/lib/slab.ts';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.ts';
 import { proxySettings } from '../../../src/process/proxy-settings.ts';
 import { DataPath } from '../../../src/proxy/data-path.ts';
+import type { HoldNews } from '../../../src/proxy/hold/shard-holds.ts';
 import { encodeRequest } from '../../../src/resp/request-framer.ts';
 import { SLOT_COUNT, type Snapshot, type SnapshotNode } from '../../../src/topology/snapshot.ts';
 import type {
@@ -36,6 +37,7 @@ interface Timer {
 export class Bench {
   readonly proxy: DataPath;
   readonly metrics: WorkerMetrics;
+  readonly holdNews: HoldNews[] = [];
   readonly nodes = new Map<number, FakeNode>();
   now = 1000;
   readonly #tasks: (() => void)[] = [];
@@ -72,6 +74,7 @@ export class Bench {
       runtime: this.#runtime(),
       metrics: this.metrics,
       link,
+      onHold: (news) => this.holdNews.push(news),
     });
   }
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
 import { type FakeNode, type NodeConnection, ordinaryAnswer } from './bench-nodes.ts';
-import { Bench } from './data-path-bench.ts';
+import { Bench, type BenchClient } from './data-path-bench.ts';
 
 /** `b` and `f` are keys of 7001. */
 const PORT = 7001;
@@ -17,8 +17,8 @@ function silentTo(...names: readonly string[]): (args: readonly string[]) => str
   return (args) => (names.includes(args[0] ?? '') ? null : ordinaryAnswer(args));
 }
 
-function last(connections: readonly NodeConnection[]): NodeConnection {
-  return connections.at(-1) as NodeConnection;
+function last<T>(list: readonly T[]): T {
+  return list.at(-1) as T;
 }
 
 describe('a connection that dies', () => {
@@ -332,6 +332,23 @@ describe('the end of the data path while a node is out of reach', () => {
     stage.proxy.close();
     stage.advance(5000);
     expect(dead.connections).toHaveLength(before);
+  });
+});
+
+describe('a node that was away and that a script keeps', () => {
+  it('is not said to serve', () => {
+    const stage = bench();
+    const node = stage.node(PORT);
+    stage.client().send('GET b');
+    node.isAccepting = false;
+    last(node.connections).close();
+    const client = stage.client().send('SET b 1');
+    stage.advance(500);
+    node.answer = () => '-BUSY Redis is busy running a script.\r\n';
+    node.isAccepting = true;
+    stage.advance(3000);
+    expect(client.take()).toMatch(/^-BUSY/);
+    expect(last(stage.holdNews)).toMatchObject({ event: 'serves', isKept: true });
   });
 });
 

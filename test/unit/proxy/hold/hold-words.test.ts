@@ -8,6 +8,7 @@ const NEWS: HoldNews = {
   node: 'n:1',
   dryRun: false,
   planned: false,
+  isKept: false,
   reason: 'ECONNREFUSED',
   heldMs: 100,
   awayMs: 300,
@@ -32,6 +33,11 @@ test('giving up and serving again are told apart', () => {
   const served = holdLine({ ...NEWS, event: 'serves', reason: '' });
   expect(served.text).toBe('the shard serves again');
   expect(served.fields).toEqual({ shard: 2, node: 'n:1', heldMs: 100, awayMs: 300, commands: 4 });
+});
+
+test('a node that a script keeps does not serve', () => {
+  const line = holdLine({ ...NEWS, event: 'serves', isKept: true });
+  expect(line.text).toMatch(/-BUSY.*SCRIPT KILL/);
 });
 
 test('what did not wait, or was planned, says so', () => {
