@@ -9,7 +9,7 @@
  * a problem reply with its own status instead.
  */
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+import { HTTPException } from 'hono/http-exception';
 import { errorText } from '../lib/errors.ts';
 import { requireChangeAllowed } from './change-guard.ts';
 import { type ProblemFacts, type ProblemStatus, problem } from './problem.ts';
@@ -47,23 +47,20 @@ export interface ApiLog {
 }
 
 export const API_PATH = '/api/v1';
+const FAILOVER_PATH = `${API_PATH}/failover`;
 const BODY_BYTES_MAX = 4096;
 const DEFECT = 'The request failed; the log of slotgate says why.';
 
 export function createApi(api: AdminApi, log: ApiLog): Hono {
   const app = new Hono();
-  const limit = bodyLimit({
-    maxSize: BODY_BYTES_MAX,
-    onError: (c) => problem(413, 'The body is too long.', c.req.path).getResponse(),
-  });
 
   app.get('/nodes', async (c) => {
     const nodes = await api.nodes();
     if (nodes === null) throw problem(503, 'Nothing is known of the upstream yet.', c.req.path);
     return c.json(nodes);
   });
-  app.post('/failover', limit, async (c) => {
-    requireChangeAllowed(c);
+  app.post('/failover', async (c) => {
+    requireChangeAllowed(c, FAILOVER_PATH);
     const request = failoverRequest(await jsonBody(c, log), c.req.path);
     return stream(c, log, (tell) => api.failover(request, tell));
   });
@@ -80,13 +77,32 @@ function methodRefused(c: Context, allowed: string): Response {
 async function jsonBody(c: Context, log: ApiLog): Promise<unknown> {
   const { path } = c.req;
   try {
-    return await c.req.json();
+    return JSON.parse(await bodyText(c));
   } catch (error) {
+    if (error instanceof HTTPException) throw error;
     if (error instanceof SyntaxError) throw problem(400, 'The body is no JSON.', path);
     if (!hasLeft(c)) throw error;
     // Or was too slow, and cut: no failure of ours, and nobody hears this answer.
     log.debug({ path, reason: errorText(error) }, 'the body of an API request did not arrive');
     throw problem(400, 'The body did not arrive.', path);
+  }
+}
+
+/** Bounded here, as a body in chunks does not say how long it is. */
+async function bodyText(c: Context): Promise<string> {
+  const { path, raw } = c.req;
+  const tooLong = () => problem(413, 'The body is too long.', path);
+  if (Number(c.req.header('content-length') ?? 0) > BODY_BYTES_MAX) throw tooLong();
+  // Never cancelled: that would take the connection away before the answer is written.
+  const reader = raw.body?.getReader();
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for (;;) {
+    const part = (await reader?.read())?.value;
+    if (part === undefined) return Buffer.concat(parts).toString();
+    bytes += part.length;
+    if (bytes > BODY_BYTES_MAX) throw tooLong();
+    parts.push(part);
   }
 }
 

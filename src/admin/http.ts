@@ -2,8 +2,9 @@
  * The HTTP side of control: health pages for machines, metrics, a start page and the API. Every
  * answer is small and never cached; only those of the API may take their time.
  */
-import { createServer, type Server, type ServerOptions } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { descriptorLimit, httpConnectionsWithin } from '../lib/descriptors.ts';
 import { listenError } from '../lib/errors.ts';
@@ -55,10 +56,20 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
   };
   const server = createServer(limits, inTurn(listener));
+  server.on('connect', refuseConnect);
   new Connections(connectionLimits(), () => performance.now()).guard(server);
   const address = await listen(server, options);
   server.on('error', (error) => options.log.error({ err: error }, 'admin HTTP server failed'));
   return { url: urlOf(address), close: () => close(server) };
+}
+
+const CONNECT_ANSWER =
+  'HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
+
+/** Node hands the bare socket over, without a listener of its own for errors. */
+function refuseConnect(_request: IncomingMessage, socket: Duplex): void {
+  socket.on('error', () => socket.destroy());
+  socket.end(CONNECT_ANSWER, () => socket.destroy());
 }
 
 /** 256 is far above what probes, a scraper and a few browsers open. */

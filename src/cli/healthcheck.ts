@@ -1,7 +1,7 @@
 /** `slotgate healthcheck`: for containers, whose images have neither curl nor redis-cli. */
 import { get } from 'node:http';
 import { type Command, Option } from 'commander';
-import { formatEndpoint, parseEndpoint } from '../config/endpoint.ts';
+import { type Endpoint, formatEndpoint, parseEndpoint } from '../config/endpoint.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { errorText, ProxyError, proxyErrorFrom } from '../lib/errors.ts';
@@ -15,23 +15,26 @@ const BODY_CHARS_MAX = 1024;
 
 const HELP_AFTER = `
 Without options it asks where the configuration of this container or shell (SLOTGATE_… variables,
--c FILE) says that slotgate listens; with --redis it logs in with the same requirepass.
+-c FILE) says that slotgate listens; with --redis it logs in with the same requirepass. A port that
+is given for one of the two says nothing of the other: give both, or the configuration.
 
 Examples:
   slotgate healthcheck
   slotgate healthcheck --url http://10.0.0.5:8379/readyz
+  slotgate healthcheck --http-port 9379 --redis 7379
   slotgate healthcheck --redis --timeout 2s
   HEALTHCHECK CMD ["node", "dist/cli/slotgate.js", "healthcheck"]     (in a Dockerfile)
 
 Exit codes: 0 ready   3 not ready or not reachable   1 configuration not valid   2 wrong usage`;
 
 const ELSEWHERE =
-  'if slotgate listens elsewhere, name its HTTP port with --port (or --url), or its configuration with -c';
+  'if slotgate listens elsewhere, name its HTTP port with --http-port (or --url), or its configuration with -c';
 
 interface Given {
   readonly config?: string;
   readonly url?: string;
   readonly host?: string;
+  readonly httpPort?: string;
   readonly port?: string;
   readonly redis?: string | true;
   readonly timeout: string;
@@ -43,13 +46,19 @@ export function registerHealthcheck(program: Command, context: CliContext): void
     .summary('ask a running slotgate whether it is ready')
     .description('Asks a running slotgate whether it is ready (HTTP GET /readyz).')
     .option('-c, --config <file>', 'YAML file with the configuration (SLOTGATE_CONFIG)')
-    .addOption(new Option('--url <url>', 'what to GET').conflicts(['host', 'port']))
+    .addOption(new Option('--url <url>', 'what to GET').conflicts(['host', 'httpPort', 'port']))
     .option('--host <host>', 'host of the HTTP listener (default: http.bind)')
-    .option(
-      '--port <port>',
-      'port of the HTTP listener, not that for Redis clients (default: http.port)',
+    .option('--http-port <port>', 'port of the HTTP listener (default: http.port)')
+    .addOption(
+      new Option(
+        '--port <port>',
+        'the same; the port for Redis clients goes with --redis',
+      ).conflicts('httpPort'),
     )
-    .option('--redis [host:port]', 'also PING as a Redis client (default: bind and port)')
+    .option(
+      '--redis [address]',
+      'also PING as a Redis client: a port, or host:port (default: bind and port)',
+    )
     .option('--timeout <time>', 'for each of the two, e.g. 500ms or 3s', '3s')
     .addHelpText('after', HELP_AFTER)
     .action(async (given: Given) => {
@@ -73,11 +82,22 @@ async function checkHealth(given: Given, context: CliContext): Promise<Verdict> 
   const file = configFileOf({ ...given }, context);
   const { config } = loadConfig({ env: context.env, ...(file === undefined ? {} : { file }) });
   const verdicts = [await askHttp(httpUrl(given, config), timeoutMs)];
-  if (given.redis !== undefined) verdicts.push(await askRedis(given.redis, config, timeoutMs));
+  if (given.redis !== undefined) {
+    const { ready, words } = await askRedis(given.redis, config, timeoutMs);
+    const isGuess = file === undefined && context.env.SLOTGATE_PORT === undefined && isMixed(given);
+    verdicts.push({ ready, words: isGuess ? `${words} (${DEFAULT_PORT})` : words });
+  }
   return {
     ready: verdicts.every((verdict) => verdict.ready),
     words: verdicts.map((verdict) => verdict.words).join('\n'),
   };
+}
+
+const DEFAULT_PORT = 'the default port; --redis PORT or -c FILE names another';
+
+/** The HTTP listener was named and its slotgate's Redis port was not: they may be of two slotgates. */
+function isMixed({ url, host, httpPort, port, redis }: Given): boolean {
+  return redis === true && [url, host, httpPort, port].some((each) => each !== undefined);
 }
 
 function httpUrl(given: Given, config: Config): URL {
@@ -87,13 +107,17 @@ function httpUrl(given: Given, config: Config): URL {
     refuse('--url', given.url, 'an http:// URL such as http://127.0.0.1:8379/readyz');
   }
   const host = given.host ?? reachable(config.http.bind);
-  const address = parseEndpoint(
-    `${host.includes(':') ? `[${host}]` : host}:${given.port ?? config.http.port}`,
-  );
+  const port = given.httpPort ?? given.port ?? String(config.http.port);
+  const address = endpointOf(host, port);
   if (address === undefined) {
-    refuse('--host and --port', `${host} ${given.port}`, 'a host and a port from 1 to 65535');
+    const option = given.port === undefined ? '--http-port' : '--port';
+    refuse(`--host and ${option}`, `${host} ${port}`, 'a host and a port from 1 to 65535');
   }
   return new URL(`http://${formatEndpoint(address)}/readyz`);
+}
+
+function endpointOf(host: string, port: string): Endpoint | undefined {
+  return parseEndpoint(`${host.includes(':') ? `[${host}]` : host}:${port}`);
 }
 
 function askHttp(url: URL, timeoutMs: number): Promise<Verdict> {
@@ -129,8 +153,15 @@ function askHttp(url: URL, timeoutMs: number): Promise<Verdict> {
 
 async function askRedis(given: string | true, config: Config, timeoutMs: number): Promise<Verdict> {
   const bind = reachable(config.bind[0] as string);
-  const target = given === true ? { host: bind, port: config.port } : parseEndpoint(given);
-  if (target === undefined) refuse('--redis', String(given), 'host:port, IPv6 in [brackets]');
+  const target =
+    given === true
+      ? { host: bind, port: config.port }
+      : /^\d+$/.test(given)
+        ? endpointOf(bind, given)
+        : parseEndpoint(given);
+  if (target === undefined) {
+    refuse('--redis', String(given), 'a port, or host:port with IPv6 in [brackets]');
+  }
   const name = `redis://${formatEndpoint(target)}`;
   const password = config.requirepass === '' ? {} : { password: config.requirepass };
   try {

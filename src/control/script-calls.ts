@@ -1,7 +1,8 @@
 /**
  * Calls that workers make about scripts: bodies that other workers know, and SCRIPT KILL, FUNCTION
  * KILL and FUNCTION STATS, which must reach a node while a script of its own keeps the workers'
- * shared connections to it waiting. Control's connections are not behind that script.
+ * shared connections to it waiting. Control's connections are not behind that script. The two KILLs go
+ * to the other nodes as well: an endless script costs a primary its place, and goes on.
  */
 
 import { withDeadline } from '../lib/deadline.ts';
@@ -12,6 +13,11 @@ import { NodeCallError } from './node-client.ts';
 
 /** Pause before a node that hangs in a script is asked once more, milliseconds. */
 const AGAIN_MS = 100;
+/**
+ * For nodes that are no primaries and may be away for long. Together with the time after which a silent
+ * primary is replaced it is longer than busy-reply-threshold, before which a script hears nothing.
+ */
+const OTHERS_MS = 3000;
 /** Left of a caller's deadline for the way back. */
 const RETURN_MS = 100;
 
@@ -62,11 +68,16 @@ export function registerScriptCalls(calls: CallServer, options: ScriptCallsOptio
     const until = now() + ms - RETURN_MS;
     const word = kind === 'FUNCTION' ? 'FUNCTION' : 'SCRIPT';
     const primaries = primariesOf(nodes.snapshot());
-    return judge(
-      await Promise.all(
-        primaries.map((node) => patiently(options, until, () => ask(nodes, node, [word, 'KILL']))),
-      ),
-    );
+    const others = (nodes.snapshot()?.nodes ?? []).filter((node) => !primaries.includes(node));
+    const askAll = (asked: readonly SnapshotNode[], patience: number) =>
+      Promise.all(
+        asked.map((node) => patiently(options, patience, () => ask(nodes, node, [word, 'KILL']))),
+      );
+    const [ofPrimaries, ofOthers] = await Promise.all([
+      askAll(primaries, until),
+      askAll(others, Math.min(until, now() + OTHERS_MS)),
+    ]);
+    return judge(ofPrimaries, ofOthers);
   });
   calls.register('scripts.functionStats', async (_, ms): Promise<FunctionStatsAnswer> => {
     const until = now() + ms - RETURN_MS;
@@ -119,9 +130,11 @@ async function patiently(
 }
 
 /** OK where any node stopped a script; else what matters most of what they said. */
-function judge(outcomes: readonly Outcome[]): KillAnswer {
-  if (outcomes.some(({ ok }) => ok)) return { ok: true, error: '' };
-  const errors = outcomes.map(({ error }) => error);
+function judge(ofPrimaries: readonly Outcome[], ofOthers: readonly Outcome[]): KillAnswer {
+  if ([...ofPrimaries, ...ofOthers].some(({ ok }) => ok)) return { ok: true, error: '' };
+  // Another node counts if it runs something; that it cannot be reached is nothing new.
+  const running = ofOthers.filter(({ error }) => /^(UNKILLABLE|BUSY) /.test(error));
+  const errors = [...ofPrimaries, ...running].map(({ error }) => error);
   const error =
     errors.find((line) => line.startsWith('UNKILLABLE')) ??
     errors.find((line) => !line.startsWith('NOTBUSY')) ??

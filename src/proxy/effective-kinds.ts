@@ -6,6 +6,9 @@
 import type { CommandTable } from '../commands/table.ts';
 import { KIND } from '../commands/verdicts.ts';
 
+/** What goes with another command where that is denied: it tells the same. */
+const DENIED_WITH: ReadonlyMap<string, string> = new Map([['proxy|config', 'config|get']]);
+
 /** Refused in a cluster, which has one database. */
 const WITH_DATABASES: ReadonlySet<string> = new Set(['swapdb']);
 
@@ -50,9 +53,16 @@ function kindsWith(
   const kinds = table.kind.slice();
   table.names.forEach((name, id) => {
     if (hasDatabases && WITH_DATABASES.has(name)) kinds[id] = KIND.anyPrimary;
-    const shown = name.replace('|', ' ');
-    const container = shown.split(' ')[0] as string;
-    if (denied.has(name) || denied.has(shown) || denied.has(container)) kinds[id] = KIND.denied;
+    const twin = DENIED_WITH.get(name);
+    if (isDenied(name, denied) || (twin !== undefined && isDenied(twin, denied))) {
+      kinds[id] = KIND.denied;
+    }
   });
   return kinds;
+}
+
+function isDenied(name: string, denied: ReadonlySet<string>): boolean {
+  const shown = name.replace('|', ' ');
+  const container = shown.split(' ')[0] as string;
+  return denied.has(name) || denied.has(shown) || denied.has(container);
 }

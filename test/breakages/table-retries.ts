@@ -28,7 +28,7 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     file: 'src/downstream/session.ts',
     find: 'if (this.waits || this.#owner.isKeptBack(this)) this.leave();',
     replace: 'if (this.waits) this.leave();',
-    test: unit('proxy/lost-connections', 'has its held write dropped'),
+    test: unit('proxy/waiting-commands', 'has its held write dropped'),
   },
   {
     rule: '3 no write twice',
@@ -60,7 +60,7 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     file: 'src/proxy/hold/arrivals.ts',
     find: 'const isOneStreak = session.waitsSince !== 0 &&',
     replace: 'const isOneStreak = session.waitsSince < 0 &&',
-    test: unit('proxy/lost-connections', 'waits once, not once for each'),
+    test: unit('proxy/waiting-commands', 'waits once, not once for each'),
   },
   {
     rule: 'hold',
@@ -156,7 +156,7 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     file: 'src/proxy/hold/held-sessions.ts',
     find: 'this.#held.size + this.#host.others() >= maxRequests ||',
     replace: 'maxRequests < 0 ||',
-    test: unit('proxy/lost-connections', 'hold.maxRequests'),
+    test: unit('proxy/waiting-commands', 'hold.maxRequests'),
   },
   {
     rule: '7 bounded',
@@ -164,7 +164,7 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     file: 'src/proxy/hold/held-sessions.ts',
     find: 'this.#bytes + bytes > maxBytes) {',
     replace: 'maxBytes < 0) {',
-    test: unit('proxy/lost-connections', 'hold.maxBytes'),
+    test: unit('proxy/waiting-commands', 'hold.maxBytes'),
   },
   {
     rule: '7 bounded',

@@ -1,5 +1,5 @@
 /**
- * SCRIPT KILL, FUNCTION KILL and FUNCTION STATS: asked of all primaries by control, whose
+ * SCRIPT KILL, FUNCTION KILL and FUNCTION STATS: asked of the nodes by control, whose
  * connections are free while a script keeps the workers' own waiting.
  */
 

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { type AdminApi, ApiError, type FailoverRequest } from '../../../src/admin/api.ts';
 import { createAdminApp } from '../../../src/admin/app.ts';
 
-const LOCAL = { incoming: { socket: { remoteAddress: '127.0.0.1' } } };
+const PATH = '/api/v1/failover';
+const LOCAL = { incoming: { url: PATH, socket: { remoteAddress: '127.0.0.1' } } };
 
 function setUp(failover: AdminApi['failover'], nodes: object | null = { shards: [] }) {
   const logged: object[] = [];
@@ -60,6 +61,13 @@ describe('POST /api/v1/failover', () => {
     'X-Real-IP',
     'CF-Connecting-IP',
     'True-Client-IP',
+    'X-Client-IP',
+    'Fastly-Client-IP',
+    'Fly-Client-IP',
+    'X-Cluster-Client-IP',
+    'X-Original-Forwarded-For',
+    'X-Envoy-External-Address',
+    'CDN-Loop',
   ])('with %s somebody else may stand behind it', async (header) => {
     const { post } = setUp(async () => ({}));
     const headers = { 'content-type': 'application/json', [header]: 'for=127.0.0.1' };
@@ -191,7 +199,7 @@ describe('POST /api/v1/failover', () => {
       return {};
     });
     const json = { 'content-type': 'application/json' };
-    const remote = { incoming: { socket: { remoteAddress: '10.0.0.9' } } };
+    const remote = { incoming: { url: PATH, socket: { remoteAddress: '10.0.0.9' } } };
     expect((await post('{"shard": 0}', {}, remote)).status).toBe(403);
     expect((await post('{"shard": 0}', {}, {})).status).toBe(403);
     const page = { headers: { ...json, origin: 'http://evil.example' } };

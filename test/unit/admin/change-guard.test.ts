@@ -8,6 +8,7 @@ const OWN: ChangeRequest = {
   host: '127.0.0.1:8379',
   peer: '127.0.0.1',
   isForwarded: false,
+  isPath: true,
 };
 
 function refusalOf(change: Partial<ChangeRequest>): number | undefined {
@@ -35,6 +36,7 @@ describe('refused', () => {
     ['another machine', { peer: '10.0.0.9' }, 403],
     ['a peer nobody knows', { peer: '' }, 403],
     ['whom a proxy on this machine speaks for', { isForwarded: true }, 403],
+    ['a target that only comes to be the path', { isPath: false }, 404],
     ['a form', { contentType: 'application/x-www-form-urlencoded' }, 415],
     ['text that a page may send unasked', { contentType: 'text/plain' }, 415],
     ['no type', { contentType: undefined }, 415],

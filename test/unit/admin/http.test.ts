@@ -178,7 +178,72 @@ test('a probe that asks late is served while a crowd keeps coming with bodies th
   for (const socket of all) socket.destroy();
 });
 
-test('a request whose body does not arrive is no error of ours', async () => {
+const FAILOVER = 'POST /api/v1/failover HTTP/1.1\r\nHost: localhost\r\n';
+const JSON_TYPE = 'Content-Type: application/json\r\nConnection: close\r\n';
+
+/** Starts one whose switches are kept instead of done. */
+async function startWithSwitches() {
+  const asked: object[] = [];
+  const failover = async (request: object) => {
+    asked.push(request);
+    return {};
+  };
+  return { asked, admin: await start({ api: { nodes: async () => null, failover } }) };
+}
+
+function inChunks(...parts: readonly string[]): string {
+  const chunks = [...parts, ''].map((part) => `${part.length.toString(16)}\r\n${part}\r\n`);
+  return `Transfer-Encoding: chunked\r\n\r\n${chunks.join('')}`;
+}
+
+test('a body in chunks is taken as any other', async () => {
+  const { admin, asked } = await startWithSwitches();
+  const answer = await exchange(admin, FAILOVER + JSON_TYPE + inChunks('{"sha', 'rd":', '1}'));
+  expect(answer).toMatch(/^HTTP\/1.1 200 .*\{"done":true\}/s);
+  expect(asked).toEqual([{ shard: '1' }]);
+  expect(await exchange(admin, FAILOVER + JSON_TYPE + inChunks('{'))).toMatch(/^HTTP\/1.1 400/);
+});
+
+test.each([
+  ['in chunks', inChunks('{"shard":"', 'x'.repeat(4096), '"}')],
+  ['in chunks without an end', `${inChunks('x'.repeat(4097)).slice(0, -5)}fff\r\nx`],
+  ['that says how long it is', `Content-Length: 4097\r\n\r\n${'x'.repeat(4097)}`],
+])('a body %s is bounded', async (_how, rest) => {
+  const { admin, asked } = await startWithSwitches();
+  expect(await exchange(admin, FAILOVER + JSON_TYPE + rest)).toMatch(/^HTTP\/1.1 413/);
+  expect(asked).toEqual([]);
+});
+
+test.each([
+  '/metrics/../api/v1/failover',
+  '/api/v1/./failover',
+  '/%61pi/v1/failover',
+  '/api/v1/failove%72',
+  '//api/v1/failover',
+  '/api/v1//failover',
+  '/api/v1/failover/',
+  '/api/v1/failover?x=1',
+  '/api\\v1/failover',
+  'http://localhost/api/v1/failover',
+])('a switch asked for as %s is refused: a proxy may not know its path', async (target) => {
+  const { admin, asked } = await startWithSwitches();
+  const body = 'Content-Length: 11\r\n\r\n{"shard":1}';
+  const head = FAILOVER.replace('/api/v1/failover', () => target);
+  expect(await exchange(admin, head + JSON_TYPE + body)).toMatch(/^HTTP\/1.1 40[045]/);
+  expect(asked).toEqual([]);
+});
+
+test('CONNECT is refused and closed', async () => {
+  const admin = await start();
+  const answer = await exchange(admin, 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n');
+  expect(answer).toMatch(/^HTTP\/1.1 405 .*Connection: close\r\n/s);
+  expect((await fetch(`${admin.url}/livez`)).status).toBe(200);
+});
+
+test.each([
+  ['of a known length', 'Content-Length: 4000\r\n\r\n{'],
+  ['in chunks', 'Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n'],
+])('a request whose body %s does not arrive is no error of ours', async (_how, body) => {
   const lines: string[] = [];
   const log = {
     debug: (_fields: object, message: string) => lines.push(`debug ${message}`),
@@ -187,9 +252,7 @@ test('a request whose body does not arrive is no error of ours', async () => {
   const failover = () => Promise.reject(new Error('not asked'));
   const admin = await start({ log, api: { nodes: async () => null, failover } });
   const socket = connect(Number(new URL(admin.url).port), '127.0.0.1');
-  const head =
-    'POST /api/v1/failover HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json';
-  socket.write(`${head}\r\nContent-Length: 4000\r\n\r\n{`);
+  socket.write(FAILOVER + JSON_TYPE + body);
   await (await fetch(`${admin.url}/livez`)).text();
   socket.resetAndDestroy();
   await expect.poll(() => lines).toEqual(['debug the body of an API request did not arrive']);

@@ -108,6 +108,29 @@ describe('healthcheck', () => {
     expect(server.seen).toEqual(['*1\r\n$4\r\nPING\r\n']);
   });
 
+  it('has a port for each: --http-port, and --redis with a port alone', async () => {
+    const server = await redis(['+PONG\r\n']);
+    const { exitCode, out } = await check(`--http-port ${await http(200)} --redis ${server.port}`);
+    expect(exitCode).toBe(0);
+    expect(out).toContain(`redis://127.0.0.1:${server.port}: PONG\n`);
+    const both = await check('--http-port 1 --port 1');
+    expect([both.exitCode, both.err]).toEqual([2, expect.stringContaining('--http-port')]);
+    const none = await check(`--http-port ${await http(200)} --redis 65536`);
+    expect([none.exitCode, none.err]).toEqual([2, expect.stringContaining('allowed: a port, or')]);
+  });
+
+  it('says that it PINGs the default port where only the HTTP port was named', async () => {
+    const words = 'the default port; --redis PORT or -c FILE names another';
+    // Whoever has that port here: the address tells which it is.
+    const guessed = await check(`--http-port ${await http(200)} --redis --timeout 500ms`);
+    expect(guessed.out + guessed.err).toMatch(/redis:\/\/127\.0\.0\.1:6379: .*the default port/);
+    const server = await redis(['+PONG\r\n', '+PONG\r\n']);
+    const port = await http(200);
+    const env = { SLOTGATE_PORT: String(server.port) };
+    expect((await check(`--http-port ${port} --redis`, env)).out).not.toContain(words);
+    expect((await check(`--http-port ${port} --redis ${server.port}`)).out).not.toContain(words);
+  });
+
   it('logs in with the configured password', async () => {
     const port = await http(200);
     const server = await redis(['+OK\r\n', '+PONG\r\n']);

@@ -13,14 +13,20 @@ type Answer =
 
 /** What each primary answers, call after call; the last answer stays. */
 function server(...answers: Answer[][]): CallServer {
+  return serverWith(answers, []);
+}
+
+function serverWith(ofPrimaries: Answer[][], ofOthers: Answer[][]): CallServer {
+  const answers = [...ofPrimaries, ...ofOthers];
   const calls = new CallServer(() => []);
   const nodes = answers.map((_, i): SnapshotNode => {
     const id = String(i).repeat(40);
     return { id, host: 'h', port: 7000 + i, role: 'primary', failed: false, zone: '' };
   });
+  const primaries = ofPrimaries.map((_, i) => i);
   const snapshot = {
     nodes,
-    shards: nodes.map((_, i) => ({ primary: i, replicas: [], configEpoch: 1 })),
+    shards: primaries.map((primary) => ({ primary, replicas: [], configEpoch: 1 })),
   } as unknown as Snapshot;
   const asked = answers.map(() => 0);
   const fake: InstanceNodes = {
@@ -80,6 +86,31 @@ describe('SCRIPT KILL at all primaries', () => {
   test('gives up on it at the deadline', async () => {
     const calls = server([{ code: 'timeout', text: 'no answer in time' }]);
     expect(await kill(calls, 400)).toEqual({ ok: false, error: 'ERR h:7000 no answer in time' });
+  });
+});
+
+describe('SCRIPT KILL at the other nodes', () => {
+  const idle = [said(NOTBUSY)];
+  const away: Answer[] = [{ code: 'refused', text: 'ECONNREFUSED' }];
+
+  test('stops a script whose node was replaced', async () => {
+    const calls = serverWith([idle, idle], [idle, away, [{ value: 'OK' }]]);
+    expect(await kill(calls)).toEqual({ ok: true, error: '' });
+  });
+
+  test('tells what runs there, and not who is away', async () => {
+    const stuck = [said('UNKILLABLE Sorry')];
+    const unkillable = { ok: false, error: 'UNKILLABLE Sorry' };
+    expect(await kill(serverWith([idle], [away, stuck]))).toEqual(unkillable);
+    expect(await kill(serverWith([idle], [away, idle]))).toEqual({ ok: false, error: NOTBUSY });
+  });
+
+  test('asks one that hangs until it hears, and gives up in time', async () => {
+    const hung: Answer = { code: 'timeout', text: 'no answer in time' };
+    const heard = serverWith([idle], [[hung, hung, { value: 'OK' }]]);
+    expect(await kill(heard, 5000)).toEqual({ ok: true, error: '' });
+    const never = serverWith([idle], [[hung]]);
+    expect(await kill(never, 400)).toEqual({ ok: false, error: NOTBUSY });
   });
 });
 

@@ -29,6 +29,24 @@ describe('a denied command', () => {
   });
 });
 
+describe('PROXY CONFIG GET', () => {
+  it.each(['config', 'config|get', 'proxy|config'])(
+    'goes where %s is denied, as it tells the same',
+    (name) => {
+      const stage = new Bench({ commands: { deny: [name] } });
+      const client = stage.client().send('PROXY CONFIG GET *');
+      expect(client.take()).toBe("-ERR 'PROXY CONFIG' is denied here (commands.deny)\r\n");
+      const inside = stage.client().send('MULTI', 'PROXY CONFIG GET *', 'EXEC');
+      expect(inside.take()).toMatch(/^\+OK\r\n-.*\r\n-EXECABORT/);
+    },
+  );
+
+  it('stays where only changes are denied', () => {
+    const stage = new Bench({ commands: { deny: ['config|set', 'config|resetstat'] } });
+    expect(stage.client().send('PROXY CONFIG GET port').take()).toMatch(/^\*2\r\n/);
+  });
+});
+
 describe('a message', () => {
   it('that would cost subscribers their connection is refused', () => {
     const stage = new Bench();
