@@ -113,7 +113,8 @@ async function dryRun(api: ApiClient, isJson: boolean, context: CliContext): Pro
   }
 }
 
-function eventText({ shard, node, text }: RollingEvent): string {
+export function eventText({ step, shard, node, text }: RollingEvent): string {
+  if (step === 'restarting') return `shard ${shard}: ${text} ${node}\n`;
   return `shard ${shard}: ${node === '' ? '' : `${node} `}${text}\n`;
 }
 

@@ -107,10 +107,10 @@ async function restartReplica(id: string, options: RollingOptions): Promise<void
   const { tell, restart } = options;
   const { node, shard } = await findReplica(id, options);
   const number = shard.shard;
-  tell({ step: 'restarting', shard: number, node: node.address, text: 'is restarted' });
+  tell({ step: 'restarting', shard: number, node: node.address, text: 'restarting' });
   await restart(node, number);
   await untilBack(node, options);
-  tell({ step: 'back', shard: number, node: node.address, text: 'is back and in step' });
+  tell({ step: 'back', shard: number, node: node.address, text: 'is restarted: back and in step' });
 }
 
 /** Right after a switch the former primary may still be shown as one. */

@@ -8,12 +8,13 @@ import { type Command, Option } from 'commander';
 import { environmentName, fieldAt } from '../config/fields.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problems.ts';
-import { CONFIG_FIELDS, type Config } from '../config/schema.ts';
+import { CONFIG_FIELDS, type Config, workerCountOf } from '../config/schema.ts';
 import type { FlagSetting } from '../config/text-source.ts';
-import { DESCRIPTORS_MIN, descriptorLimit } from '../lib/descriptors.ts';
+import { descriptorLimit, descriptorShortage } from '../lib/descriptors.ts';
 import { ProxyError } from '../lib/errors.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import type { Running } from '../lib/running.ts';
+import { serverTitle } from '../process/child-life.ts';
 import type { SteeredRunning } from '../process/steering.ts';
 import { addSetOption, loadChecked, settingsOf } from './checked-config.ts';
 import { type CliContext, configFileOf } from './context.ts';
@@ -138,7 +139,10 @@ export async function runServer(config: Config, options: RunOptions): Promise<nu
       log.debug({ err: error }, 'stopped while it was being started');
       return null;
     });
-    if (running === null) return 0;
+    if (running === null) {
+      log.info('stopped');
+      return 0;
+    }
     if (!stop.signal.aborted) {
       options.onReady?.(running);
       wheel.take(running);
@@ -147,6 +151,7 @@ export async function runServer(config: Config, options: RunOptions): Promise<nu
     await running.close();
     // What went wrong while draining is not to end as a success.
     await running.done;
+    log.info('stopped');
     return 0;
   } finally {
     wheel.dispose();
@@ -156,17 +161,15 @@ export async function runServer(config: Config, options: RunOptions): Promise<nu
 
 async function startMain(...args: Parameters<StartServer>): Promise<SteeredRunning> {
   requireDescriptors(descriptorLimit());
+  process.title = serverTitle(workerCountOf(args[0]));
   const { startServer } = await import('../main.ts');
   return startServer(...args);
 }
 
 /** @throws ProxyError where the rest of the program could not even be loaded */
 export function requireDescriptors(limit: number): void {
-  if (limit >= DESCRIPTORS_MIN) return;
-  const text =
-    `each process may open ${limit} files only (ulimit -n): slotgate needs ${DESCRIPTORS_MIN}, and ` +
-    'one more for each client and for each connection to a node';
-  throw new ProxyError('out-of-files', text, { source: 'config' });
+  const text = descriptorShortage(limit);
+  if (text !== '') throw new ProxyError('out-of-files', text, { source: 'config' });
 }
 
 /** The first signal asks for a stop, also while the start is under way; the second does not ask. */

@@ -11,7 +11,19 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+/** Commands that run a server; with too few files to open, its very modules could not be loaded. */
+const SERVERS = ['serve', 'local'];
+
 async function main(): Promise<void> {
+  if (SERVERS.includes(String(process.argv[2]))) {
+    const { descriptorLimit, descriptorShortage } = await import('../lib/descriptors.ts');
+    const shortage = descriptorShortage(descriptorLimit());
+    if (shortage !== '') {
+      process.stderr.write(`slotgate: ${shortage}\n`);
+      process.exitCode = 1;
+      return;
+    }
+  }
   const { runCli } = await import('./program.ts');
   const { exitCode, isFinal } = await runCli(process.argv.slice(2), {
     env: process.env,

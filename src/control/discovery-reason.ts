@@ -11,7 +11,7 @@ import {
   type UnownedSlots,
 } from '../topology/snapshot.ts';
 import { type ControlLog, RareLog } from './control-log.ts';
-import { credentialsAdvice, type NodeFailure, type NodeFailureCode } from './node-failure.ts';
+import { credentialsAdvice, isKnownRefusal, type NodeFailure } from './node-failure.ts';
 import type { PollOutcome } from './poll.ts';
 
 export interface Gaps {
@@ -47,6 +47,8 @@ interface MisledNode {
 }
 
 const NAMES_MAX = 8;
+/** One node's view during a move may lack a slot for a moment. */
+const UNOWNED_TOLD_AFTER_MS = 1000;
 const BY_PLACE = new Intl.Collator('en', { numeric: true });
 
 export interface Warning {
@@ -62,8 +64,10 @@ export class DiscoveryLog {
   readonly #rare: RareLog;
   readonly #natMap: NatMap;
   readonly #now: () => number;
-  /** Monotonic ms of the line that slots have no owner; null while none is owed its end. */
+  /** Monotonic ms since which slots had no owner when that was told; null while no end is owed. */
   #unownedAt: number | null = null;
+  /** Since when slots have had no owner, told or not. */
+  #unownedSince: number | null = null;
 
   constructor(log: ControlLog, now: () => number, natMap: NatMap) {
     this.#log = log;
@@ -79,7 +83,11 @@ export class DiscoveryLog {
       this.#rare.warn('silent', { reason }, `the upstream cannot be reached${next}`);
     } else if (gaps.unowned.count > 0 && mode === 'cluster') {
       const words = 'commands for slots without an owner wait, then fail';
-      if (this.#rare.warn('unowned', { reason }, words)) this.#unownedAt ??= this.#now();
+      this.#unownedSince ??= this.#now();
+      const lasts = this.#now() - this.#unownedSince >= UNOWNED_TOLD_AFTER_MS;
+      if (lasts && this.#rare.warn('unowned', { reason }, words)) {
+        this.#unownedAt ??= this.#unownedSince;
+      }
     } else {
       if (note !== '')
         this.#rare.warn('roles', { reason: note }, 'who is the primary needs attention');
@@ -91,6 +99,7 @@ export class DiscoveryLog {
   }
 
   #onOwned(): void {
+    this.#unownedSince = null;
     if (this.#unownedAt === null) return;
     const afterMs = Math.round(this.#now() - this.#unownedAt);
     this.#unownedAt = null;
@@ -101,8 +110,9 @@ export class DiscoveryLog {
 /** What an operator should look at among a poll's answers. */
 export function warningsOf(outcome: PollOutcome, natMap: NatMap): Warning[] {
   const warnings = credentialsWarnings(outcome);
-  for (const [node, { code, message }] of outcome.failures) {
-    const words = adviceFor(code);
+  for (const [node, failure] of outcome.failures) {
+    const { code, message } = failure;
+    const words = adviceFor(failure);
     const fields = { node, reason: message };
     if (words !== '') warnings.push({ key: `${code} ${node}`, fields, words });
   }
@@ -138,9 +148,10 @@ function credentialsWarnings({ failures }: PollOutcome): Warning[] {
 }
 
 /** '' for a failure that ends by itself or by Redis' own doing, or that is told elsewhere. */
-function adviceFor(code: NodeFailureCode): string {
+function adviceFor({ code, message }: NodeFailure): string {
   switch (code) {
     case 'reply':
+      if (isKnownRefusal(message)) return '';
       return 'a node answers what is not understood: check that the seeds are Redis servers';
     case 'mode':
       return 'a server is not used: set upstream.mode to what it is, or to auto';
@@ -211,6 +222,11 @@ function unownedText({ count, ranges }: Gaps['unowned']): string {
     return 'no slot has an owner: the nodes form no cluster yet (redis-cli --cluster create)';
   }
   return `${count === 1 ? '1 slot has' : `${count} slots have`} no owner (${list(ranges)})`;
+}
+
+/** Until the first poll has ended, which hung nodes make long. */
+export function firstQuestionText(asked: readonly NodeEndpoint[], sinceMs: number): string {
+  return `no answer yet from ${list(asked.map(nodeAddress))}, asked for ${Math.round(sinceMs / 1000)} s`;
 }
 
 function describeSilence(problem: Problem): string {

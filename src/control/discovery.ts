@@ -18,6 +18,7 @@ import {
   changeFields,
   DiscoveryLog,
   describeProblem,
+  firstQuestionText,
   isDefaultSeeds,
   silenceAdvice,
 } from './discovery-reason.ts';
@@ -103,7 +104,9 @@ export class Discovery implements InstanceNodes {
   #running = false;
   #answered = false;
   #complete = false;
-  #reason = 'not asked yet';
+  /** Null until the first poll has ended. */
+  #reason: string | null = null;
+  #startedAt = 0;
   #lastPollAt = 0;
   #lastRefreshUnixMs = 0;
   #refreshesOk = 0;
@@ -163,6 +166,7 @@ export class Discovery implements InstanceNodes {
   start(): void {
     if (this.#running) return;
     this.#running = true;
+    this.#startedAt = this.#options.now();
     this.#arm();
   }
 
@@ -190,7 +194,7 @@ export class Discovery implements InstanceNodes {
     const { snapshot } = this.#keeper;
     return {
       ready: this.#answered && snapshot !== null && snapshot.shards.length > 0,
-      reason: this.#reason,
+      reason: this.#reason ?? this.#firstReason(),
       snapshot,
       lastPollAt: this.#lastPollAt,
       lastRefreshUnixMs: this.#lastRefreshUnixMs,
@@ -198,6 +202,12 @@ export class Discovery implements InstanceNodes {
       refreshesFailed: this.#refreshesFailed,
       hints: this.#hints,
     };
+  }
+
+  #firstReason(): string {
+    if (!this.#running) return 'not asked yet';
+    const { seeds, sentinels, now } = this.#options;
+    return firstQuestionText(sentinels?.endpoints ?? seeds, now() - this.#startedAt);
   }
 
   async callAny(command: readonly [string, ...string[]]): Promise<unknown> {

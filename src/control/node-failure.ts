@@ -26,6 +26,12 @@ const UNREACHABLE = new Set([
   'EADDRNOTAVAIL',
 ]);
 
+const KNOWN_REFUSAL =
+  /^(BUSY|LOADING|MASTERDOWN|CLUSTERDOWN|MISCONF|OOM|NOREPLICAS|READONLY|TRYAGAIN|NOPERM|ERR max number of clients)\b/;
+
+/** To AUTH, where no password is set. */
+const ASKS_NONE = /no password is set|without any password configured/;
+
 /** The next step after a failure `auth`, by the server's words. */
 export function credentialsAdvice(message: string): string {
   if (/\bNOPERM\b/.test(message)) {
@@ -34,7 +40,18 @@ export function credentialsAdvice(message: string): string {
       'INFO, PING and COMMAND'
     );
   }
+  if (ASKS_NONE.test(message)) {
+    return (
+      'the node asks for no password: set requirepass there, or take cluster.password out and ' +
+      'send SIGHUP'
+    );
+  }
   return 'change cluster.password (or cluster.username) and send SIGHUP';
+}
+
+/** A Redis server's own word for a state that ends or that health tells: no sign of a wrong address. */
+export function isKnownRefusal(message: string): boolean {
+  return KNOWN_REFUSAL.test(message);
 }
 
 export function nodeFailure(error: unknown): NodeFailure {

@@ -24,6 +24,15 @@ export function descriptorLimit(): number {
   }
 }
 
+/** '' or why a server could not even be loaded within this limit. */
+export function descriptorShortage(limit: number): string {
+  if (limit >= DESCRIPTORS_MIN) return '';
+  return (
+    `each process may open ${limit} files only (ulimit -n): slotgate needs ${DESCRIPTORS_MIN}, and ` +
+    'one more for each client and for each connection to a node'
+  );
+}
+
 /** Of the text of /proc/self/limits. */
 export function parseLimit(text: string): number {
   const soft = /^Max open files\s+(\d+)/m.exec(text)?.[1];

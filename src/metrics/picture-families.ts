@@ -30,8 +30,10 @@ export interface Build {
 
 /** Control's view of the cluster, read at each scrape. */
 export interface ClusterStatus {
-  /** Every slot has a primary that is not failed. */
+  /** Every slot has a primary, and every one of these serves. */
   readonly ok: boolean;
+  /** How many shards have a primary that does not serve. */
+  readonly unservedShards: number;
   /** Slots that each shard owns, by shard index. */
   readonly shardSlots: readonly number[];
   readonly refreshesOk: number;
@@ -248,9 +250,15 @@ export function clusterFamilies(status: () => ClusterStatus): Family[] {
   return [
     {
       name: 'slotgate_cluster_state',
-      help: 'Whether every slot has a primary (1) or not (0).',
+      help: 'Whether every slot has a primary that serves, by the rule of /readyz (1), or not (0).',
       type: 'gauge',
       write: (lines) => lines.add(status().ok ? 1 : 0),
+    },
+    {
+      name: 'slotgate_shards_unserved',
+      help: 'Shards with slots whose primary does not serve, as /readyz names them; also those that serve reads only.',
+      type: 'gauge',
+      write: (lines) => lines.add(status().unservedShards),
     },
     {
       name: 'slotgate_cluster_slots',

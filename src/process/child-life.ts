@@ -1,4 +1,7 @@
-/** How the supervisor reaches and ends children, and how soon it starts those again that ended. */
+/**
+ * How the supervisor reaches and ends children, how soon it starts those again that ended, and what
+ * `ps` calls each of them: the log gives a child's id, and the title says which it is.
+ */
 
 import type { ChildProcess } from 'node:child_process';
 import type { Logger } from '../lib/log.ts';
@@ -8,6 +11,15 @@ const RESTART_FIRST_MS = 100;
 const RESTART_MAX_MS = 5000;
 /** A child that has lived this long had a good start: the next restart is quick again. */
 const STEADY_MS = 10_000;
+
+export function serverTitle(workers: number): string {
+  return workers === 1 ? 'slotgate' : 'slotgate: supervisor';
+}
+
+/** `worker`: its number, undefined for control. */
+export function childTitle(worker: string | undefined): string {
+  return worker === undefined ? 'slotgate: control' : `slotgate: worker ${worker}`;
+}
 
 /** At once after a steady life, ever slower after deaths in a row. */
 export class RestartPause {

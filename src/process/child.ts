@@ -5,6 +5,7 @@
 
 import { errorText } from '../lib/errors.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
+import { childTitle } from './child-life.ts';
 import type {
   ChildRole,
   ChildStart,
@@ -12,6 +13,8 @@ import type {
   ControlStart,
   SupervisorToChild,
 } from './messages.ts';
+
+process.title = childTitle(process.env.SLOTGATE_INTERNAL_WORKER);
 
 // Signals of a terminal reach the whole group; the supervisor alone decides what they mean.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) {

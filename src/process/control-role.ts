@@ -159,7 +159,7 @@ export class Control {
     await ready;
     const exposition = createExposition({
       totals: () => this.#merge.totals(),
-      cluster: () => clusterStatus(this.#discovery.status()),
+      cluster: () => clusterStatus(this.#discovery.status(), (node) => this.health.of(node)),
       nodePlace: (address) => nodePlace(this.#snapshot, address),
       unresponsiveWorkers: () => this.#silent.size,
       families: this.#watch.families(),
@@ -332,6 +332,7 @@ export class Control {
       reason,
       snapshot: this.#snapshot,
       healthOf: (address) => this.health.of(address),
+      refusalOf: (address) => this.health.refusalOf(address),
       plan: this.#watch.plan,
       workers: this.#ports.size,
       reports: this.#notReady.values(),

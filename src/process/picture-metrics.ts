@@ -3,28 +3,26 @@
 import type { DiscoveryStatus } from '../control/discovery.ts';
 import type { ClusterStatus, NodePlace } from '../metrics/picture-families.ts';
 import { NO_SHARD, nodeAddress, type Snapshot, shardOfNode } from '../topology/snapshot.ts';
+import { type ServiceInput, serviceOf } from './readiness.ts';
 
-export function clusterStatus(status: DiscoveryStatus): ClusterStatus {
+export function clusterStatus(
+  status: DiscoveryStatus,
+  healthOf: ServiceInput['healthOf'],
+): ClusterStatus {
   const { snapshot } = status;
+  const { unserved, isWhole } = serviceOf({ snapshot, healthOf });
   const shardSlots = new Array<number>(snapshot?.shards.length ?? 0).fill(0);
-  let owned = 0;
   for (const shard of snapshot?.slots ?? []) {
-    if (shard === NO_SHARD) continue;
-    shardSlots[shard] = (shardSlots[shard] ?? 0) + 1;
-    if (!isFailed(snapshot, shard)) owned++;
+    if (shard !== NO_SHARD) shardSlots[shard] = (shardSlots[shard] ?? 0) + 1;
   }
   return {
-    ok: status.ready && snapshot !== null && owned === snapshot.slots.length,
+    ok: status.ready && isWhole,
+    unservedShards: unserved,
     shardSlots,
     refreshesOk: status.refreshesOk,
     refreshesFailed: status.refreshesFailed,
     lastRefreshSeconds: status.lastRefreshUnixMs / 1000,
   };
-}
-
-function isFailed(snapshot: Snapshot | null, shard: number): boolean {
-  const primary = snapshot?.shards[shard]?.primary;
-  return primary === undefined || snapshot?.nodes[primary]?.failed !== false;
 }
 
 export function nodePlace(snapshot: Snapshot | null, address: string): NodePlace | undefined {

@@ -15,13 +15,19 @@ import {
   unownedSlots,
 } from '../topology/snapshot.ts';
 
-export interface ReadinessInput {
+/** What it takes to say which shards are served. */
+export interface ServiceInput {
+  readonly snapshot: Snapshot | null;
+  readonly healthOf: (address: string) => NodeHealth | undefined;
+}
+
+export interface ReadinessInput extends ServiceInput {
   readonly isDraining: boolean;
   /** Discovery has a picture and its last poll was answered; else the reason. */
   readonly isKnown: boolean;
   readonly reason: string;
-  readonly snapshot: Snapshot | null;
-  readonly healthOf: (address: string) => NodeHealth | undefined;
+  /** '' or the first word of a node that refuses writes, such as MISCONF. */
+  readonly refusalOf: (address: string) => string;
   readonly plan: ReadPlan | null;
   readonly workers: number;
   /** What each worker that takes clients reported: '' or why it cannot serve. */
@@ -63,8 +69,40 @@ export function readinessOf(input: ReadinessInput): Readiness {
   return {
     ready,
     reasons: [...reasons],
-    degraded: ready ? [...standing, ...degraded, ...bare] : [],
+    degraded: ready ? [...standing, ...degraded, ...bare, ...downBeside(input)] : [],
   };
+}
+
+/** For the metrics, by the same rule: shards whose primary does not serve, and whether all is well. */
+export function serviceOf(input: ServiceInput): { unserved: number; isWhole: boolean } {
+  const { snapshot } = input;
+  if (snapshot === null) return { unserved: 0, isWhole: false };
+  const { owning } = ownershipOf(snapshot);
+  const unserved = owning.filter((shard) => lackOf(snapshot.shards[shard], input) !== '').length;
+  return { unserved, isWhole: unserved === 0 && !snapshot.slots.includes(NO_SHARD) };
+}
+
+/**
+ * Nodes of no shard that are down, such as a deposed primary: who has started after its fall does
+ * not know that a shard misses it.
+ */
+function downBeside({ snapshot, healthOf }: ServiceInput): string[] {
+  if (snapshot === null || snapshot.mode !== 'cluster') return [];
+  const { owning } = ownershipOf(snapshot);
+  const placed = new Set(
+    owning.flatMap((index) => {
+      const shard = snapshot.shards[index];
+      return shard === undefined ? [] : [shard.primary, ...shard.replicas];
+    }),
+  );
+  const down = snapshot.nodes.flatMap((node, index) => {
+    if (placed.has(index)) return [];
+    const address = nodeAddress(node);
+    return node.failed || healthOf(address)?.state === 'down' ? address : [];
+  });
+  if (down.length === 0) return [];
+  const what = down.length === 1 ? '1 node is down' : `${down.length} nodes are down`;
+  return [`${what}: ${shortened(down).join(', ')}`];
 }
 
 function bareness({ shard, wanted }: { readonly shard: number; readonly wanted: number }): string {
@@ -80,11 +118,14 @@ function damage(input: ReadinessInput): { degraded: string[]; isServed: boolean 
   if (snapshot === null) return { degraded: [], isServed: false };
   const { owning, unowned } = ownershipOf(snapshot);
   const unserved: string[] = [];
+  const unwritable: string[] = [];
   let isServed = false;
   for (const shard of owning) {
     const lack = lackOf(snapshot.shards[shard], input);
     if (lack === '') {
       isServed = true;
+      const refusal = refusalOf(snapshot.shards[shard], input);
+      if (refusal !== '') unwritable.push(`shard ${shard} refuses writes (${refusal})`);
       continue;
     }
     const isRead = isReadable(snapshot.shards[shard], input);
@@ -92,7 +133,13 @@ function damage(input: ReadinessInput): { degraded: string[]; isServed: boolean 
     const what = isRead ? 'serves reads only' : 'is not served';
     unserved.push(`shard ${shard} ${what}: ${lack}`);
   }
-  return { degraded: [...shortened(unserved), ...(unowned === '' ? [] : [unowned])], isServed };
+  const degraded = [...shortened(unserved), ...shortened(unwritable)];
+  return { degraded: unowned === '' ? degraded : [...degraded, unowned], isServed };
+}
+
+function refusalOf(shard: SnapshotShard | undefined, input: ReadinessInput): string {
+  const primary = input.snapshot?.nodes[shard?.primary ?? -1];
+  return primary === undefined ? '' : input.refusalOf(nodeAddress(primary));
 }
 
 interface Ownership {
@@ -115,7 +162,7 @@ function ownershipOf(snapshot: Snapshot): Ownership {
 }
 
 /** '' or why its primary does not serve. */
-function lackOf(shard: SnapshotShard | undefined, input: ReadinessInput): string {
+function lackOf(shard: SnapshotShard | undefined, input: ServiceInput): string {
   const primary = input.snapshot?.nodes[shard?.primary ?? -1];
   if (primary === undefined) return 'it has no primary';
   const address = nodeAddress(primary);

@@ -2,6 +2,7 @@
 
 import type { Breakage } from './row.ts';
 import { BREAKAGES_OF_CONTROL } from './table-control.ts';
+import { BREAKAGES_OF_HOLDS } from './table-holds.ts';
 import { BREAKAGES_OF_LANES } from './table-lanes.ts';
 import { BREAKAGES_OF_ORDER } from './table-order.ts';
 import { BREAKAGES_OF_READS } from './table-reads.ts';
@@ -12,6 +13,7 @@ export const BREAKAGES: readonly Breakage[] = [
   ...BREAKAGES_OF_ORDER,
   ...BREAKAGES_OF_LANES,
   ...BREAKAGES_OF_RETRIES,
+  ...BREAKAGES_OF_HOLDS,
   ...BREAKAGES_OF_READS,
   ...BREAKAGES_OF_SESSIONS,
   ...BREAKAGES_OF_CONTROL,

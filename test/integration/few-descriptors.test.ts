@@ -1,4 +1,6 @@
 /** A process that may open few files: clients beyond them are refused in words, the others served. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectionsWithin } from '../../src/lib/descriptors.ts';
 import { connectResp, type RespClient } from '../../src/lib/resp-client.ts';
@@ -6,6 +8,7 @@ import { until, useCluster } from '../support/cluster.ts';
 import { type ProxyProcess, startProxyProcess } from '../support/proxy-process.ts';
 
 const OPEN_FILES = 300;
+const SLOTGATE = fileURLToPath(new URL('../../src/cli/slotgate.ts', import.meta.url));
 
 const cluster = useCluster({ shards: 3, replicas: 0 });
 let proxy: ProxyProcess;
@@ -46,4 +49,15 @@ test('as many clients as there are files for are served, further ones refused as
   expect(new Set(again)).toEqual(new Set(['PONG']));
   for (const client of clients) client.close();
   expect(proxy.output).toContain(`"openFiles":${OPEN_FILES}`);
+});
+
+test('too few to load the program: one line says so, and how many it takes', () => {
+  const script = 'ulimit -n 64; exec "$@"';
+  const command = [process.execPath, '--import', 'tsx', SLOTGATE, 'serve', '--port', '0'];
+  const { status, stderr, stdout } = spawnSync('sh', ['-c', script, 'sh', ...command], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  expect([status, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(/^slotgate: each process may open 64 files only .*128.*\n$/);
 });

@@ -187,6 +187,7 @@ describe('health', () => {
     const [status, text] = await readiness();
     expect(status).toBe(200);
     const where = `${first.host}:${first.port}`;
+    expect((await scrape()).get('slotgate_shards_unserved')).toBe(1);
     expect(text).toContain(`ready, degraded: shard 0 is not served: its primary ${where} `);
     for (const node of cluster.nodes.slice(1)) await cluster.kill(node, 'SIGKILL');
     await until('it is not ready', async () => (await readiness())[0] === 503);
@@ -209,7 +210,8 @@ test('a shard whose last replica is lost right after the start is told, until it
     const [first] = cluster.nodes;
     if (first === undefined) throw new Error('no node');
     await cluster.kill(first, 'SIGKILL');
-    const told = 'ready, degraded: shard 0 has no replica left, of 1\n';
+    const where = `${first.host}:${first.port}`;
+    const told = `ready, degraded: shard 0 has no replica left, of 1; 1 node is down: ${where}\n`;
     await until('the replica serves, and is alone', async () => (await readyz()) === told);
     await cluster.restart(first);
     await until('it has a replica again', async () => (await readyz()) === 'ready\n');
@@ -251,6 +253,7 @@ const EXPECTED_FAMILIES = [
   'slotgate_uncertain_writes_total',
   'slotgate_retries_total',
   'slotgate_cluster_state',
+  'slotgate_shards_unserved',
   'slotgate_cluster_slots',
   'slotgate_cluster_shards',
   'slotgate_topology_refreshes_total',

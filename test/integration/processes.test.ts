@@ -1,4 +1,5 @@
 /** Supervisor, control and two workers as processes: each of them killed, and all of them stopped. */
+import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { connectResp, type RespClient } from '../../src/lib/resp-client.ts';
 import type { LocalCluster } from '../../src/local/local-cluster.ts';
@@ -173,6 +174,9 @@ describe('all of them end', () => {
     for (const worker of [1, 2]) clients.push(await connectToWorker(slotgate.port, worker));
     const children = childrenOf(slotgate.pid);
     expect(children).toHaveLength(WORKERS + 1);
+    const titles = children.map(({ pid }) => readFileSync(`/proc/${pid}/cmdline`, 'latin1'));
+    const told = titles.map((title) => title.replace(/\0+$/, '')).sort();
+    expect(told).toEqual(['slotgate: control', 'slotgate: worker 1', 'slotgate: worker 2']);
     await cluster.kill(node, 'SIGSTOP');
     const answers = clients.map((client, i) => client.call('SET', `{${TAGS[0]}}drain${i}`, i));
     const settled = Promise.allSettled(answers);

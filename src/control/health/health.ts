@@ -29,6 +29,12 @@ export interface HealthOptions {
   readonly now: () => number;
 }
 
+interface Unwritable {
+  readonly word: string;
+  readonly since: number;
+  readonly heardAt: number;
+}
+
 type ChangeListener = (node: NodeHealth, before: NodeState) => void;
 
 /** What is due within this time is done in one turn. */
@@ -37,6 +43,8 @@ const TIMER_STEP_MS = 5;
 const SPREAD_MS = 1;
 /** Replicas are asked this long after their primary, which must have answered by then. */
 const REPLICA_DELAY_MS = 10;
+/** Workers tell of refused writes every 5 s at most, each: so long without a word, it is over. */
+const UNWRITABLE_MS = 15_000;
 /** A round ends this long after its last question: most answers are there. */
 const SETTLE_MS = 20;
 
@@ -47,6 +55,8 @@ export class Health implements HealthView {
   readonly #probes = new Map<string, NodeProbe>();
   readonly #listeners: ChangeListener[] = [];
   readonly #roundListeners: (() => void)[] = [];
+  /** Nodes that refuse writes: the first word, and when that was heard first and last. */
+  readonly #unwritable = new Map<string, Unwritable>();
   #settings: HealthSettings;
   #login: NodeLogin;
   #snapshot: Snapshot | null = null;
@@ -76,6 +86,11 @@ export class Health implements HealthView {
 
   of(address: string): NodeHealth | undefined {
     return this.#probes.get(address)?.health;
+  }
+
+  /** '' or the first word of a node that refuses writes (MISCONF, OOM …), by the workers' hints. */
+  refusalOf(address: string): string {
+    return this.#unwritable.get(address)?.word ?? '';
   }
 
   all(): readonly NodeHealth[] {
@@ -215,6 +230,7 @@ export class Health implements HealthView {
 
   #endRound(): void {
     this.#roundEndsAt = Number.POSITIVE_INFINITY;
+    this.#endRefusals();
     for (const listener of this.#roundListeners) listener();
   }
 
@@ -270,6 +286,23 @@ export class Health implements HealthView {
     const word = reason.slice(0, reason.indexOf(' '));
     const advice = UNWRITABLE_WORDS[word] ?? 'look at its log';
     this.#rare.warn(`${word} ${node}`, { node, reason }, `a node refuses writes: ${advice}`);
+    if (!this.#probes.has(node)) return;
+    const heardAt = this.#options.now();
+    const since = this.#unwritable.get(node)?.since ?? heardAt;
+    this.#unwritable.set(node, { word, since, heardAt });
+  }
+
+  /** Nobody says that a node takes writes again: it is told that none was refused for a while. */
+  #endRefusals(): void {
+    const now = this.#options.now();
+    for (const [node, { word, since, heardAt }] of this.#unwritable) {
+      const isMember = this.#probes.has(node);
+      if (isMember && now - heardAt < UNWRITABLE_MS) continue;
+      this.#unwritable.delete(node);
+      const fields = { node, was: word, lastedMs: Math.round(heardAt - since) };
+      const words = `a node has refused no more writes for ${UNWRITABLE_MS / 1000} s`;
+      if (isMember) this.#rare.info(`writable ${node}`, fields, words);
+    }
   }
 
   #onRefusal({ node }: NodeProbe, reason: string): void {

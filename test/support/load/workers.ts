@@ -47,7 +47,8 @@ export function childrenOf(pid: number): ChildInfo[] {
 function read(pid: number): (ChildInfo & { readonly parent: number }) | null {
   try {
     const command = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-    if (!/process\/child\.[jt]s/.test(command)) return null;
+    // It takes its title once it is loaded.
+    if (!/process\/child\.[jt]s|^slotgate: (control|worker)/.test(command)) return null;
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     // pid (name) state parent …; the name may hold anything, a ")" too.
     const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

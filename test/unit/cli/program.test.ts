@@ -86,6 +86,7 @@ describe('slotgate', () => {
     ['serve --set prt=1', '--set prt: there is no setting', 'did you mean port?'],
     ['healthcheck --url ftp://x', '--url "ftp://x" is not allowed', 'allowed: an http:// URL'],
     ['healthcheck --port 0', '--port', 'allowed: a host and a port from 1 to 65535'],
+    ['healthcheck --http-port 0', '--http-port', 'allowed: a host and a port from 1 to 65535'],
     ['healthcheck --timeout soon', '--timeout "soon"', 'allowed: a time such as'],
     ['healthcheck --url http://a --host b', 'cannot be used with', '--host'],
   ])('answers misuse with one line and exit code 2: %s', async (line, wrong, allowed) => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ApiRefusal } from '../../../src/cli/api-client.ts';
+import { eventText } from '../../../src/cli/restart-nodes.ts';
 import { type RollingEvent, restartNodes } from '../../../src/cli/rolling-restart.ts';
 import type { NodeReport, NodesReport } from '../../../src/control/nodes-report.ts';
 
@@ -127,6 +128,20 @@ describe('the order', () => {
     expect(
       model.events.map(({ step }) => step).filter((step) => step === 'shard-done'),
     ).toHaveLength(2);
+  });
+
+  test('a node is told as restarted when it is, not before', async () => {
+    const model = new Model(['a b']);
+    await model.run();
+    const told = model.events.filter(({ node, step }) => node === 'b' && step !== 'switched');
+    expect(told.map(eventText).filter((line) => line.includes('restart'))).toEqual([
+      'shard 0: restarting b\n',
+      'shard 0: b is restarted: back and in step\n',
+    ]);
+    const failed = new Model(['a b']);
+    failed.comesBack = false;
+    await expect(failed.run()).rejects.toThrow();
+    expect(failed.events.map(eventText)).toEqual(['shard 0: restarting b\n']);
   });
 
   test('a switch that must wait is waited for, as long as it says', async () => {

@@ -125,6 +125,24 @@ describe('a server', () => {
     await expect(second.result).rejects.toBe(busy);
   });
 
+  it('says last that it has stopped, once it has', async () => {
+    const { running, done, drained } = fakeServer();
+    const lines: string[] = [];
+    const destination = { write: (line: string) => void lines.push(JSON.parse(line).msg) };
+    const log = createLogger({ level: 'info', format: 'json', destination });
+    const signals = new EventEmitter();
+    const result = runServer(defaultConfig(), { log, signals, start: async () => running });
+    await turn();
+    signals.emit('SIGTERM', 'SIGTERM');
+    await turn();
+    expect(lines).toEqual([expect.stringContaining('stopping')]);
+    drained.resolve();
+    done.resolve();
+    await result;
+    expect(lines.at(-1)).toBe('stopped');
+    expect(lines).toHaveLength(2);
+  });
+
   it('that breaks while draining is no success', async () => {
     const { running, done, drained } = fakeServer();
     const { signals, result } = setUp(async () => running);

@@ -4,6 +4,7 @@ import {
   changeFields,
   DiscoveryLog,
   describeProblem,
+  firstQuestionText,
   type Gaps,
   isDefaultSeeds,
   type Problem,
@@ -77,12 +78,35 @@ test.each([
     'WRONGPASS invalid username-password pair',
     /^nodes refuse our .* change cluster.password .* SIGHUP$/,
   ],
+  [
+    'ERR AUTH <password> called without any password configured for the default user.',
+    /^nodes refuse .* asks for no password: set requirepass there, or take cluster.password out /,
+  ],
   ['NOPERM this user has no permissions', /^nodes refuse .* CLUSTER NODES, .* and COMMAND$/],
 ])('nodes that say %s are told in one line with the next step', (message, words) => {
   const warnings = warningsOf(failing('auth', ['n:2', 'n:1'], message), new Map());
   expect(warnings).toMatchObject([
     { words: expect.stringMatching(words), fields: { nodes: ['n:1', 'n:2'], reason: message } },
   ]);
+});
+
+test.each([
+  ['BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.', 0],
+  ['MASTERDOWN Link with MASTER is down', 0],
+  ['ERR max number of clients reached', 0],
+  ['ERR unknown command', 1],
+  ['BUSYBODY who are you', 1],
+])('a node that says %s: %i lines that it may be no Redis server', (message, count) => {
+  const warnings = warningsOf(failing('reply', ['n:1'], message), new Map());
+  expect(warnings.map(({ words }) => words)).toEqual(
+    new Array(count).fill(expect.stringContaining('check that the seeds are Redis servers')),
+  );
+});
+
+test('until the first poll has ended, it is told who was asked, and for how long', () => {
+  expect(firstQuestionText([...DEFAULT, ...OWN], 3400)).toBe(
+    'no answer yet from 127.0.0.1:7000, 10.0.0.1:7000, asked for 3 s',
+  );
 });
 
 test('the log names the setting to look at', () => {
@@ -110,15 +134,18 @@ test('slots without an owner are told once, and once that they have one again', 
   const tell = (gaps: Gaps): void => {
     const found = problem({ outcome: quiet, gaps });
     told.tell(found, describeProblem(found), '');
-    now += 100;
+    now += 600;
   };
-  for (const gaps of [gap(), gap('5'), gap('5'), gap(), gap()]) tell(gaps);
+  // One node's view during a move: over before anybody could look.
+  for (const gaps of [gap(), gap('4'), gap('4'), gap(), gap('4'), gap()]) tell(gaps);
+  expect(lines).toEqual([]);
+  for (const gaps of [gap('5'), gap('5'), gap('5'), gap('5'), gap(), gap()]) tell(gaps);
   expect(lines).toMatchObject([
     { level: 'warn', fields: { reason: '1 slot has no owner (5)' } },
-    { level: 'info', message: 'every slot has an owner again', fields: { afterMs: 200 } },
+    { level: 'info', message: 'every slot has an owner again', fields: { afterMs: 2400 } },
   ]);
   // Slots that come and go while they are moved are no news each time, nor is their end.
-  for (const gaps of [gap('6'), gap()]) tell(gaps);
+  for (const gaps of [gap('6'), gap('6'), gap('6'), gap()]) tell(gaps);
   expect(lines).toHaveLength(2);
 });
 

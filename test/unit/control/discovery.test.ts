@@ -62,6 +62,14 @@ describe('a cluster', () => {
     expect(published.at(-1)?.epoch).toBeGreaterThan(published[0]?.epoch ?? 0);
   });
 
+  it('node that hangs from the start is named at once', async () => {
+    const node = await fakeNode();
+    const { discovery } = discover([node.port]);
+    const words = `no answer yet from 127.0.0.1:${node.port}, asked for 0 s`;
+    expect(discovery.status()).toMatchObject({ ready: false, reason: words });
+    await until(() => expect(discovery.status().reason).toMatch(/^no seed answers/));
+  });
+
   it('node that hangs delays nothing, and its last known slots stay', async () => {
     const [a, b] = (await twoShards()) as [Member, Member];
     const { discovery, published } = discover([a.node.port], { commandTimeoutMs: 60_000 });
@@ -101,7 +109,8 @@ describe('a cluster', () => {
     give('0-99 101-8189');
     const { discovery, lines } = discover([members[1]?.node.port ?? 0]);
     const reason = '3 slots have no owner (100, 8190-8191)';
-    await until(() => expect(discovery.status().reason).toBe(reason));
+    await until(() => expect(lines.some(({ message }) => message.includes('owner'))).toBe(true));
+    expect(discovery.status().reason).toBe(reason);
     give(owned);
     await until(() => expect(discovery.status().reason).toBe(''));
     expect(lines.filter(({ message }) => message.includes('owner'))).toMatchObject([

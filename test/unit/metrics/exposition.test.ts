@@ -16,6 +16,7 @@ import { WorkerMetrics } from '../../../src/metrics/worker-metrics.ts';
 
 const STATUS: ClusterStatus = {
   ok: true,
+  unservedShards: 0,
   shardSlots: [8192, 8192],
   refreshesOk: 9,
   refreshesFailed: 1,
@@ -86,6 +87,7 @@ describe('text format 0.0.4', () => {
     expect(samples.get('slotgate_errors_total{err="WRONGTYPE"}')).toBe(1);
     expect(samples.get('slotgate_downstream_received_bytes_total')).toBe(1e12);
     expect(samples.get('slotgate_cluster_state')).toBe(1);
+    expect(samples.get('slotgate_shards_unserved')).toBe(0);
     expect(samples.get('slotgate_cluster_slots{shard="1"}')).toBe(8192);
     expect(samples.get('slotgate_topology_refreshes_total{result="error"}')).toBe(1);
     expect(samples.get('slotgate_workers')).toBe(1);

@@ -15,6 +15,7 @@ async function shown(accept?: string): Promise<string> {
     totals: () => merge.totals(),
     cluster: () => ({
       ok: true,
+      unservedShards: 0,
       shardSlots: [],
       refreshesOk: 0,
       refreshesFailed: 0,

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { DiscoveryStatus } from '../../../src/control/discovery.ts';
 import type { Evidence, NodeHealth } from '../../../src/control/health/health-view.ts';
+import { clusterStatus } from '../../../src/process/picture-metrics.ts';
 import { type ReadinessInput, readinessOf } from '../../../src/process/readiness.ts';
 import { NO_SHARD, type Snapshot } from '../../../src/topology/snapshot.ts';
 import { drawSnapshot, portOf } from '../control/failover/snapshots.ts';
@@ -10,23 +12,27 @@ function address(name: string): string {
   return `127.0.0.1:${portOf(name)}`;
 }
 
-/** Nodes that are down, by name. */
-function readiness(
-  down: Readonly<Record<string, Evidence>> = {},
-  over: Partial<ReadinessInput> = {},
-) {
-  const health = new Map(
+type Down = Readonly<Record<string, Evidence>>;
+
+function healthOf(down: Down): ReadonlyMap<string, NodeHealth> {
+  return new Map(
     Object.entries(down).map(([name, evidence]): [string, NodeHealth] => [
       address(name),
       { id: '', address: address(name), state: 'down', since: 0, evidence, facts: null },
     ]),
   );
+}
+
+/** Nodes that are down, by name. */
+function readiness(down: Down = {}, over: Partial<ReadinessInput> = {}) {
+  const health = healthOf(down);
   return readinessOf({
     isDraining: false,
     isKnown: true,
     reason: '',
     snapshot: SNAPSHOT,
     healthOf: (node) => health.get(node),
+    refusalOf: () => '',
     plan: null,
     workers: 1,
     reports: [''],
@@ -34,6 +40,12 @@ function readiness(
     bare: [],
     ...over,
   });
+}
+
+function node(name: string, failed: boolean): Snapshot['nodes'][number] {
+  const [like] = SNAPSHOT.nodes;
+  if (like === undefined) throw new Error('no node');
+  return { ...like, id: name, port: portOf(name), failed };
 }
 
 function without(slots: readonly number[]): Snapshot {
@@ -87,6 +99,30 @@ describe('an instance is ready', () => {
     const { ready, degraded } = readiness({}, { bare: [{ shard: 1, wanted: 2 }] });
     expect(ready).toBe(true);
     expect(degraded).toEqual(['shard 1 has no replica left, of 2']);
+  });
+
+  it('while a shard refuses writes, with the word for it', () => {
+    const refusalOf = (node: string) => (node === address('c') ? 'MISCONF' : '');
+    const { ready, degraded } = readiness({}, { refusalOf });
+    expect(ready).toBe(true);
+    expect(degraded).toEqual(['shard 2 refuses writes (MISCONF)']);
+    // It is not served at all: that is the news.
+    const dead = readiness({ c: 'silent' }, { refusalOf }).degraded;
+    expect(dead).toEqual([`shard 2 is not served: its primary ${address('c')} is down (silent)`]);
+  });
+
+  it('while nodes of no shard are down, which it names', () => {
+    const deposed = { ...SNAPSHOT, nodes: [...SNAPSHOT.nodes, node('g', true), node('h', false)] };
+    expect(readiness({}, { snapshot: deposed }).degraded).toEqual([
+      `1 node is down: ${address('g')}`,
+    ]);
+    expect(readiness({ h: 'refused' }, { snapshot: deposed })).toEqual({
+      ready: true,
+      reasons: [],
+      degraded: [`2 nodes are down: ${address('g')}, ${address('h')}`],
+    });
+    // A replica's shard counts its own.
+    expect(readiness({ e: 'refused' }).degraded).toEqual([]);
   });
 
   it('as long as replicas serve reads', () => {
@@ -159,5 +195,43 @@ describe('an instance is not ready', () => {
     expect(reasons).toEqual([
       `shard 0 is not served: its primary ${address('a')} is down (silent)`,
     ]);
+  });
+});
+
+describe('the metrics of the cluster follow the same rule', () => {
+  function metrics(snapshot: Snapshot | null, down: Down = {}, ready = true) {
+    const health = healthOf(down);
+    const status = { ready, snapshot, lastRefreshUnixMs: 0 } as DiscoveryStatus;
+    const { ok, unservedShards } = clusterStatus(status, (each) => health.get(each));
+    return { ok, unservedShards };
+  }
+
+  it('1 while every slot has a primary that serves', () => {
+    expect(metrics(SNAPSHOT)).toEqual({ ok: true, unservedShards: 0 });
+    expect(metrics(SNAPSHOT, { e: 'refused' })).toEqual({ ok: true, unservedShards: 0 });
+  });
+
+  it.each(['silent', 'auth', 'busy', 'refused'] as const)(
+    '0 while a primary does not serve that the cluster takes for well: %s',
+    (evidence) => {
+      expect(metrics(SNAPSHOT, { c: evidence })).toEqual({ ok: false, unservedShards: 1 });
+      expect(readiness({ c: evidence }).degraded).toHaveLength(1);
+    },
+  );
+
+  it('0 for one that the cluster takes for failed, for slots without a primary, with no picture', () => {
+    expect(metrics(drawSnapshot(['a! d', 'b! e', 'c f']))).toEqual({
+      ok: false,
+      unservedShards: 2,
+    });
+    expect(metrics(without([7]))).toEqual({ ok: false, unservedShards: 0 });
+    expect(metrics(null)).toEqual({ ok: false, unservedShards: 0 });
+    expect(metrics(SNAPSHOT, {}, false)).toEqual({ ok: false, unservedShards: 0 });
+    const withheld: Snapshot = {
+      ...SNAPSHOT,
+      mode: 'standalone',
+      slots: SNAPSHOT.slots.map(() => NO_SHARD),
+    };
+    expect(metrics(withheld)).toEqual({ ok: false, unservedShards: 0 });
   });
 });

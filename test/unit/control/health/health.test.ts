@@ -196,6 +196,28 @@ it('a node that refuses writes is named once, with what to look at', async () =>
   ]);
 });
 
+it('a node that refused writes is known as such until it has not for a while, which is told', async () => {
+  const fake = await fakeNode();
+  const { log, lines } = recordedLog();
+  let later = 0;
+  const now = (): number => performance.now() + later;
+  const health = new Health({ username: '', password: '', settings: SETTINGS, log, now });
+  undo.push(() => health.stop());
+  health.onSnapshot(snapshotOf([fake]));
+  const node = nodeAddress(fake);
+  health.onHint({ reason: 'unwritable', node, words: 'MISCONF no space' });
+  health.onHint({ reason: 'unwritable', node: 'another:1', words: 'OOM no space' });
+  expect([health.refusalOf(node), health.refusalOf('another:1')]).toEqual(['MISCONF', '']);
+  const rounds = new Promise<void>((resolve) => health.onRound(resolve));
+  await rounds;
+  expect(health.refusalOf(node)).toBe('MISCONF');
+  later = 15_000;
+  await expect.poll(() => health.refusalOf(node)).toBe('');
+  expect(lines.filter(({ level }) => level === 'info')).toMatchObject([
+    { message: 'a node has refused no more writes for 15 s', fields: { node, was: 'MISCONF' } },
+  ]);
+});
+
 it('another password is given from the next connection on', async () => {
   const fake = await fakeNode();
   const { health, stateOf } = watch([fake]);
