@@ -16,7 +16,7 @@ import { holdLine } from '../proxy/hold/hold-words.ts';
 import { holdCalls } from '../proxy/hold/node-holds.ts';
 import type { HoldNews } from '../proxy/hold/shard-holds.ts';
 import { workerCalls } from '../proxy/local/worker-calls.ts';
-import { pubsubCalls } from '../proxy/pubsub/pubsub.ts';
+import { pubsubCalls } from '../proxy/pubsub/counts.ts';
 import { scriptCalls } from '../proxy/scripts/scripts.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
 import { nodeRuntime } from '../transport/node-runtime.ts';

@@ -31,7 +31,7 @@ export const BREAKAGES_OF_SESSIONS: readonly Breakage[] = [
     rule: 'pub/sub counts',
     breakage: 'subscribers at other workers are not counted',
     file: 'src/proxy/pubsub/counts.ts',
-    find: 'if (count !== undefined) sum += count.sessions - count.up;',
+    find: 'if (count !== undefined) sum += sessionsOf(count) - upOf(count);',
     replace: '',
     test: unit('proxy/pubsub/counts', 'are added, less the connections that the node has counted'),
   },

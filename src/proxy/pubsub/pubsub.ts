@@ -10,7 +10,7 @@
 
 import { GATE } from '../../downstream/gate.ts';
 import type { Session } from '../../downstream/session.ts';
-import { asciiSlab, type Slab } from '../../lib/slab.ts';
+import type { Slab } from '../../lib/slab.ts';
 import { RESULT, SCALAR } from '../../metrics/definitions.ts';
 import { ANY_SLOT } from '../../route/slot-of-keys.ts';
 import {
@@ -23,12 +23,13 @@ import { hasArity } from '../arity.ts';
 import type { ProxyCore } from '../core.ts';
 import { CROSSSLOT, wrongArity } from '../error-replies.ts';
 import { argumentsOf } from '../frame-arguments.ts';
-import { type CountMessage, Counts } from './counts.ts';
-import { slotOfName } from './names.ts';
+import { Counts } from './counts.ts';
+import { areApart } from './names.ts';
 import { Publishing } from './publishing.ts';
+import { type Job, SLICE, Slices } from './slices.ts';
 import { SlowSubscribers } from './slow-subscribers.ts';
-import { refusalOf } from './subscription-limits.ts';
-import { confirmation, type Order, Subscriptions } from './subscriptions.ts';
+import { mustWaitForOrders, refusalOf } from './subscription-limits.ts';
+import { lateError, type Names, newOrder, type Order, Subscriptions } from './subscriptions.ts';
 import type { Topic } from './topic.ts';
 import { Topics } from './topics.ts';
 
@@ -36,7 +37,6 @@ import { Topics } from './topics.ts';
 const END_PATIENCE_MS = 250;
 const ARRAY = 42;
 const PUSH = 62;
-const PONG = asciiSlab('*2\r\n$4\r\npong\r\n$0\r\n\r\n');
 
 export class PubSub {
   readonly topics: Topics;
@@ -44,6 +44,7 @@ export class PubSub {
   readonly #proxy: ProxyCore;
   readonly #publishing: Publishing;
   readonly #slow: SlowSubscribers;
+  readonly #slices: Slices;
   readonly #bySession = new Map<Session, Subscriptions>();
   /** Sessions with orders under way. */
   readonly #busy = new Set<Session>();
@@ -58,11 +59,12 @@ export class PubSub {
     this.counts = new Counts(proxy, this.topics);
     this.#publishing = new Publishing(proxy, this.counts);
     this.#slow = new SlowSubscribers(proxy);
+    this.#slices = new Slices(proxy);
   }
 
   /** False when it must wait for what the session has in flight. */
   dispatch(session: Session, id: number, buf: Slab, start: number, end: number): boolean {
-    const { table, frame, sender } = this.#proxy;
+    const { table, frame, sender, routing, settings } = this.#proxy;
     const name = table.names[id] as string;
     if (!hasArity(table.arity[id] as number, frame.argc)) {
       return sender.reject(session, id, wrongArity(name));
@@ -71,7 +73,9 @@ export class PubSub {
     const ends = (UNSUBSCRIBE_VERBS as readonly string[]).indexOf(name);
     if (begins < 0 && ends < 0) return this.#publishing.dispatch(session, id, buf, start, end);
     const known = this.#bySession.get(session);
-    if (session.pending > (known?.orders.length ?? 0)) {
+    const most = settings.subscriptions;
+    const isUnclear = begins >= 0 && mustWaitForOrders(known, frame.argc - 1, most);
+    if (isUnclear || session.pending > (known?.orders.length ?? 0)) {
       session.gate |= GATE.barrier;
       return false;
     }
@@ -79,25 +83,15 @@ export class PubSub {
     const names = argumentsOf(buf, frame)
       .slice(1)
       .map((arg) => arg.toString('latin1'));
-    if (kind === TOPIC.shard && this.#areApart(names)) {
+    // Shard channels of one command must share a slot, as keys must.
+    if (kind === TOPIC.shard && routing.snapshot?.crossSlotFree !== true && areApart(names)) {
       return sender.reject(session, id, CROSSSLOT);
     }
-    const refusal = ends >= 0 ? '' : this.#refusal(known, kind, names);
+    const patterns = this.topics.count(TOPIC.pattern);
+    const refusal = ends >= 0 ? '' : refusalOf(known, kind, names, { most, patterns });
     if (refusal !== '') return sender.reject(session, id, refusal);
     this.#order(session, id, kind, names, ends >= 0);
     return true;
-  }
-
-  /** '' where the client may subscribe to all of these. */
-  #refusal(known: Subscriptions | undefined, kind: TopicKind, names: readonly string[]): string {
-    const patterns = this.topics.count(TOPIC.pattern);
-    return refusalOf(known, kind, names, { most: this.#proxy.settings.subscriptions, patterns });
-  }
-
-  /** Shard channels of one command must share a slot, as keys must. */
-  #areApart(names: readonly string[]): boolean {
-    if (this.#proxy.routing.snapshot?.crossSlotFree === true) return false;
-    return new Set(names.map(slotOfName)).size > 1;
   }
 
   // ------------------------------------------------------------------ orders
@@ -110,32 +104,22 @@ export class PubSub {
     isEnd: boolean,
   ): void {
     const { sender, settings, time } = this.#proxy;
-    let subscriptions = this.#bySession.get(session);
-    if (subscriptions === undefined) {
-      subscriptions = new Subscriptions();
-      this.#bySession.set(session, subscriptions);
-    }
+    const subscriptions = this.#bySession.get(session) ?? new Subscriptions();
+    this.#bySession.set(session, subscriptions);
     const request = sender.newRequest(session, id, ANY_SLOT);
     // As in Redis, CLIENT REPLY does not concern what is pushed.
     request.silent = false;
-    const order: Order = {
-      request,
-      kind,
-      verb: (isEnd ? UNSUBSCRIBE_VERBS : SUBSCRIBE_VERBS)[kind],
-      isEnd,
-      names,
-      claimed: [],
-      joining: [],
-      waits: 0,
-      isApplied: false,
-      reply: '',
-      error: '',
-      deadline: time + (isEnd ? END_PATIENCE_MS : settings.hold.timeoutMs),
-    };
-    subscriptions.orders.push(order);
+    const deadline = time + (isEnd ? END_PATIENCE_MS : settings.hold.timeoutMs);
+    const order = newOrder(request, kind, names, isEnd, deadline);
+    subscriptions.add(order);
     session.gate |= GATE.subscribed;
     this.#busy.add(session);
-    if (!isEnd) this.#claim(session, subscriptions, order);
+    if (!isEnd) {
+      // One wait of its own, so that it does not go on before all are claimed.
+      order.waits = 1;
+      const size = kind === TOPIC.pattern ? 0 : names.length;
+      this.#slices.add(this.#claiming(session, subscriptions, order), size, true);
+    }
     this.#advance(session, subscriptions);
   }
 
@@ -144,9 +128,7 @@ export class PubSub {
     return this.#bySession.get(session) === subscriptions;
   }
 
-  #claim(session: Session, subscriptions: Subscriptions, order: Order): void {
-    // One wait of its own, so that it does not go on before all are claimed.
-    order.waits = 1;
+  *#claiming(session: Session, subscriptions: Subscriptions, order: Order): Job {
     const arrived = (error: string): void => {
       if (!this.#isCurrent(session, subscriptions)) return;
       if (error !== '' && order.error === '') order.error = error;
@@ -154,6 +136,9 @@ export class PubSub {
       if (order.waits === 0 && !order.isApplied) this.#share(session, subscriptions, order);
     };
     for (const name of order.names) {
+      yield 1;
+      // The client may have left since, or been told that it took too long.
+      if (order.isApplied || !this.#isCurrent(session, subscriptions)) return;
       const topic = this.topics.claim(order.kind, name);
       order.claimed.push(topic);
       if (topic.isLive) continue;
@@ -183,11 +168,17 @@ export class PubSub {
   #awaitWorkers(session: Session, subscriptions: Subscriptions, order: Order): void {
     order.waits++;
     this.counts.shared().then(() => {
-      if (order.waits === 0 || !this.#isCurrent(session, subscriptions)) return;
-      order.waits--;
-      this.#proxy.time = this.#proxy.runtime.now();
-      this.#advance(session, subscriptions);
+      // Several long ones may become known at once.
+      this.#slices.add(this.#goingOn(session, subscriptions, order), order.names.length, false);
     });
+  }
+
+  *#goingOn(session: Session, subscriptions: Subscriptions, order: Order): Job {
+    yield order.names.length;
+    if (order.waits === 0 || !this.#isCurrent(session, subscriptions)) return;
+    order.waits--;
+    this.#proxy.time = this.#proxy.runtime.now();
+    this.#advance(session, subscriptions);
   }
 
   /** Carries out what has come up, and answers from the front. */
@@ -197,7 +188,7 @@ export class PubSub {
     for (let front = orders[0]; front !== undefined; front = orders[0]) {
       this.#applyRun(session, subscriptions);
       if (!front.isApplied || front.waits > 0) return;
-      orders.shift();
+      subscriptions.shift();
       this.#answer(session, front);
     }
     this.#busy.delete(session);
@@ -213,16 +204,21 @@ export class PubSub {
   #applyRun(session: Session, subscriptions: Subscriptions): void {
     for (const [index, order] of subscriptions.orders.entries()) {
       if (order.isApplied) continue;
-      if (!order.isEnd && (index > 0 || order.waits > 0)) return;
-      order.isApplied = true;
-      if (order.isEnd) this.#end(session, subscriptions, order);
-      else this.#begin(session, subscriptions, order);
+      if (order.isBeingApplied || (!order.isEnd && (index > 0 || order.waits > 0))) return;
+      if (order.isEnd) {
+        const size = order.names.length || subscriptions.of(order.kind).size;
+        order.isBeingApplied = true;
+        this.#slices.add(this.#ending(session, subscriptions, order, size), size, false);
+        if (!order.isApplied) return;
+      } else {
+        order.isApplied = true;
+        this.#begin(session, subscriptions, order);
+      }
     }
   }
 
   #begin(session: Session, subscriptions: Subscriptions, order: Order): void {
     const own = subscriptions.of(order.kind);
-    const { protocol } = session;
     const lines: string[] = [];
     if (order.error === '') {
       for (const [i, name] of order.names.entries()) {
@@ -230,8 +226,7 @@ export class PubSub {
         if (!own.has(name)) this.#count(1);
         own.set(name, topic);
         topic.sessions.add(session);
-        const count = subscriptions.countFor(order.kind);
-        lines.push(confirmation(protocol, order.verb, name, count));
+        lines.push(subscriptions.confirm(session.protocol, order, name));
       }
       order.reply = lines.join('');
     }
@@ -248,9 +243,8 @@ export class PubSub {
     order.claimed = [];
   }
 
-  #end(session: Session, subscriptions: Subscriptions, order: Order): void {
+  *#ending(session: Session, subscriptions: Subscriptions, order: Order, size: number): Job {
     const own = subscriptions.of(order.kind);
-    const { protocol } = session;
     const names = order.names.length > 0 ? order.names : [...own.keys()];
     const lines: string[] = [];
     const ended = (): void => {
@@ -258,7 +252,11 @@ export class PubSub {
       order.waits--;
       this.#advance(session, subscriptions);
     };
-    for (const name of names) {
+    for (const [i, name] of names.entries()) {
+      if (i > 0) {
+        yield 1;
+        if (!this.#isCurrent(session, subscriptions)) return;
+      }
       const topic = own.get(name);
       if (topic !== undefined) {
         own.delete(name);
@@ -268,14 +266,13 @@ export class PubSub {
           topic.parting.push(ended);
         }
       }
-      const count = subscriptions.countFor(order.kind);
-      lines.push(confirmation(protocol, order.verb, name, count));
+      lines.push(subscriptions.confirm(session.protocol, order, name));
     }
-    if (names.length === 0) {
-      lines.push(confirmation(protocol, order.verb, null, subscriptions.countFor(order.kind)));
-    }
+    if (names.length === 0) lines.push(subscriptions.confirm(session.protocol, order, null));
     order.reply = lines.join('');
+    order.isApplied = true;
     if (!this.counts.isAlone) this.#awaitWorkers(session, subscriptions, order);
+    if (size > SLICE) this.#advance(session, subscriptions);
   }
 
   /** True when nodes have been told, whose confirmation is still to come. */
@@ -306,8 +303,8 @@ export class PubSub {
   /** For CLIENT LIST. */
   countsOf(session: Session): { channels: number; patterns: number; shardChannels: number } {
     const topics = this.#bySession.get(session)?.topics ?? [];
-    const [channels, patterns, shardChannels] = topics.map((names) => names.size);
-    return { channels: channels ?? 0, patterns: patterns ?? 0, shardChannels: shardChannels ?? 0 };
+    const [channels = 0, patterns = 0, shardChannels = 0] = topics.map(({ size }) => size);
+    return { channels, patterns, shardChannels };
   }
 
   /** Subscribing commands of it are under way: others wait for them. */
@@ -317,11 +314,8 @@ export class PubSub {
 
   /** PING of a subscribed RESP2 client. */
   ping(session: Session, id: number, message: Buffer | undefined): void {
-    let reply: Slab = PONG;
-    if (message !== undefined) {
-      const head = `*2\r\n$4\r\npong\r\n$${message.length}\r\n`;
-      reply = Buffer.concat([Buffer.from(head), message, Buffer.from('\r\n')]);
-    }
+    const text = message?.toString('latin1') ?? '';
+    const reply = Buffer.from(`*2\r\n$4\r\npong\r\n$${text.length}\r\n${text}\r\n`, 'latin1');
     this.#proxy.sender.answerLocally(session, id, reply, 0, reply.length, RESULT.ok);
   }
 
@@ -332,15 +326,27 @@ export class PubSub {
     this.#bySession.delete(session);
     this.#busy.delete(session);
     this.#slow.forget(session);
-    for (const order of subscriptions.orders) this.#letGo(order);
-    subscriptions.orders = [];
-    for (const names of subscriptions.topics) {
-      this.#subscriptions -= names.size;
-      for (const topic of names.values()) this.#leave(session, topic);
-      names.clear();
-    }
-    session.gate &= ~GATE.subscribed;
+    this.#subscriptions -= subscriptions.total;
     this.#proxy.metrics.set(SCALAR.subscriptionsNow, this.#subscriptions);
+    session.gate &= ~GATE.subscribed;
+    // One that said RESET gets no further message; one that is closed takes none.
+    const size = session.closed ? subscriptions.total + subscriptions.begun : 0;
+    this.#slices.add(this.#forgetting(session, subscriptions), size, false);
+  }
+
+  *#forgetting(session: Session, subscriptions: Subscriptions): Job {
+    const [channels, patterns, shards] = subscriptions.topics as [Names, Names, Names];
+    // Patterns at once: a node forgets them more easily with their connection than one by one.
+    for (const names of [patterns, channels, shards]) {
+      for (const topic of names.values()) {
+        if (names !== patterns) yield 1;
+        this.#leave(session, topic);
+      }
+    }
+    for (const order of subscriptions.orders) {
+      yield order.claimed.length;
+      this.#letGo(order);
+    }
   }
 
   /** One copy per session; RESP3 differs in the first byte alone. */
@@ -373,14 +379,8 @@ export class PubSub {
     const front = subscriptions?.orders[0];
     if (subscriptions === undefined || front === undefined || front.deadline > now) return;
     if (front.waits > 0 && !front.isEnd && front.error === '') {
-      const { routing } = this.#proxy;
-      const late = front.claimed.find((topic) => !topic.isLive);
-      const slot = late?.slot ?? 0;
-      const address = routing.nodes[routing.owner[slot] as number]?.address ?? 'The primary';
       // With the other workers alone it need not wait any longer.
-      if (late !== undefined) {
-        front.error = `CLUSTERDOWN ${address} of hash slot ${slot} did not confirm the subscription in time (hold.timeoutMs)`;
-      }
+      front.error = lateError(front, this.#proxy.routing);
     }
     front.waits = 0;
     this.#advance(session, subscriptions);
@@ -389,12 +389,4 @@ export class PubSub {
   close(): void {
     this.topics.close();
   }
-}
-
-/** What control asks of this worker for others. */
-export function pubsubCalls({ counts }: PubSub): [string, (argument: unknown) => unknown][] {
-  return [
-    ['pubsub.counts.local', (message) => counts.onMessage(message as CountMessage)],
-    ['pubsub.forget.local', (worker) => counts.forget(Number(worker))],
-  ];
 }

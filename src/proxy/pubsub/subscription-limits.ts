@@ -9,7 +9,20 @@ import type { Subscriptions } from './subscriptions.ts';
  */
 const PATTERNS_MAX = 8192;
 
-/** '' where a client may subscribe to all of these; those under way count as well. */
+/**
+ * How many it will have depends on what is under way, which may fail, be the same again or be given
+ * back: where it matters, the command waits until that is known. So it is bounded, too.
+ */
+export function mustWaitForOrders(
+  known: Subscriptions | undefined,
+  names: number,
+  most: number,
+): boolean {
+  if (known === undefined || known.orders.length === 0) return false;
+  return known.total + known.begun + names > most;
+}
+
+/** '' where a client may subscribe to all of these. */
 export function refusalOf(
   known: Subscriptions | undefined,
   kind: TopicKind,
@@ -22,17 +35,16 @@ export function refusalOf(
   if (wanted > most && countNew(known, kind, names) + (known?.total ?? 0) > most) {
     return `ERR too many subscriptions: a client may have ${most} (limits.subscriptions)`;
   }
-  const isFull = kind === TOPIC.pattern && patterns + names.length > PATTERNS_MAX;
+  const isFull = kind === TOPIC.pattern && patterns + countNew(known, kind, names) > PATTERNS_MAX;
   return isFull ? `ERR too many patterns: clients of this worker have ${PATTERNS_MAX}` : '';
 }
 
-/** How many of these names are new to the client, those that it is about to subscribe to included. */
+/** How many of these names are new to the client. */
 function countNew(
   known: Subscriptions | undefined,
   kind: TopicKind,
   names: readonly string[],
 ): number {
   const own = known?.of(kind);
-  const fresh = new Set(names.filter((name) => own?.has(name) !== true));
-  return fresh.size + (known?.begun ?? 0);
+  return new Set(names.filter((name) => own?.has(name) !== true)).size;
 }

@@ -59,6 +59,8 @@ export class Topic {
   waiting: ((error: string) => void)[] = [];
   /** Told when no node has it any more. */
   parting: (() => void)[] = [];
+  /** Twice the sessions that the other workers were told of, plus 1 where its owner counts us. */
+  told = 0;
   /** Refusals in a row. */
   refusals = 0;
   /** Monotonic ms before which it is not asked for again; 0: no pause. */

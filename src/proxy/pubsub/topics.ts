@@ -106,6 +106,13 @@ export class Topics implements FeedEvents {
     this.#routingSeen = routing.changes;
     this.#feeds.onRoutingChange();
     this.#settleAll();
+    // PUBLISH goes to another node from now on, whose number has our connections there.
+    for (const topics of this.#byName) {
+      for (const topic of topics.values()) {
+        if (topic.told % 2 !== this.upstreamAt(topic, topic.slot))
+          this.#events.onPlaceChange(topic);
+      }
+    }
   }
 
   #settleAll(): void {
@@ -178,6 +185,7 @@ export class Topics implements FeedEvents {
 
   /** The feed brings nothing more for this topic. */
   #lose(topic: Topic, feed: Feed): void {
+    this.#events.onPlaceChange(topic);
     if (feed !== topic.source) {
       if (topic.handover?.to === feed) this.#handovers.cancel(topic);
       return;
@@ -185,13 +193,14 @@ export class Topics implements FeedEvents {
     if (this.#handovers.onSourceEnd(topic)) return;
     topic.source = null;
     topic.lostAt = this.#proxy.time;
-    this.#events.onPlaceChange(topic);
     this.#handovers.end(topic);
     if (topic.sessions.size > 0) this.#proxy.metrics.increment(SCALAR.subscriptionGaps);
   }
 
   onSubscribed(_feed: Feed, topic: Topic): void {
     topic.refusals = 0;
+    // A home to be counts us as soon as it has confirmed, long before it takes over.
+    this.#events.onPlaceChange(topic);
     this.#settle(topic);
   }
 

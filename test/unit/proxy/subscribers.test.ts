@@ -1,7 +1,11 @@
 /** Subscriptions of a worker's clients, step by step: confirmed, counted, delivered, ended. */
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
-import { type FakeNode, ordinaryAnswer } from './bench-nodes.ts';
+import { countOf } from '../../../src/proxy/pubsub/counts.ts';
+import type { Topic } from '../../../src/proxy/pubsub/topic.ts';
+import { encodeRequest } from '../../../src/resp/request-framer.ts';
+import { TOPIC } from '../../../src/upstream/subscriber.ts';
+import { type FakeNode, feed, ordinaryAnswer } from './bench-nodes.ts';
 import { Bench } from './data-path-bench.ts';
 
 let stage: Bench;
@@ -45,12 +49,74 @@ describe('very many subscriptions', () => {
     expect(one.take()).toMatch(/^-ERR too many patterns/);
   });
 
-  it('end with their connection when their only client leaves, and others go on', () => {
-    const client = stage.client().send(`SUBSCRIBE ${names(0, 3000)}`);
+  it('of one client are counted when their turn comes: given back, or the same again', () => {
+    stage = new Bench({ limits: { subscriptions: 16 } });
+    const [some, others] = [names(0, 12), names(20, 32)];
+    const greedy = stage.client().send(`SUBSCRIBE ${some}`, `SUBSCRIBE ${others}`);
+    expect(
+      greedy
+        .take()
+        .match(/-ERR|\nsubscribe/g)
+        ?.slice(11),
+    ).toEqual(['\nsubscribe', '-ERR']);
+    greedy.leave();
+    const client = stage.client();
+    client.send(`SUBSCRIBE ${some}`, 'UNSUBSCRIBE', `SUBSCRIBE ${others}`, `SUBSCRIBE ${others}`);
+    const replies = client.take();
+    expect(replies).not.toContain('-ERR');
+    expect(replies.match(/\nsubscribe/g)).toHaveLength(36);
+    expect(stage.scalar(SCALAR.subscriptionsNow)).toBe(12);
+    client.send(`SUBSCRIBE ${names(32, 36)}`, 'SUBSCRIBE x', 'UNSUBSCRIBE {b}20', 'SUBSCRIBE y');
+    expect(client.take().match(/-ERR too many|unsubscribe|subscribe\r\n\$1\r\ny/g)).toEqual([
+      '-ERR too many',
+      'unsubscribe',
+      'subscribe\r\n$1\r\ny',
+    ]);
+  });
+
+  it('are carried out in slices, and what follows keeps its place', () => {
+    const [client, other] = [stage.client(), stage.client().send('SUBSCRIBE f')];
+    const all = names(0, 3000);
+    client.send(
+      `SUBSCRIBE ${all}`,
+      'UNSUBSCRIBE {b}0 {b}1',
+      `UNSUBSCRIBE ${names(2, 3000)}`,
+      'PING',
+    );
+    const asked = all.split(' ');
+    const lines = [
+      ...asked.map((name, i) => confirmed('subscribe', name, i + 1)),
+      ...asked.map((name, i) => confirmed('unsubscribe', name, 2999 - i)),
+    ];
+    expect(client.take()).toBe(`${lines.join('')}+PONG\r\n`);
+    expect(other.take()).toBe(confirmed('subscribe', 'f', 1));
+    expect(stage.proxy.pubsub.topics.size).toBe(1);
+  });
+
+  it('that are still to be made are not, once their client has left', () => {
+    const client = stage.client();
+    feed(client.session, encodeRequest(`SUBSCRIBE ${names(0, 3000)}`.split(' ')));
     client.leave();
     stage.advance(100);
-    const feed = stage.node(7001).connectionOf('subscribe {b}0');
-    expect(feed.isClosed).toBe(true);
+    expect(node.log.length).toBeLessThan(1500);
+    expect(stage.proxy.pubsub.topics.size).toBe(0);
+    expect(stage.scalar(SCALAR.subscriptionsNow)).toBe(0);
+  });
+
+  it('end with their client, slice by slice', () => {
+    const client = stage.client().send(`SUBSCRIBE ${names(0, 3000)}`);
+    client.leave();
+    stage.run();
+    expect(stage.proxy.pubsub.topics.size).toBe(0);
+    expect(node.log.filter((line) => line.startsWith('unsubscribe'))).toHaveLength(3000);
+  });
+
+  it('end with their connection when their only client leaves, and others go on', () => {
+    const client = stage.client().send(`PSUBSCRIBE ${names(0, 3000)}`);
+    client.leave();
+    stage.advance(100);
+    const connection = stage.node(7001).connectionOf('psubscribe {b}0');
+    expect(connection.isClosed).toBe(true);
     const next = stage.client().send('SUBSCRIBE b');
     stage.advance(2000);
     expect(next.take()).toBe(confirmed('subscribe', 'b', 1));
@@ -88,6 +154,25 @@ describe('a subscription', () => {
     expect(node.log).toEqual(['subscribe b', 'unsubscribe b']);
     expect(stage.scalar(SCALAR.subscriptionsNow)).toBe(0);
     expect(stage.proxy.pubsub.topics.size).toBe(0);
+  });
+
+  it('is told to the other workers as soon as a new home counts it, and when the old no longer does', () => {
+    stage.client().send('SUBSCRIBE b');
+    const { topics, counts } = stage.proxy.pubsub;
+    const topic = topics.get(TOPIC.channel, 'b') as Topic;
+    topic.told = countOf(1, 1);
+    const told: number[] = [];
+    vi.spyOn(counts, 'touch').mockImplementation(() => {
+      told.push(topics.upstreamAt(topic, topic.slot));
+      topic.told = countOf(1, topics.upstreamAt(topic, topic.slot));
+    });
+    stage.show((snapshot) => ({
+      ...snapshot,
+      shards: snapshot.shards.map((shard, i) => (i === 0 ? { ...shard, primary: 3 } : shard)),
+    }));
+    expect(stage.node(7101).log).toEqual(['subscribe b']);
+    expect(topic.source?.node.address).toBe('h:7001');
+    expect(told).toEqual([0, 1]);
   });
 
   it('of several clients is one upstream, and PUBLISH counts the clients', () => {
