@@ -3,8 +3,9 @@
  *
  * Without persistence a primary comes back empty. If it did so before a replica was promoted, the
  * replica would copy the emptiness and the shard's data would be gone. So the replicas get time to
- * take over first; where the cluster has no majority to vote with (one or two shards), the freshest
- * replica is told to, which is safe because we are the parent that saw the process end.
+ * take over first; where the cluster has no majority to vote with (one or two shards, or more primaries
+ * dead than alive), the freshest replica is told to, which is safe because we are the parent that saw
+ * the processes end.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorText, ProxyError } from '../lib/errors.ts';
@@ -45,8 +46,6 @@ const TIMES: HealTimes = { restartMs: 250, votesMs: 6000, giveUpMs: 20_000, retr
 const POLL_MS = 200;
 const RETRY_MAX_MS = 60_000;
 const CALL_MS = 1000;
-/** With fewer primaries, those left are no majority. */
-const PRIMARIES_FOR_VOTES = 3;
 
 /** Never rejects; gives up when `signal` is aborted. */
 export async function healNode(
@@ -94,15 +93,24 @@ async function untilSucceeded(
     if (own === undefined || own.lowestSlot < 0 || replicas.length === 0) return;
     const waited = performance.now() - start;
     if (waited > times.giveUpMs) {
-      say(`No replica took over from ${node.host}:${node.port} in time: it starts again, empty.`);
+      say(
+        `No replica took over from ${node.host}:${node.port} in time: it starts again, empty, and ` +
+          'what its shard held is gone.',
+      );
       return;
     }
-    const primaries = view.filter(({ lowestSlot }) => lowestSlot >= 0).length;
-    if (!ordered && primaries < PRIMARIES_FOR_VOTES && waited > times.votesMs) {
+    if (!ordered && waited > times.votesMs && !hasMajority(cluster, view)) {
       ordered = await orderTakeover(cluster, replicas);
     }
     await delay(POLL_MS, undefined, { signal });
   }
+}
+
+/** Can the primaries that are alive elect anybody? */
+function hasMajority({ nodes }: Healable, view: readonly ViewedNode[]): boolean {
+  const voters = view.filter(({ lowestSlot }) => lowestSlot >= 0);
+  const alive = voters.filter(({ id }) => nodes.some((node) => node.id === id && node.pid !== 0));
+  return alive.length > voters.length / 2;
 }
 
 /** The cluster as the first other node that answers sees it; empty when none does. */

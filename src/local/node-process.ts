@@ -6,7 +6,15 @@
  * into a file of mode 0600, never to the command line, where every user could read the password.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ProxyError } from '../lib/errors.ts';
@@ -37,6 +45,7 @@ const LOG_FILE = 'redis.log';
 const CONFIG_FILE = 'redis.conf';
 /** A node that is loading its data may take as long as it says so; one that says nothing, not. */
 const SILENT_LIMIT_MS = 30_000;
+const DUMP_FILE = 'dump.rdb';
 const READY_POLL_MS = 15;
 const ASK_AGAIN_MS = 500;
 
@@ -74,8 +83,11 @@ export class NodeProcess {
   /** Starts the process; {@link ready} tells when it answers. */
   start(): void {
     if (this.isRunning) return;
-    const { server, folder } = this.settings;
+    const { server, folder, persistent, extraConfig } = this.settings;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // What it got as a replica once stays there, and would bring old values back.
+    const keepsData = persistent || extraConfig?.save || extraConfig?.appendonly === 'yes';
+    if (!keepsData) rmSync(join(folder, DUMP_FILE), { force: true });
     const configFile = join(folder, CONFIG_FILE);
     writeFileSync(configFile, nodeConfig(this.settings), { mode: 0o600 });
     // The mode above counts only for a new file.

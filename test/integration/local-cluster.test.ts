@@ -251,3 +251,37 @@ test('a node that ends by itself is reported, and brought back when asked to', a
     expect(value).toBe('value');
   });
 });
+
+test('two primaries that die at once leave no majority: their replicas are told to take over', async () => {
+  const said: string[] = [];
+  const options = { heal: true, log: (line: string) => said.push(line) };
+  await withCluster({ ...options, shards: 3, replicas: 1 }, async (cluster) => {
+    const [first, second] = cluster.nodes;
+    if (first === undefined || second === undefined) throw new Error('no nodes');
+    await onNode(cluster, first, (client) => client.call('SET', '{06S}kept', 'value'));
+    await replicasCaughtUp(cluster, first);
+    for (const node of [first, second]) process.kill(node.pid, 'SIGKILL');
+    const isBack = (): boolean => said.filter((line) => line.endsWith('is back.')).length === 2;
+    await until('both are back', isBack, 90_000);
+    await until('all are one cluster again', () => cluster.isFormed(), 60_000);
+    const owner = await ownerOf(cluster, 0);
+    if (owner === undefined) throw new Error('slot 0 has no owner');
+    const value = await onNode(cluster, owner, (client) => client.call('GET', '{06S}kept'));
+    expect(value).toBe('value');
+    expect(said.join()).not.toContain('empty');
+  });
+});
+
+test('a node without persistence does not come back with what an old file holds', async () => {
+  const said: string[] = [];
+  const options = { heal: true, log: (line: string) => said.push(line) };
+  await withCluster({ ...options, shards: 1, replicas: 0 }, async (cluster) => {
+    const [node] = cluster.nodes;
+    if (node === undefined) throw new Error('no node');
+    await onNode(cluster, node, (client) => client.call('SET', 'k', 'old'));
+    await onNode(cluster, node, (client) => client.call('SAVE'));
+    process.kill(node.pid, 'SIGKILL');
+    await until('the node is back', () => said.some((line) => line.endsWith('is back.')), 60_000);
+    expect(await onNode(cluster, node, (client) => client.call('DBSIZE'))).toBe(0);
+  });
+});

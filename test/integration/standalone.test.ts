@@ -148,6 +148,8 @@ describe('reads over replicas', () => {
     const client = await clientOf(proxy);
     await client.call('SELECT', '3');
     await client.call('SET', 'k', 'three');
+    // Each of them: with eventual reads one may be behind.
+    expect(await client.call('WAIT', '2', '10000')).toBe(2);
     await replicasServe(proxy, 2);
     await until('a replica answers', async () => (await client.call('GET', 'k')) === 'three');
     const before = await getsOf(first);

@@ -39,7 +39,7 @@ function setUp(answer: (command: string) => string, restart: () => Promise<void>
   } as unknown as RespClient;
   const cluster: Healable = {
     persistent: false,
-    nodes: [localNode(0, 'primary'), localNode(1, 'replica')],
+    nodes: [{ ...localNode(0, 'primary'), pid: 0 }, localNode(1, 'replica')],
     connect: async () => client,
     restart: async () => {
       calls.push('restart');
@@ -74,6 +74,22 @@ test('a primary without persistence comes back only after its replica took over'
   expect(calls.filter((call) => call.includes('TAKEOVER'))).toHaveLength(1);
   expect(calls.at(-1)).toBe('restart');
   expect(said).toEqual(['Node 127.0.0.1:7000 is back.']);
+});
+
+test('of three primaries the one that is left cannot elect: a replica is told to take over', async () => {
+  const others = `id2 127.0.0.1:7002@17002 master,fail? - 0 0 3 disconnected 100-200
+id3 127.0.0.1:7003@17003 master - 0 0 4 connected 201-300`;
+  let promoted = false;
+  const { calls, heal } = setUp(
+    (command) => {
+      if (command.startsWith('INFO')) return 'slave_repl_offset:10\r\n';
+      if (command.includes('TAKEOVER')) promoted = true;
+      return `${promoted ? AFTER : BEFORE}\n${others}`;
+    },
+    async () => expect(promoted).toBe(true),
+  );
+  await heal();
+  expect(calls.filter((call) => call.includes('TAKEOVER'))).toHaveLength(1);
 });
 
 test('a node whose files hold its data comes back at once', async () => {
