@@ -83,6 +83,8 @@ export interface DiscoveryStatus {
   readonly refreshesOk: number;
   readonly refreshesFailed: number;
   readonly hints: number;
+  /** Addresses of nodes that refuse all commands: they said cluster_state:fail in the last poll. */
+  readonly refusing: ReadonlySet<string>;
 }
 
 /** How long a poll waits for a node that has not been slow before. */
@@ -107,6 +109,7 @@ export class Discovery implements InstanceNodes {
   /** Null until the first poll has ended. */
   #reason: string | null = null;
   #startedAt = 0;
+  #refusing: ReadonlySet<string> = new Set();
   #lastPollAt = 0;
   #lastRefreshUnixMs = 0;
   #refreshesOk = 0;
@@ -201,6 +204,7 @@ export class Discovery implements InstanceNodes {
       refreshesOk: this.#refreshesOk,
       refreshesFailed: this.#refreshesFailed,
       hints: this.#hints,
+      refusing: this.#refusing,
     };
   }
 
@@ -302,6 +306,7 @@ export class Discovery implements InstanceNodes {
     if (!this.#running) return;
     const views = polled.views.filter((view) => !this.#isStranger(view));
     const outcome = { ...polled, views };
+    this.#refusing = new Set(views.filter(({ stateOk }) => !stateOk).map(askedAddress));
     const busyFrom = cpuMs();
     this.#absorb(outcome, startedAt, word);
     this.#schedule.onPollEnded(now(), {
@@ -385,6 +390,10 @@ export class Discovery implements InstanceNodes {
     }
     this.#clients.keepOnly(new Set(addresses));
   }
+}
+
+function askedAddress({ askedHost, askedPort }: ClusterView): string {
+  return nodeAddress({ host: askedHost, port: askedPort });
 }
 
 const SILENT = { answered: false, complete: false, busyMs: 0 };

@@ -325,13 +325,14 @@ export class Control {
   }
 
   #readiness(): Readiness {
-    const { ready, reason } = this.#discovery.status();
+    const { ready, reason, refusing } = this.#discovery.status();
     return readinessOf({
       isDraining: this.#draining,
       isKnown: ready,
       reason,
       snapshot: this.#snapshot,
       healthOf: (address) => this.health.of(address),
+      refusing,
       refusalOf: (address) => this.health.refusalOf(address),
       plan: this.#watch.plan,
       workers: this.#ports.size,

@@ -9,8 +9,8 @@ export function clusterStatus(
   status: DiscoveryStatus,
   healthOf: ServiceInput['healthOf'],
 ): ClusterStatus {
-  const { snapshot } = status;
-  const { unserved, isWhole } = serviceOf({ snapshot, healthOf });
+  const { snapshot, refusing } = status;
+  const { unserved, isWhole } = serviceOf({ snapshot, healthOf, refusing });
   const shardSlots = new Array<number>(snapshot?.shards.length ?? 0).fill(0);
   for (const shard of snapshot?.slots ?? []) {
     if (shard !== NO_SHARD) shardSlots[shard] = (shardSlots[shard] ?? 0) + 1;

@@ -19,6 +19,8 @@ import {
 export interface ServiceInput {
   readonly snapshot: Snapshot | null;
   readonly healthOf: (address: string) => NodeHealth | undefined;
+  /** Addresses of nodes that answer, but refuse all commands (cluster_state:fail). */
+  readonly refusing: ReadonlySet<string>;
 }
 
 export interface ReadinessInput extends ServiceInput {
@@ -161,6 +163,10 @@ function ownershipOf(snapshot: Snapshot): Ownership {
   return { owning, unowned };
 }
 
+const WHY_DOWN =
+  'CLUSTERDOWN: it reaches no majority of primaries by the cluster bus, or slots have no primary and ' +
+  'cluster-require-full-coverage is yes';
+
 /** '' or why its primary does not serve. */
 function lackOf(shard: SnapshotShard | undefined, input: ServiceInput): string {
   const primary = input.snapshot?.nodes[shard?.primary ?? -1];
@@ -168,7 +174,10 @@ function lackOf(shard: SnapshotShard | undefined, input: ServiceInput): string {
   const address = nodeAddress(primary);
   const health = input.healthOf(address);
   if (health?.state === 'down') return `its primary ${address} is down (${health.evidence})`;
-  return primary.failed ? `its primary ${address} has failed` : '';
+  if (primary.failed) return `its primary ${address} has failed`;
+  return input.refusing.has(address)
+    ? `its primary ${address} refuses all commands, ${WHY_DOWN}`
+    : '';
 }
 
 function isReadable(shard: SnapshotShard | undefined, { snapshot, plan }: ReadinessInput): boolean {

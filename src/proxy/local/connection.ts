@@ -68,6 +68,9 @@ function quit({ session, services }: LocalCall, reply: ReplyWriter): void {
   services.closeSession(session, { graceful: true });
 }
 
+/** See Session.replyMode. */
+const SKIPPING = 3;
+
 function reset({ session, services }: LocalCall, reply: ReplyWriter): void {
   services.forgetState(session);
   session.protocol = 2;
@@ -77,8 +80,11 @@ function reset({ session, services }: LocalCall, reply: ReplyWriter): void {
   session.noEvict = false;
   session.noTouch = false;
   session.user = DEFAULT_USER;
-  session.replyMode = 0;
-  session.gate &= ~GATE.replyMode;
+  // A reply that is being skipped stays so, also this one.
+  if (session.replyMode !== SKIPPING) {
+    session.replyMode = 0;
+    session.gate &= ~GATE.replyMode;
+  }
   if (services.settings.requirepass !== '') {
     session.authenticated = false;
     session.gate |= GATE.auth;

@@ -3,7 +3,7 @@ import type { DiscoveryStatus } from '../../../src/control/discovery.ts';
 import type { Evidence, NodeHealth } from '../../../src/control/health/health-view.ts';
 import { clusterStatus } from '../../../src/process/picture-metrics.ts';
 import { type ReadinessInput, readinessOf } from '../../../src/process/readiness.ts';
-import { NO_SHARD, type Snapshot } from '../../../src/topology/snapshot.ts';
+import { NO_SHARD, nodeAddress, type Snapshot } from '../../../src/topology/snapshot.ts';
 import { drawSnapshot, portOf } from '../control/failover/snapshots.ts';
 
 const SNAPSHOT = drawSnapshot(['a d', 'b e', 'c f']);
@@ -32,6 +32,7 @@ function readiness(down: Down = {}, over: Partial<ReadinessInput> = {}) {
     reason: '',
     snapshot: SNAPSHOT,
     healthOf: (node) => health.get(node),
+    refusing: new Set(),
     refusalOf: () => '',
     plan: null,
     workers: 1,
@@ -198,10 +199,33 @@ describe('an instance is not ready', () => {
   });
 });
 
+describe('a primary that answers, but refuses all commands', () => {
+  it('does not serve, and the way out is named', () => {
+    const { ready, degraded } = readiness({}, { refusing: new Set([address('a')]) });
+    expect([ready, degraded]).toEqual([
+      true,
+      [
+        expect.stringMatching(
+          /shard 0 is not served: .* refuses all commands, CLUSTERDOWN: .* bus/,
+        ),
+      ],
+    ]);
+  });
+
+  it('like all the others: not ready', () => {
+    const owners = SNAPSHOT.shards.map(({ primary }) => SNAPSHOT.nodes[primary]);
+    const refusing = new Set(
+      owners.map((owner) => nodeAddress(owner as Snapshot['nodes'][number])),
+    );
+    expect(readiness({}, { refusing }).reasons[0]).toBe('no shard is served');
+  });
+});
+
 describe('the metrics of the cluster follow the same rule', () => {
   function metrics(snapshot: Snapshot | null, down: Down = {}, ready = true) {
     const health = healthOf(down);
-    const status = { ready, snapshot, lastRefreshUnixMs: 0 } as DiscoveryStatus;
+    const refusing: ReadonlySet<string> = new Set();
+    const status = { ready, snapshot, lastRefreshUnixMs: 0, refusing } as DiscoveryStatus;
     const { ok, unservedShards } = clusterStatus(status, (each) => health.get(each));
     return { ok, unservedShards };
   }

@@ -34,6 +34,11 @@ describe('before AUTH', () => {
 });
 
 describe('CLIENT REPLY', () => {
+  it('a RESET that is skipped is not answered, what follows is', () => {
+    const client = new Bench().client().send('CLIENT REPLY SKIP', 'RESET', 'ECHO one', 'ECHO two');
+    expect(client.take()).toBe('$3\r\none\r\n$3\r\ntwo\r\n');
+  });
+
   it('SKIP and OFF keep back replies of nodes and of our own, in their order', () => {
     const client = new Bench().client();
     client.send('CLIENT REPLY SKIP', 'SET b 1', 'ECHO one');
