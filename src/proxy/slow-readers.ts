@@ -24,6 +24,7 @@ const IN_THE_WAY_MS = 250;
 export class SlowReaders {
   /** Paused lane → the session that must read first. */
   readonly #paused = new Map<Lane<Request>, Session>();
+  readonly #cutSessions = new WeakSet<Session>();
   readonly #proxy: ProxyCore;
 
   constructor(proxy: ProxyCore) {
@@ -78,6 +79,8 @@ export class SlowReaders {
     for (const [lane, waiting] of this.#paused) {
       if (waiting !== session) continue;
       this.#paused.delete(lane);
+      // While it was not read its node could not answer: that time is not the node's.
+      lane.readAt = this.#proxy.time;
       lane.resume();
     }
   }
@@ -117,6 +120,9 @@ export class SlowReaders {
   }
 
   #cut(session: Session): void {
+    // Its stream takes a moment to close.
+    if (this.#cutSessions.has(session)) return;
+    this.#cutSessions.add(session);
     this.#proxy.metrics.increment(SCALAR.slowReaderCuts);
     session.stream.destroy();
   }

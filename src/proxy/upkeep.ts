@@ -84,6 +84,8 @@ export class Upkeep {
     const head = lane.head;
     const limit = this.#proxy.time - this.#proxy.settings.commandTimeoutMs;
     if (head === null || head.queuedAt >= limit) return;
+    // A big reply takes as long as its client does, and those behind it wait for it, not for the node.
+    if ((lane.detached || head.streamed) && lane.readAt >= limit) return;
     this.#expireWrites(lane, address, limit);
     this.#expireReads(lane, address, limit);
   }

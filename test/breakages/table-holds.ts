@@ -4,6 +4,14 @@ import { type Breakage, unit } from './row.ts';
 
 export const BREAKAGES_OF_HOLDS: readonly Breakage[] = [
   {
+    rule: '7 bounded',
+    breakage: 'a big reply that takes longer than cluster.commandTimeoutMs ends its client',
+    file: 'src/proxy/upkeep.ts',
+    find: 'if ((lane.detached || head.streamed) && lane.readAt >= limit) return;',
+    replace: '',
+    test: unit('proxy/slow-readers', 'is passed on to its end'),
+  },
+  {
     rule: '3 no write twice',
     breakage: 'a held write is sent although its client has hung up',
     file: 'src/downstream/session.ts',

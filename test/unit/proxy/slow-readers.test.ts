@@ -75,3 +75,29 @@ describe('a big reply while others wait behind it', () => {
     expect(cutsAfter(300)).toBe(1);
   });
 });
+
+describe('a big reply that takes longer than commands may', () => {
+  /** 100 kB in parts, one each second; the client takes what comes. */
+  function dripping(seconds: number): { bench: Bench; client: BenchClient; said: string } {
+    const bench = stage();
+    const node = bench.node(7001);
+    node.answer = () => null;
+    const client = bench.client().send('GET b', 'GET f');
+    const lane = node.connectionOf('GET b');
+    const step = Math.ceil(BIG.length / seconds);
+    let said = '';
+    for (let at = 0; at < BIG.length; at += step) {
+      lane.push(BIG.slice(at, at + step));
+      bench.advance(1000);
+      said += client.take();
+    }
+    return { bench, client, said };
+  }
+
+  it('is passed on to its end, and what waits behind it is not sent twice', () => {
+    const { bench, client, said } = dripping(12);
+    expect([said.length, client.isClosed]).toEqual([BIG.length, false]);
+    expect(bench.scalar(SCALAR.commandTimeouts)).toBe(0);
+    expect(bench.node(7001).log).toEqual(['GET b', 'GET f']);
+  });
+});
