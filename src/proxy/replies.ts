@@ -94,13 +94,13 @@ export class Replies implements Answers {
     this.deliver(request, buf, start, end, isError);
   }
 
-  /** The node has dealt with this command: it is ready for others of its kind. `isKept`: by a script. */
-  #settleDoubt(lane: Lane<Request>, request: Request, isKept: boolean): void {
+  /** The node has dealt with this command: it is ready for others of its kind. `isBusy`: a script keeps it. */
+  #settleDoubt(lane: Lane<Request>, request: Request, isBusy: boolean): void {
     if (this.#proxy.table.keyRule[request.command] === KEY_RULE.none) return;
     const before = lane.doubt;
     lane.doubt &= request.isRead ? ~DOUBT.reads : 0;
     if (lane.doubt === before) return;
-    if (lane.doubt === 0) this.#proxy.retries.onReady(request, lane, isKept);
+    if (lane.doubt === 0) this.#proxy.retries.onReady(request, lane, isBusy);
     this.#proxy.turn.later(this.#proxy.retries);
   }
 

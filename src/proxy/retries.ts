@@ -131,13 +131,13 @@ export class Retries {
   }
 
   /**
-   * The node of this lane serves writes since it was lost or turned some away; `isKept`: it answers
+   * The node of this lane serves writes since it was lost or turned some away; `isBusy`: it answers
    * them, but a script keeps it.
    */
-  onReady(request: Request, lane: Lane<Request>, isKept: boolean): void {
+  onReady(request: Request, lane: Lane<Request>, isBusy: boolean): void {
     if (!this.#host.shards.servesSlot(lane, request.slot)) return;
     const hold = this.#holds.of(request.slot);
-    if (isKept) hold.isKept = true;
+    if (isBusy) hold.isBusy = true;
     else hold.onReady();
   }
 

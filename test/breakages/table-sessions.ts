@@ -7,8 +7,8 @@ export const BREAKAGES_OF_SESSIONS: readonly Breakage[] = [
     rule: 'pub/sub in order',
     breakage: 'a transaction without keys publishes at any node',
     file: 'src/proxy/tx/transactions.ts',
-    find: 'return [slot, watched, home].find(',
-    replace: 'return [slot, watched, home < 0 ? home : -1].find(',
+    find: 'return home >= 0 ? home : this.#proxy.routing.anySlot();',
+    replace: 'return this.#proxy.routing.anySlot();',
     test: unit('proxy/transactions', 'without keys goes to the home of its channel'),
   },
   {

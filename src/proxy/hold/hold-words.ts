@@ -25,7 +25,7 @@ export function holdLine(news: HoldNews): HoldLine {
   };
 }
 
-function textOf({ event, shard, dryRun, isKept }: HoldNews): string {
+function textOf({ event, shard, dryRun, isBusy }: HoldNews): string {
   const what = shard === null ? 'slots without a primary' : 'a shard';
   switch (event) {
     case 'held':
@@ -33,7 +33,7 @@ function textOf({ event, shard, dryRun, isKept }: HoldNews): string {
     case 'given-up':
       return `commands for ${what} are held no longer: it is away for more than hold.maxFailoverMs`;
     case 'serves':
-      if (isKept) {
+      if (isBusy) {
         return 'a shard is reached again, but a script keeps its node (-BUSY): SCRIPT KILL, or wait';
       }
       return shard === null ? 'these slots have a primary again' : 'the shard serves again';

@@ -53,7 +53,7 @@ export class ShardHold {
   /** It has served a write since it was away last: it is well indeed. */
   isProven = false;
   /** A script keeps its node, which answers -BUSY since it was away last. */
-  isKept = false;
+  isBusy = false;
   /** The hold ended because the shard was away for maxFailoverMs. */
   isGivenUp = false;
   /** The log has its beginning. */
@@ -104,7 +104,7 @@ export class ShardHold {
   /** It has served a write. */
   onReady(): void {
     this.isProven = true;
-    this.isKept = false;
+    this.isBusy = false;
     this.#seenAt = Number.NEGATIVE_INFINITY;
     this.refusedAt = Number.NEGATIVE_INFINITY;
   }
@@ -146,7 +146,7 @@ export class ShardHold {
     this.state = to;
     if (to === HOLD.holding) {
       this.isProven = false;
-      this.isKept = false;
+      this.isBusy = false;
     }
     this.#onChange(this, from, now);
   }

@@ -33,7 +33,7 @@ export interface HoldNews {
   readonly dryRun: boolean;
   readonly planned: boolean;
   /** It answers, but a script keeps it. */
-  readonly isKept: boolean;
+  readonly isBusy: boolean;
   /** Why the shard is away, '' once it serves. */
   readonly reason: string;
   /** How long its commands were held. */
@@ -198,8 +198,8 @@ export class ShardHolds {
       if (isAway || (!hold.isProven && now - recovery.wellSince < RELAPSE_MS)) continue;
       this.#recovering.delete(hold);
       const awayMs = Math.round(recovery.wellSince - hold.awaySince);
-      const { isKept } = hold;
-      this.#host.onHold({ ...recovery.news, ...this.#place(hold), awayMs, isKept });
+      const { isBusy } = hold;
+      this.#host.onHold({ ...recovery.news, ...this.#place(hold), awayMs, isBusy });
     }
   }
 
@@ -212,7 +212,7 @@ export class ShardHolds {
       ...this.#place(hold),
       dryRun: settings.dryRun,
       planned: hold.isPlanned,
-      isKept: hold.isKept,
+      isBusy: hold.isBusy,
       reason: event === 'serves' ? '' : reason,
       heldMs: Math.round(now - hold.startedAt),
       awayMs: Math.round(now - hold.awaySince),

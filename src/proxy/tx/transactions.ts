@@ -266,7 +266,9 @@ export class Transactions {
 
   /** Without keys a block goes where its messages go when they are published by themselves. */
   #slotOf({ slot, home }: Transaction, watched: number): number {
-    return [slot, watched, home].find((each) => each >= 0) ?? this.#proxy.routing.anySlot();
+    if (slot >= 0) return slot;
+    if (watched >= 0) return watched;
+    return home >= 0 ? home : this.#proxy.routing.anySlot();
   }
 
   /** A script may write to keys that it was not given; without cluster mode keys are of any slot. */

@@ -199,3 +199,12 @@ export function feed(
   bytes.copy(slab, HEADROOM);
   handler.onData(slab, HEADROOM, slab.length);
 }
+
+/** Takes every command but answers none of these. */
+export function silentTo(...names: readonly string[]): (args: readonly string[]) => string | null {
+  return (args) => (names.includes(args[0] ?? '') ? null : ordinaryAnswer(args));
+}
+
+export function last<T>(list: readonly T[]): T {
+  return list.at(-1) as T;
+}

@@ -1,7 +1,13 @@
 /** Connections that die and nodes that fall silent: what is sent again, what is not, and when. */
 import { describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
-import { type FakeNode, type NodeConnection, ordinaryAnswer } from './bench-nodes.ts';
+import {
+  type FakeNode,
+  last,
+  type NodeConnection,
+  ordinaryAnswer,
+  silentTo,
+} from './bench-nodes.ts';
 import { Bench, type BenchClient } from './data-path-bench.ts';
 
 /** `b` and `f` are keys of 7001. */
@@ -10,15 +16,6 @@ const TIMEOUT_MS = 5000;
 
 function bench(): Bench {
   return new Bench({ cluster: { seeds: ['h:7001'], commandTimeoutMs: TIMEOUT_MS } });
-}
-
-/** Takes every command but answers none of these. */
-function silentTo(...names: readonly string[]): (args: readonly string[]) => string | null {
-  return (args) => (names.includes(args[0] ?? '') ? null : ordinaryAnswer(args));
-}
-
-function last<T>(list: readonly T[]): T {
-  return list.at(-1) as T;
 }
 
 describe('a connection that dies', () => {

@@ -1,24 +1,14 @@
 /** Commands whose shard is away: how long they wait, how many, and what ends it. */
 import { describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
-import { type FakeNode, ordinaryAnswer } from './bench-nodes.ts';
+import { type FakeNode, last, silentTo } from './bench-nodes.ts';
 import { Bench } from './data-path-bench.ts';
 
 /** `b` and `f` are keys of 7001. */
 const PORT = 7001;
-const TIMEOUT_MS = 5000;
 
 function bench(): Bench {
-  return new Bench({ cluster: { seeds: ['h:7001'], commandTimeoutMs: TIMEOUT_MS } });
-}
-
-/** Takes every command but answers none of these. */
-function silentTo(...names: readonly string[]): (args: readonly string[]) => string | null {
-  return (args) => (names.includes(args[0] ?? '') ? null : ordinaryAnswer(args));
-}
-
-function last<T>(list: readonly T[]): T {
-  return list.at(-1) as T;
+  return new Bench();
 }
 
 describe('a client that hangs up while its shard is away', () => {
@@ -100,7 +90,7 @@ describe('a node that was away and that a script keeps', () => {
     node.isAccepting = true;
     stage.advance(3000);
     expect(client.take()).toMatch(/^-BUSY/);
-    expect(last(stage.holdNews)).toMatchObject({ event: 'serves', isKept: true });
+    expect(last(stage.holdNews)).toMatchObject({ event: 'serves', isBusy: true });
   });
 });
 

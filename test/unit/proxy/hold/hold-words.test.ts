@@ -8,7 +8,7 @@ const NEWS: HoldNews = {
   node: 'n:1',
   dryRun: false,
   planned: false,
-  isKept: false,
+  isBusy: false,
   reason: 'ECONNREFUSED',
   heldMs: 100,
   awayMs: 300,
@@ -36,7 +36,7 @@ test('giving up and serving again are told apart', () => {
 });
 
 test('a node that a script keeps does not serve', () => {
-  const line = holdLine({ ...NEWS, event: 'serves', isKept: true });
+  const line = holdLine({ ...NEWS, event: 'serves', isBusy: true });
   expect(line.text).toMatch(/-BUSY.*SCRIPT KILL/);
 });
 
