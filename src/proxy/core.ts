@@ -62,6 +62,7 @@ export interface ProxyCore {
     hasRoomFor(count: number): boolean;
     take(node: RouteNode, kind: number): Lane<Request> | null;
     give(lane: Lane<Request>, mayLendAgain?: boolean): void;
+    tick(): void;
     trim(now: number): void;
   };
   readonly logins: Logins;

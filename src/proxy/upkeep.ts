@@ -55,6 +55,7 @@ export class Upkeep {
       this.#routingSeen = proxy.routing.changes;
       proxy.blocking.onRoutingChange();
     }
+    proxy.pins.tick();
     proxy.pubsub.tick(proxy.time);
     proxy.nodeHolds.tick(proxy.time);
     proxy.durable.tick(proxy.time);

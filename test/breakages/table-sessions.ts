@@ -153,6 +153,22 @@ export const BREAKAGES_OF_SESSIONS: readonly Breakage[] = [
   },
   {
     rule: 'blocking',
+    breakage: 'CLIENT UNBLOCK is said once, though it may come before the command',
+    file: 'src/proxy/blocking/unblocking.ts',
+    find: 'if (!wait.isTold) this.#tell(lane, wait);',
+    replace: '',
+    test: unit('proxy/blocked-clients', 'is freed again until the node has answered'),
+  },
+  {
+    rule: 'blocking',
+    breakage: 'a connection is lent again while a CLIENT UNBLOCK for it is on its way',
+    file: 'src/proxy/blocking/unblocking.ts',
+    find: 'if (this.#waits.get(lane)?.isTold === true) return false;',
+    replace: '',
+    test: unit('proxy/blocked-clients', 'its connection is lent to nobody while'),
+  },
+  {
+    rule: 'blocking',
     breakage: '-UNBLOCKED reaches the client instead of another try',
     file: 'src/proxy/blocking/blocked-command.ts',
     find: "if (!line.startsWith('UNBLOCKED ') || this.#abandoned) return line;",
@@ -288,9 +304,9 @@ export const BREAKAGES_OF_SESSIONS: readonly Breakage[] = [
   {
     rule: 'blocking',
     breakage: 'a waiting client is freed in the midst of a pause of writes, which crashes its node',
-    file: 'src/proxy/blocking/pins.ts',
-    find: 'for (const part of [MULTI, MAY_WRITE, unblock, EXEC]) {',
-    replace: 'for (const part of [unblock]) {',
+    file: 'src/proxy/blocking/unblocking.ts',
+    find: 'for (const part of [MULTI, MAY_WRITE, unblock])',
+    replace: 'for (const part of [unblock])',
     test: unit('proxy/blocked-clients', 'and leaves: what was popped for it goes back'),
   },
   {

@@ -268,6 +268,33 @@ describe('clients that go', () => {
     }
   });
 
+  it('a node that is told of it before it has read the command', async () => {
+    const slot = keySlot(Buffer.from('{early}l'));
+    const owner = (await ownerOf(proxy.cluster, slot)) as LocalNode;
+    const client = await connect();
+    // Its connection to the node is kept for the next one that waits.
+    expect(await client.call('BLPOP', '{early}l', 0.01)).toBeNull();
+    process.kill(owner.pid, 'SIGSTOP');
+    const before = helper.call('GET', '{early}s');
+    try {
+      client.call('BLPOP', '{early}l', 0).catch(() => undefined);
+      await until('it waits', async () => {
+        return (await metric('slotgate_downstream_blocked_clients')) === 1;
+      });
+      client.close();
+      await until('it has left', async () => {
+        return (await metric('slotgate_downstream_blocked_clients')) === 0;
+      });
+    } finally {
+      process.kill(owner.pid, 'SIGCONT');
+    }
+    await before;
+    await until('no connection is lent', async () => {
+      return (await metric('slotgate_upstream_pinned_connections')) === 0;
+    });
+    await blockedAre(0);
+  });
+
   it('sorted sets and BLMPOP likewise', async () => {
     for (const [command, ...rest] of [
       ['BZPOPMIN', '{gz}z', 0],

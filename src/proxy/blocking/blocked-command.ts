@@ -20,6 +20,7 @@ import { isErrorAt } from '../reply-bytes.ts';
 import type { Request, Special } from '../request.ts';
 import type { Pins } from './pins.ts';
 import type { BlockingShape } from './shapes.ts';
+import type { Ending } from './unblocking.ts';
 
 export const UNBLOCKED = 'UNBLOCKED client unblocked via CLIENT UNBLOCK';
 /** Redis answers every blocking command so when its time is over. */
@@ -94,7 +95,7 @@ export class BlockedCommand implements Special {
    * CLIENT UNBLOCK by a client: answered here and now, wherever the command is; its node is told to
    * stop waiting as when the client had left. False when it has its answer.
    */
-  free(how: 'TIMEOUT' | 'ERROR'): boolean {
+  free(how: Ending): boolean {
     const request = this.#request;
     if (request === null) return false;
     const proxy = this.#proxy;

@@ -14,6 +14,7 @@ import { popAcrossSlots, runAcrossSlots } from './across-slots.ts';
 import { BlockedCommand, NIL, UNBLOCKED } from './blocked-command.ts';
 import type { Pins } from './pins.ts';
 import { type BlockingShape, blockingShape } from './shapes.ts';
+import type { Ending } from './unblocking.ts';
 
 /** What {@link Blocking.dispatch} did with a command. */
 export const BLOCKING = {
@@ -133,12 +134,12 @@ export class Blocking {
   }
 
   /** CLIENT UNBLOCK: true when the client was blocked. */
-  free(session: Session, how: 'TIMEOUT' | 'ERROR'): boolean {
+  free(session: Session, how: Ending): boolean {
     return this.#blocked.get(session)?.free(how) ?? this.#freeFlow(session, how);
   }
 
   /** What is popped for it from now on is given back by the flow itself. */
-  #freeFlow(session: Session, how: 'TIMEOUT' | 'ERROR'): boolean {
+  #freeFlow(session: Session, how: Ending): boolean {
     const flow = this.#acrossSlotsNow.get(session);
     if (flow === undefined) return false;
     this.#forgetFlow(session);

@@ -9,20 +9,12 @@
  */
 
 import { SCALAR } from '../../metrics/definitions.ts';
-import { encodeRequest } from '../../resp/request-framer.ts';
 import type { RouteNode } from '../../route/routing.ts';
 import { LANE, type Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
 import type { Request } from '../request.ts';
+import { type Ending, Unblocking } from './unblocking.ts';
 
-/**
- * A node whose writes are paused (CLIENT PAUSE, CLUSTER FAILOVER) crashes when a client is freed
- * whose blocking command has not begun because of the pause: Redis up to 7.0.15 at least. EXEC of
- * what might write waits for the end of the pause too, behind that command. EVAL counts as such.
- */
-const MULTI = encodeRequest(['MULTI']);
-const MAY_WRITE = encodeRequest(['EVAL', 'return 0', '0']);
-const EXEC = encodeRequest(['EXEC']);
 /**
  * Idle connections kept per node and kind: as many as clients may come back at once. Opening one
  * for each pop cost 161 µs of CPU instead of 34 with 1,000 blocked clients.
@@ -48,9 +40,14 @@ export class Pins {
   readonly #idle = new Map<string, Idle[]>();
   /** Returned while replies to its former session are still due, and whether to lend it again. */
   readonly #leaving = new Map<Lane<Request>, boolean>();
+  readonly #unblocking: Unblocking;
 
   constructor(proxy: ProxyCore) {
     this.#proxy = proxy;
+    this.#unblocking = new Unblocking(proxy, (lane, mayLendAgain) => {
+      const isAsItWas = this.#leaving.get(lane);
+      if (isAsItWas !== undefined) this.give(lane, isAsItWas && mayLendAgain);
+    });
   }
 
   /** Connections lent now. */
@@ -115,10 +112,13 @@ export class Pins {
     return closed;
   }
 
-  /** Takes a lane back; with replies still due it is kept aside until they have come. */
+  /**
+   * Takes a lane back; with replies still due, or a CLIENT UNBLOCK on its way, it is kept aside until
+   * they have come.
+   */
   give(lane: Lane<Request>, mayLendAgain = true): void {
     if (!this.#lent.has(lane)) return;
-    if (lane.count > 0) {
+    if (lane.count > 0 || !this.#unblocking.forget(lane)) {
       this.#leaving.set(lane, mayLendAgain);
       return;
     }
@@ -145,6 +145,7 @@ export class Pins {
   }
 
   onLaneClosed(lane: Lane<Request>): void {
+    this.#unblocking.onLaneClosed(lane);
     this.#leaving.delete(lane);
     if (this.#lent.delete(lane)) this.#show();
   }
@@ -153,25 +154,15 @@ export class Pins {
    * Frees the client that is blocked on this lane; its reply then comes as nil (`TIMEOUT`) or as
    * -UNBLOCKED (`ERROR`). Nothing happens when it is served at the same moment.
    */
-  unblock(lane: Lane<Request>, how: 'TIMEOUT' | 'ERROR'): void {
-    const proxy = this.#proxy;
-    const upstream = proxy.lanes.owners.get(lane);
-    if (upstream === undefined || lane.state === LANE.closed) return;
-    if (lane.state !== LANE.ready || lane.clientId === '') {
-      lane.destroy('EIDLE'); // Not sent yet, or a node that cannot name its clients.
-      return;
-    }
-    const { kind } = lane.options;
-    const open = proxy.lanes.lane(upstream.node, kind, proxy.time);
-    const shared = open ?? proxy.lanes.readyLane(upstream);
-    if (shared === null) {
-      lane.destroy('EIDLE');
-      return;
-    }
-    const unblock = encodeRequest(['CLIENT', 'UNBLOCK', lane.clientId, how]);
-    for (const part of [MULTI, MAY_WRITE, unblock, EXEC]) {
-      proxy.lanes.tell(shared, part, proxy.time);
-    }
+  unblock(lane: Lane<Request>, how: Ending): void {
+    if (lane.state === LANE.closed) return;
+    // Not sent yet, or a node that cannot name its clients.
+    if (lane.state !== LANE.ready || lane.clientId === '') lane.destroy('EIDLE');
+    else this.#unblocking.begin(lane, how);
+  }
+
+  tick(): void {
+    this.#unblocking.tick();
   }
 
   /** Closes what has been idle for long. */

@@ -36,6 +36,76 @@ describe('a client that waits', () => {
     expect(node.log).toContain('LPUSH b v');
   });
 
+  describe('and leaves, and the node learns of it too early or too late', () => {
+    const VALUE = '*2\r\n$1\r\nb\r\n$1\r\nv\r\n';
+
+    /** What has been said on the shared connection to free somebody. */
+    const unblocks = (): string[] => node.log.filter((line) => line.startsWith('CLIENT UNBLOCK'));
+
+    beforeEach(() => {
+      stage.client().send('GET b');
+    });
+
+    it('is freed again until the node has answered: the first may have come before the command', () => {
+      stage.client().send('BLPOP b 0').leave();
+      expect(unblocks().length).toBe(1);
+      stage.advance(100);
+      const said = unblocks().length;
+      expect(said).toBeGreaterThan(1);
+      expect(new Set(unblocks()).size).toBe(1);
+      node.connectionOf('BLPOP b 0').reply('*-1\r\n');
+      stage.run();
+      stage.advance(100);
+      expect(unblocks().length).toBe(said);
+      expect(stage.proxy.pins.lent).toBe(0);
+    });
+
+    it('is freed as soon as there is a connection to say it on', () => {
+      const client = stage.client().send('BLPOP b 0');
+      node.isAccepting = false;
+      node.connectionOf('GET b').close();
+      client.leave();
+      stage.advance(100);
+      expect(unblocks()).toEqual([]);
+      expect(node.connectionOf('BLPOP b 0').isClosed).toBe(false);
+      node.isAccepting = true;
+      node.connections.at(-1)?.open();
+      stage.advance(100);
+      expect(unblocks().length).toBeGreaterThan(0);
+    });
+
+    it('its connection is lent to nobody while a CLIENT UNBLOCK may be on its way', () => {
+      node.answer = (args) => (/^(BL|EXEC)/.test(args[0] ?? '') ? null : ordinaryAnswer(args));
+      stage.client().send('BLPOP b 0').leave();
+      const first = node.connectionOf('BLPOP b 0');
+      first.reply('*-1\r\n');
+      stage.run();
+      expect(stage.proxy.pins.lent).toBe(1);
+      const other = stage.client().send('BLPOP b 7');
+      expect(node.connectionOf('BLPOP b 7')).not.toBe(first);
+      node.connectionOf('EXEC').reply('*2\r\n:0\r\n:0\r\n');
+      stage.run();
+      expect(stage.proxy.pins.lent).toBe(1);
+      stage.client().send('BLPOP b 8');
+      expect(node.connectionOf('BLPOP b 8')).toBe(first);
+      node.connectionOf('BLPOP b 7').reply(VALUE);
+      stage.run();
+      expect(other.take()).toBe(VALUE);
+    });
+
+    it('and is never lent again when it is not known whether that came', () => {
+      node.answer = (args) => (/^(BL|EXEC)/.test(args[0] ?? '') ? null : ordinaryAnswer(args));
+      stage.client().send('BLPOP b 0').leave();
+      const first = node.connectionOf('BLPOP b 0');
+      first.reply('*-1\r\n');
+      stage.run();
+      node.connectionOf('EXEC').close();
+      stage.advance(100);
+      expect(first.isClosed).toBe(true);
+      expect(stage.proxy.pins.lent).toBe(0);
+    });
+  });
+
   it('is waited for again when its node stopped waiting, with the time that is left', () => {
     const client = stage.client().send('BLPOP b 60');
     stage.advance(20_000);
