@@ -7,9 +7,9 @@ import { Bench, type BenchClient } from './data-path-bench.ts';
 /** Longer than what is kept in one piece, and than the hard limit below. */
 const BIG = `$100000\r\n${'x'.repeat(100_000)}\r\n`;
 
-function stage(): Bench {
+function stage(more: Readonly<Record<string, unknown>> = {}): Bench {
   const limits = { replyHighWater: '16kb', replyHardLimit: '64kb', bigReplyBytes: '64kb' };
-  return new Bench({ limits });
+  return new Bench({ limits: { ...limits, ...more } });
 }
 
 describe('a lane set aside for big replies', () => {
@@ -99,5 +99,26 @@ describe('a big reply that takes longer than commands may', () => {
     expect([said.length, client.isClosed]).toEqual([BIG.length, false]);
     expect(bench.scalar(SCALAR.commandTimeouts)).toBe(0);
     expect(bench.node(7001).log).toEqual(['GET b', 'GET f']);
+  });
+
+  it("nor is a client's break the node's, which was not read meanwhile", () => {
+    const bench = stage({ slowReaderSeconds: 60 });
+    const node = bench.node(7001);
+    node.answer = () => null;
+    const client = bench.client().send('GET b');
+    const lane = node.connectionOf('GET b');
+    client.isReading = false;
+    lane.push(BIG.slice(0, 70_000));
+    bench.run();
+    expect(lane.isPaused).toBe(true);
+    bench.advance(8000);
+    client.readOn();
+    let said = client.take();
+    expect(lane.isPaused).toBe(false);
+    bench.advance(1000);
+    lane.push(BIG.slice(70_000));
+    bench.run();
+    said += client.take();
+    expect([said.length, client.isClosed]).toEqual([BIG.length, false]);
   });
 });
