@@ -10,8 +10,6 @@ import type { LoadedConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problems.ts';
 import { CONFIG_FIELDS, type Config, workerCountOf } from '../config/schema.ts';
 import type { FlagSetting } from '../config/text-source.ts';
-import { descriptorLimit, descriptorShortage } from '../lib/descriptors.ts';
-import { ProxyError } from '../lib/errors.ts';
 import { createLogger, type Logger } from '../lib/log.ts';
 import type { Running } from '../lib/running.ts';
 import { serverTitle } from '../process/child-life.ts';
@@ -160,16 +158,9 @@ export async function runServer(config: Config, options: RunOptions): Promise<nu
 }
 
 async function startMain(...args: Parameters<StartServer>): Promise<SteeredRunning> {
-  requireDescriptors(descriptorLimit());
   process.title = serverTitle(workerCountOf(args[0]));
   const { startServer } = await import('../main.ts');
   return startServer(...args);
-}
-
-/** @throws ProxyError where the rest of the program could not even be loaded */
-export function requireDescriptors(limit: number): void {
-  const text = descriptorShortage(limit);
-  if (text !== '') throw new ProxyError('out-of-files', text, { source: 'config' });
 }
 
 /** The first signal asks for a stop, also while the start is under way; the second does not ask. */
