@@ -4,6 +4,7 @@
  */
 
 import { Redis } from 'ioredis';
+import { resetSocket } from '../lib/reset-socket.ts';
 import type { NodeEndpoint } from '../topology/build.ts';
 import { parseInfo } from '../topology/server-info.ts';
 import { nodeAddress } from '../topology/snapshot.ts';
@@ -282,7 +283,11 @@ export class NodeClient {
     this.#opening?.disconnect();
     const redis = this.#redis;
     this.#forget();
-    redis?.disconnect();
+    if (redis === null) return;
+    const { stream } = redis;
+    redis.disconnect();
+    // An order that was given up (CLUSTER FAILOVER …) must not come to the node when the network is back.
+    resetSocket(stream);
   }
 
   #forget(): void {

@@ -87,19 +87,26 @@ export class Upkeep {
     if (head === null || head.queuedAt >= limit) return;
     // A big reply takes as long as its client does, and those behind it wait for it, not for the node.
     if ((lane.detached || head.streamed) && lane.readAt >= limit) return;
-    this.#expireWrites(lane, address, limit);
+    const hasUncertain = this.#expireWrites(lane, address, limit);
     this.#expireReads(lane, address, limit);
+    // Its client may act on the answer by other lanes, other workers, other clients: by then the write
+    // has come to its node or never will. One that answers others is only slow: there it keeps its place.
+    if (hasUncertain && lane.readAt < limit) lane.destroy('ESILENT');
   }
 
-  #expireWrites(lane: Lane<Request>, address: string, limit: number): void {
+  /** True when a client was told that its write may have been applied. */
+  #expireWrites(lane: Lane<Request>, address: string, limit: number): boolean {
     const proxy = this.#proxy;
+    let hasUncertain = false;
     for (let at = lane.head; at !== null && at.queuedAt < limit; at = at.nextInLane) {
       if (at.isRead || !this.#isOwed(lane, at)) continue;
       this.#countTimeout(address);
       proxy.metrics.increment(SCALAR.uncertainWrites);
       // A part cannot leave its lane early, so the whole command is answered.
       proxy.answers.answerError(topOf(at), timedOut(address));
+      hasUncertain = true;
     }
+    return hasUncertain;
   }
 
   #expireReads(lane: Lane<Request>, address: string, limit: number): void {

@@ -4,6 +4,7 @@
  */
 
 import net from 'node:net';
+import { resetSocket } from '../lib/reset-socket.ts';
 import { createSlab, type Slab } from '../lib/slab.ts';
 import {
   handleOf,
@@ -108,6 +109,11 @@ abstract class TcpStream implements ByteStream {
 
   destroy(): void {
     this.socket.destroy();
+  }
+
+  abort(): void {
+    if (this.#ended) this.socket.destroy();
+    else resetSocket(this.socket);
   }
 
   fail(code: string): void {

@@ -46,6 +46,11 @@ export interface ByteStream {
   end(): void;
   /** Closes at once; bytes not yet taken by the kernel are lost. */
   destroy(): void;
+  /**
+   * Closes at once, and what the kernel has taken and the peer has not acknowledged is lost too (RST).
+   * After an ordinary close the kernel goes on sending that, for minutes where the network is cut.
+   */
+  abort(): void;
   /** "host:port" of the two ends, '' when unknown. */
   readonly remoteAddress: string;
   readonly localAddress: string;

@@ -368,13 +368,17 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
     this.#stream?.resume();
   }
 
-  /** Closes at once; the queue is reported by `onLaneClosed` when the stream is gone. */
+  /**
+   * Closes at once; the queue is reported by `onLaneClosed` when the stream is gone. What a cut network
+   * keeps from the node must not come there later, behind commands that go by another lane.
+   */
   destroy(code: string): void {
     if (this.state === LANE.closed) return;
     if (this.#closeCode === '') this.#closeCode = code;
     // No reply is taken any more, even one already in the kernel's buffer.
     this.state = LANE.closed;
-    this.#stream?.destroy();
+    if (this.count > 0) this.#stream?.abort();
+    else this.#stream?.destroy();
   }
 
   #finish(code: string): void {

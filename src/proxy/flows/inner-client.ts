@@ -152,6 +152,10 @@ export class InnerClient implements ByteStream {
     this.close();
   }
 
+  abort(): void {
+    this.destroy();
+  }
+
   destroy(): void {
     this.close();
   }

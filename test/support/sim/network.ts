@@ -205,6 +205,13 @@ export class Connection implements ByteStream {
     this.#up.fin();
   }
 
+  abort(): void {
+    if (this.state === 'closed') return;
+    this.close('');
+    this.#up.truncate(this.#network.host.random.int(this.#up.size + 1));
+    this.#up.fin();
+  }
+
   /** The proxy's end is gone; it is told so in an event of its own. */
   close(code: string): void {
     if (this.state === 'closed') return;

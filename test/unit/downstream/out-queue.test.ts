@@ -39,6 +39,7 @@ class FakeStream implements ByteStream {
   resume(): void {}
   end(): void {}
   destroy(): void {}
+  abort(): void {}
 }
 
 interface Model {

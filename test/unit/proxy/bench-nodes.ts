@@ -80,6 +80,8 @@ export class NodeConnection implements ByteStream {
   /** Commands in their order, words joined by blanks; no heartbeats, no handshake. */
   readonly log: string[] = [];
   isClosed = false;
+  /** Closed with RST: what it has not got yet it never will. */
+  isAborted = false;
   isPaused = false;
   /** Replies that are due, in order; null: the test gives it. */
   readonly #due: (string | null)[] = [];
@@ -187,6 +189,11 @@ export class NodeConnection implements ByteStream {
   }
 
   destroy(): void {
+    this.close('');
+  }
+
+  abort(): void {
+    this.isAborted = true;
     this.close('');
   }
 }

@@ -266,6 +266,10 @@ export class BenchClient implements ByteStream {
     this.destroy();
   }
 
+  abort(): void {
+    this.destroy();
+  }
+
   destroy(): void {
     if (this.isClosed) return;
     this.isClosed = true;

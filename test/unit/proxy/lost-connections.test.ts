@@ -59,6 +59,52 @@ describe('a connection that dies', () => {
   });
 });
 
+describe('a write that is not answered in time', () => {
+  it('on a silent connection: that is reset, for the write may never come after a later one', () => {
+    const stage = bench();
+    const node = stage.node(PORT);
+    node.answer = silentTo('SET');
+    const [client, other] = [stage.client(), stage.client()];
+    client.send('SET b old');
+    node.isAccepting = false; // Nothing proves that the node itself is well.
+    stage.advance(TIMEOUT_MS - 1000);
+    other.send('SET f 1', 'GET f');
+    const silent = node.connectionOf('SET b old');
+    stage.advance(1100);
+    expect(client.take()).toMatch(/^-UNCERTAIN No answer from h:7001/);
+    expect([silent.isClosed, silent.isAborted]).toEqual([true, true]);
+    expect(other.take()).toMatch(/^-UNCERTAIN /);
+    node.answer = ordinaryAnswer;
+    node.isAccepting = true;
+    last(node.connections).open();
+    client.send('SET b new');
+    stage.advance(100);
+    expect(client.take()).toBe('+OK\r\n');
+    expect(node.connectionOf('SET b new')).not.toBe(silent);
+  });
+
+  it('on one that answers others: it keeps its place there, and its late reply is dropped', () => {
+    const stage = bench();
+    const node = stage.node(PORT);
+    node.answer = silentTo('SET', 'GET');
+    const [client, other] = [stage.client(), stage.client()];
+    other.send('GET f');
+    client.send('SET b old');
+    node.isAccepting = false;
+    const busy = node.connectionOf('SET b old');
+    stage.advance(TIMEOUT_MS - 1000);
+    busy.reply('$1\r\nv\r\n');
+    stage.advance(1100);
+    expect(client.take()).toMatch(/^-UNCERTAIN No answer from h:7001/);
+    expect(busy.isClosed).toBe(false);
+    client.send('SET b new');
+    expect(busy.log.at(-1)).toBe('SET b new');
+    busy.reply('+OK\r\n');
+    stage.run();
+    expect(client.take()).toBe('');
+  });
+});
+
 describe('a connection that dies with reads and writes of one session on it', () => {
   /** What the client is told when nothing of this was answered, and what the node is asked again. */
   function afterDeath(...commands: readonly string[]): { said: string; again: readonly string[] } {

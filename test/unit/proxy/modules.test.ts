@@ -114,6 +114,7 @@ class FakeStream implements ByteStream {
   resume(): void {}
   end(): void {}
   destroy(): void {}
+  abort(): void {}
 }
 
 const PORTS = [7001, 7002, 7003] as const;

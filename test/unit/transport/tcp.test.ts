@@ -54,10 +54,10 @@ async function withPlainPeer(
   return { client, peer };
 }
 
-/** Writes until the kernel takes no more; the last write stays under way. */
-function fillUp(end: StreamEnd): void {
+/** Writes until the kernel takes no more; the last write stays under way. Bytes that were taken. */
+function fillUp(end: StreamEnd): number {
   const slab = createSlab(MB);
-  for (let i = 0; i < 1000; i++) if (!end.stream?.write(slab, 0, MB)) return;
+  for (let i = 0; i < 1000; i++) if (!end.stream?.write(slab, 0, MB)) return i * MB;
   throw new Error('The kernel took a gigabyte.');
 }
 
@@ -254,6 +254,36 @@ describe.each(['auto', 'public'] as const)('a connection (%s)', (mode) => {
     await client.untilClosed();
     await turns();
     expect([client.closed, client.drains]).toEqual([[''], 0]);
+  });
+
+  it('aborted while a write is under way: the peer gets no more of it than it has', async () => {
+    /** How much of what the kernel took the peer reads after this end of the connection. */
+    const shareAfter = async (end: 'abort' | 'destroy'): Promise<number> => {
+      const { client, peer } = await withPlainPeer(transport);
+      peer.pause();
+      const taken = fillUp(client);
+      client.stream?.[end]();
+      await client.untilClosed();
+      expect(client.closed).toEqual(['']);
+      const closed = new Promise((resolve) => peer.once('close', resolve));
+      peer.once('end', () => peer.destroy());
+      peer.resume();
+      await closed;
+      return peer.bytesRead / taken;
+    };
+    expect(await shareAfter('destroy')).toBeGreaterThanOrEqual(1);
+    expect(await shareAfter('abort')).toBeLessThan(1);
+  });
+
+  it('aborted, or destroyed, after its end closes once', async () => {
+    const { client, peer } = await withPlainPeer(transport);
+    peer.resume();
+    client.stream?.end();
+    client.stream?.abort();
+    client.stream?.abort();
+    await client.untilClosed();
+    await turns();
+    expect(client.closed).toEqual(['']);
   });
 
   it('destroyed from inside onData brings no more', async () => {

@@ -22,6 +22,7 @@ export class FakeNode implements Transport {
   /** While true, writes wait for `drain`. */
   isFull = false;
   destroyed = false;
+  aborted = false;
   paused = false;
   handler: ClientStreamHandler | null = null;
   #under: { buf: Slab; start: number; end: number; written: Buffer } | null = null;
@@ -39,6 +40,10 @@ export class FakeNode implements Transport {
       end() {},
       destroy: () => {
         this.destroyed = true;
+      },
+      abort: () => {
+        this.destroyed = true;
+        this.aborted = true;
       },
       remoteAddress: '10.0.0.1:6379',
       localAddress: '10.0.0.2:50000',

@@ -135,6 +135,14 @@ describe('a lane that is not connected yet', () => {
 });
 
 describe('closing', () => {
+  it('lets nothing come late of what is not answered; idle, it closes in order', () => {
+    const [owing, idle] = [Bench.ready(), Bench.ready()];
+    owing.send('unanswered');
+    for (const bench of [owing, idle]) bench.lane.destroy('EIDLE');
+    expect([owing.node.aborted, idle.node.aborted]).toEqual([true, false]);
+    expect(idle.node.destroyed).toBe(true);
+  });
+
   const states: [string, () => Bench][] = [
     ['connecting', () => new Bench()],
     [

@@ -19,6 +19,7 @@ function rig() {
     resume: () => undefined,
     end: () => undefined,
     destroy: () => queueMicrotask(() => subscriber.onClose('')),
+    abort: () => undefined,
     remoteAddress: '',
     localAddress: '',
   };

@@ -74,6 +74,7 @@ export function fakeStream(remoteAddress: string, localAddress: string): ByteStr
     resume: () => {},
     end: () => {},
     destroy: () => {},
+    abort: () => {},
     remoteAddress,
     localAddress,
   };
