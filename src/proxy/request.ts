@@ -26,6 +26,8 @@ export interface Special {
   readonly swallows: number;
   /** May take as long as it likes: no command time-out. */
   readonly isPatient?: boolean;
+  /** Since when it has been turned away, when no node has taken it since then; 0 else. Monotonic ms. */
+  readonly refusedSince?: number;
   /** One of the swallowed replies is this error line (without '-' and CRLF). */
   onSwallowedError?(line: string): void;
   /** A node's error reply: the line to act on, most often the same, or a reply to give instead. */

@@ -173,7 +173,7 @@ export class Retries {
     request.parked = true;
     const session = sessionOf(request);
     if (request.parkedAt === 0) {
-      request.parkedAt = this.#waitsFrom(session, now);
+      request.parkedAt = request.special?.refusedSince || this.#waitsFrom(session, now);
       metrics.increment(SCALAR.requestsHeld);
       this.#unsettled++;
     }

@@ -22,6 +22,8 @@ import type { Pins } from './pins.ts';
 import type { BlockingShape } from './shapes.ts';
 import type { Ending } from './unblocking.ts';
 
+/** A command that a node has kept for so long was taken by it. */
+const LASTING_MS = 10_000;
 export const UNBLOCKED = 'UNBLOCKED client unblocked via CLIENT UNBLOCK';
 /** Redis answers every blocking command so when its time is over. */
 export const NIL = { 2: asciiSlab('*-1\r\n'), 3: asciiSlab('_\r\n') } as const;
@@ -33,6 +35,7 @@ export class BlockedCommand implements Special {
   /** Null when its connection is lost or it waits to be sent again. */
   lane: Lane<Request> | null = null;
   slot = 0;
+  refusedSince = 0;
   readonly #proxy: ProxyCore;
   readonly #pins: Pins;
   readonly #shape: BlockingShape;
@@ -113,8 +116,19 @@ export class BlockedCommand implements Special {
 
   onError(line: string): string {
     if (!line.startsWith('UNBLOCKED ') || this.#abandoned) return line;
-    // Demoted, or freed by us because its slot moves: not executed, sent again with what is left.
-    return 'CLUSTERDOWN The node stopped waiting';
+    // Demoted, or freed by us because its slot moves: not executed, sent again with what is left. It
+    // had been taken, so what comes now is a trouble of its own: in weeks there may be many.
+    this.refusedSince = 0;
+    if (this.#request !== null) this.#request.attempts = 0;
+    return `CLUSTERDOWN The node ended the wait: ${line}`;
+  }
+
+  /** No hold has it while it waits at a node; should that turn it away, its time there counts on. */
+  beforeResend(): void {
+    const request = this.#request;
+    if (request === null) return;
+    this.refusedSince = request.parkedAt;
+    this.#proxy.retries.settle(request, SCALAR.heldDrained);
   }
 
   resendBytes(): Slab | null {
@@ -140,6 +154,9 @@ export class BlockedCommand implements Special {
   }
 
   onLaneLeft(lane: Lane<Request>): void {
+    const request = this.#request;
+    // Its node had it for long: that this one died too says nothing against the command.
+    if (request !== null && this.#proxy.time - request.queuedAt > LASTING_MS) request.deaths = 0;
     if (this.lane === lane) this.lane = null;
     this.#pins.give(lane);
   }

@@ -1,6 +1,7 @@
 /** Blocking commands on pinned connections, step by step: their end, their time, their bounds. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type FakeNode, ordinaryAnswer } from './bench-nodes.ts';
+import { SCALAR } from '../../../src/metrics/definitions.ts';
+import { type FakeNode, last, ordinaryAnswer } from './bench-nodes.ts';
 import { Bench } from './data-path-bench.ts';
 
 let stage: Bench;
@@ -116,6 +117,32 @@ describe('a client that waits', () => {
     const left = Number(again.split(' ')[2]);
     expect(left).toBeGreaterThan(38);
     expect(left).toBeLessThanOrEqual(40);
+  });
+
+  it('is waited for again as often as need be: each hold is one of its own', () => {
+    const client = stage.client().send('BLPOP b 0');
+    for (let i = 0; i < 8; i++) {
+      stage.advance(60_000);
+      const asked = node.log.length;
+      last(node.connections.filter(({ log }) => log.includes('BLPOP b 0'))).reply(
+        '-UNBLOCKED force unblock from blocking operation\r\n',
+      );
+      stage.advance(1000);
+      expect(node.log.slice(asked)).toContain('BLPOP b 0');
+      // While it waits there, nothing holds it back.
+      expect(stage.scalar(SCALAR.heldNow)).toBe(0);
+    }
+    expect(client.take()).toBe('');
+  });
+
+  it('but not by a node that turns it away again and again: that is one hold', () => {
+    stage.client().send('SET b 1');
+    const client = stage.client().send('BLPOP b 0');
+    node.answer = (args) =>
+      args[0] === 'BLPOP' ? '-CLUSTERDOWN The cluster is down\r\n' : ordinaryAnswer(args);
+    node.connectionOf('BLPOP b 0').reply('-UNBLOCKED force unblock from blocking operation\r\n');
+    stage.advance(12_000);
+    expect(client.take()).toMatch(/^-CLUSTERDOWN /);
   });
 
   it('follows its slot to another node', () => {
