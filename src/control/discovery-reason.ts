@@ -13,6 +13,7 @@ import {
 import { type ControlLog, RareLog } from './control-log.ts';
 import { credentialsAdvice, isKnownRefusal, type NodeFailure } from './node-failure.ts';
 import type { PollOutcome } from './poll.ts';
+import type { StrayKind, StraySeeds } from './strays.ts';
 
 export interface Gaps {
   readonly unowned: UnownedSlots;
@@ -33,6 +34,8 @@ export interface Problem {
   readonly isDefaultSeeds: boolean;
   /** What is amiss with the roles of servers without cluster mode, or with the Sentinels. */
   readonly note: string;
+  /** Seeds that are no nodes of the upstream, with their names. */
+  readonly strays: readonly StraySeeds[];
 }
 
 /** A node that answers where it was asked, and not where its own word leads. */
@@ -77,7 +80,8 @@ export class DiscoveryLog {
   }
 
   /** `reason`: as {@link describeProblem} has it; `advice`: for an upstream that was never reached. */
-  tell({ outcome, answered, mode, gaps, note }: Problem, reason: string, advice: string): void {
+  tell(problem: Problem, reason: string, advice: string): void {
+    const { outcome, answered, mode, gaps, note, strays } = problem;
     if (!answered) {
       const next = mode === null ? `: ${advice}` : '';
       this.#rare.warn('silent', { reason }, `the upstream cannot be reached${next}`);
@@ -96,6 +100,10 @@ export class DiscoveryLog {
     for (const { key, fields, words } of warningsOf(outcome, this.#natMap)) {
       this.#rare.warn(key, fields, words);
     }
+    for (const { kind, seeds } of strays) {
+      const words = `${STRAYS[kind]}: ${strayAdvice(kind)}`;
+      this.#rare.warn(`stray ${kind} ${seeds.join()}`, { seeds: seeds.slice(0, NAMES_MAX) }, words);
+    }
   }
 
   #onOwned(): void {
@@ -105,6 +113,23 @@ export class DiscoveryLog {
     this.#unownedAt = null;
     this.#log.info({ afterMs }, 'every slot has an owner again');
   }
+}
+
+const STRAYS: Readonly<Record<StrayKind, string>> = {
+  other: 'seeds of another cluster are not used',
+  alone: 'seeds that belong to no cluster are not used',
+  clustered: 'seeds with cluster mode are not used',
+  standalone: 'seeds without cluster mode are not used',
+};
+
+function strayAdvice(kind: StrayKind): string {
+  const advice = 'take them out of cluster.seeds';
+  return kind === 'alone' ? `let them join the cluster, or ${advice}` : advice;
+}
+
+/** For /readyz. */
+export function strayText({ kind, seeds }: StraySeeds): string {
+  return `${STRAYS[kind]}: ${list(seeds)} (${strayAdvice(kind)})`;
 }
 
 /** What an operator should look at among a poll's answers. */
@@ -205,7 +230,7 @@ export function silenceAdvice(seeds: readonly NodeEndpoint[], hasSentinels: bool
 
 /** '' when nothing is amiss. */
 export function describeProblem(problem: Problem): string {
-  const { outcome, answered, gaps, mode, note } = problem;
+  const { outcome, answered, gaps, mode, note, strays } = problem;
   if (!answered) return describeSilence(problem);
   const parts: string[] = note === '' ? [] : [note];
   // Without cluster mode slots mean nothing to people, and the note says why nobody serves.
@@ -214,6 +239,7 @@ export function describeProblem(problem: Problem): string {
     const names = gaps.silent.map((node) => describeNode(nodeAddress(node), outcome));
     parts.push(`primaries without an answer: ${list(names)}`);
   }
+  parts.push(...strays.map(strayText));
   return parts.join('; ');
 }
 

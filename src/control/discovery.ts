@@ -8,6 +8,7 @@
 
 import type { Hint } from '../lib/planes.ts';
 import type { NatMap, NodeEndpoint } from '../topology/build.ts';
+import { askedAddress } from '../topology/one-cluster.ts';
 import type { ClusterView } from '../topology/picture.ts';
 import { nodeAddress, type Snapshot } from '../topology/snapshot.ts';
 import { neighboursOf } from '../topology/standalone.ts';
@@ -21,8 +22,9 @@ import {
   firstQuestionText,
   isDefaultSeeds,
   silenceAdvice,
+  strayText,
 } from './discovery-reason.ts';
-import { type KnownNode, KnownNodes } from './known-nodes.ts';
+import type { KnownNode } from './known-nodes.ts';
 import { Neighbours } from './neighbours.ts';
 import type { InstanceNodes } from './node-access.ts';
 import { NodeCallError, type UpstreamMode } from './node-client.ts';
@@ -32,13 +34,14 @@ import { PictureKeeper } from './picture-keeper.ts';
 import { PictureWaiters } from './picture-waiters.ts';
 import { type PollOutcome, runPoll } from './poll.ts';
 import { PollSchedule } from './poll-schedule.ts';
-import { type ResolvedSeeds, type Resolver, resolveSeeds, systemResolver } from './seeds.ts';
+import { type Resolver, SeedBook, systemResolver } from './seeds.ts';
 import {
   NO_WORD,
   type SentinelPicture,
   type SentinelSettings,
   Sentinels,
 } from './sentinel/sentinels.ts';
+import { Strays } from './strays.ts';
 import { Zones } from './zones.ts';
 
 export interface DiscoveryOptions {
@@ -85,11 +88,12 @@ export interface DiscoveryStatus {
   readonly hints: number;
   /** Addresses of nodes that refuse all commands: they said cluster_state:fail in the last poll. */
   readonly refusing: ReadonlySet<string>;
+  /** Sentences that name seeds which are not used, as they are no nodes of the upstream. */
+  readonly strays: readonly string[];
 }
 
 /** How long a poll waits for a node that has not been slow before. */
 const PATIENCE_MS = 150;
-const NO_SEEDS: ResolvedSeeds = { endpoints: [], failures: new Map() };
 
 export class Discovery implements InstanceNodes {
   readonly #options: DiscoveryOptions;
@@ -98,9 +102,8 @@ export class Discovery implements InstanceNodes {
   readonly #keeper: PictureKeeper;
   readonly #schedule: PollSchedule;
   readonly #news: DiscoveryLog;
-  readonly #known: KnownNodes;
-  #seeds: ResolvedSeeds = NO_SEEDS;
-  #resolving: Promise<void> | null = null;
+  readonly #seeds: SeedBook;
+  readonly #strays: Strays;
   #timer: NodeJS.Timeout | null = null;
   #polling: Promise<void> | null = null;
   #running = false;
@@ -123,7 +126,8 @@ export class Discovery implements InstanceNodes {
   constructor(options: DiscoveryOptions) {
     this.#options = options;
     this.#natMap = options.natMap ?? new Map();
-    this.#known = new KnownNodes(options.known ?? []);
+    this.#seeds = new SeedBook(options);
+    this.#strays = new Strays(this.#seeds, options.known ?? [], this.#natMap);
     this.#clients = new ClientPool({ ...options, onLost: () => this.#pollSoon() });
     this.#keeper = new PictureKeeper({
       upstreamId: options.upstreamId ?? 0,
@@ -188,7 +192,7 @@ export class Discovery implements InstanceNodes {
     this.#sentinels?.close();
     this.#clients.closeAll();
     await this.#polling;
-    await this.#resolving;
+    await this.#seeds.settled();
     // A poll that was under way may have opened connections meanwhile.
     this.#clients.closeAll();
   }
@@ -205,6 +209,7 @@ export class Discovery implements InstanceNodes {
       refreshesFailed: this.#refreshesFailed,
       hints: this.#hints,
       refusing: this.#refusing,
+      strays: this.#strays.told.map(strayText),
     };
   }
 
@@ -289,13 +294,16 @@ export class Discovery implements InstanceNodes {
     const startedAt = now();
     this.#schedule.onPollStarted(startedAt);
     const word = (await this.#sentinels?.ask()) ?? NO_WORD;
-    if (this.#sentinels === null) await this.#refreshSeeds();
-    const neighbours = new Neighbours(this.#keeper.picture, this.#natMap);
+    const { picture } = this.#keeper;
+    const asksStrays = this.#strays.takeTurn(startedAt);
+    if (this.#sentinels === null) await this.#refreshSeeds(asksStrays);
+    const neighbours = new Neighbours(picture, this.#natMap);
+    const targets = this.#targets(neighbours, asksStrays);
     const polled = await runPoll({
       clients: this.#clients,
-      targets: [...this.#targets(neighbours), ...word.nodes, ...this.#askedToo.splice(0)],
+      targets: [...targets, ...word.nodes, ...this.#askedToo.splice(0)],
       followStandalone: (view) => neighboursOf(view, this.#natMap),
-      followView: (view) => (this.#isStranger(view) ? [] : neighbours.onView(view)),
+      followView: (view) => (this.#strays.mayFollow(view, picture) ? neighbours.onView(view) : []),
       followSilence: (client) => neighbours.onSilence(client.address),
       onLate: (_client, answer) => {
         if (answer.kind !== 'failure') this.#pollSoon();
@@ -304,10 +312,11 @@ export class Discovery implements InstanceNodes {
       patienceMs: PATIENCE_MS,
     });
     if (!this.#running) return;
-    const views = polled.views.filter((view) => !this.#isStranger(view));
-    const outcome = { ...polled, views };
-    this.#refusing = new Set(views.filter(({ stateOk }) => !stateOk).map(askedAddress));
     const busyFrom = cpuMs();
+    const { snapshot } = this.#keeper;
+    const outcome = this.#strays.sift(polled, { picture, snapshot, now: now() });
+    if (outcome === null) return this.#schedule.onPollEnded(now(), SILENT);
+    this.#refusing = new Set(outcome.views.filter(({ stateOk }) => !stateOk).map(askedAddress));
     this.#absorb(outcome, startedAt, word);
     this.#schedule.onPollEnded(now(), {
       answered: this.#answered,
@@ -317,30 +326,22 @@ export class Discovery implements InstanceNodes {
   }
 
   /** Known nodes are enough while they answer for everything; else the seeds may lead elsewhere. */
-  #targets(neighbours: Neighbours): NodeEndpoint[] {
+  #targets(neighbours: Neighbours, asksStrays: boolean): NodeEndpoint[] {
     const { snapshot } = this.#keeper;
+    const seeds = asksStrays ? this.#seeds.endpoints : this.#strays.otherSeeds();
     const standalone = snapshot?.mode === 'standalone' ? snapshot.nodes : [];
-    if (snapshot?.mode === 'cluster' && this.#complete) return neighbours.primaries();
-    const known = snapshot === null ? this.#known.endpoints : [];
-    return [...neighbours.primaries(), ...standalone, ...this.#seeds.endpoints, ...known];
-  }
-
-  #isStranger(view: ClusterView): boolean {
-    return this.#keeper.picture === null && this.#known.isStranger(view, this.#seeds.endpoints);
+    if (snapshot?.mode === 'cluster' && this.#complete) {
+      return [...neighbours.primaries(), ...(asksStrays ? seeds : [])];
+    }
+    const known = snapshot === null ? (this.#options.known ?? []) : [];
+    return [...neighbours.primaries(), ...standalone, ...seeds, ...known];
   }
 
   /** Waited for only while no node is known; a slow name server must not delay the others. */
-  async #refreshSeeds(): Promise<void> {
-    if (this.#complete) return;
-    const { seeds, resolve = systemResolver, connectTimeoutMs } = this.#options;
-    this.#resolving ??= resolveSeeds(seeds, resolve, connectTimeoutMs).then((resolved) => {
-      this.#resolving = null;
-      // While a name does not resolve, what it meant before may still be right.
-      if (resolved.endpoints.length > 0 || this.#seeds.endpoints.length === 0) {
-        this.#seeds = resolved;
-      }
-    });
-    if (!this.#answered) await this.#resolving;
+  async #refreshSeeds(asksStrays: boolean): Promise<void> {
+    if (this.#complete && !asksStrays) return;
+    const resolved = this.#seeds.refresh();
+    if (!this.#answered) await resolved;
   }
 
   #absorb(outcome: PollOutcome, startedAt: number, word: SentinelPicture): void {
@@ -357,6 +358,7 @@ export class Discovery implements InstanceNodes {
     const problem = {
       outcome,
       unresolved: this.#seeds.failures,
+      strays: this.#strays.told,
       answered: this.#answered,
       mode: this.#keeper.snapshot?.mode ?? null,
       gaps: this.#keeper.gaps(outcome),
@@ -386,14 +388,10 @@ export class Discovery implements InstanceNodes {
     const addresses = [...snapshot.nodes, ...word.nodes].map(nodeAddress);
     // Until all is well the seeds are asked again and again, so their connections are kept too.
     if (!this.#complete || snapshot.mode === 'standalone') {
-      addresses.push(...this.#seeds.endpoints.map(nodeAddress));
+      addresses.push(...this.#strays.otherSeeds().map(nodeAddress));
     }
     this.#clients.keepOnly(new Set(addresses));
   }
-}
-
-function askedAddress({ askedHost, askedPort }: ClusterView): string {
-  return nodeAddress({ host: askedHost, port: askedPort });
 }
 
 const SILENT = { answered: false, complete: false, busyMs: 0 };

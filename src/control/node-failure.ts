@@ -8,7 +8,8 @@ export type NodeFailureCode =
   | 'loading' // still reading its data
   | 'closed' // the connection ended before the answer
   | 'reply' // an answer that is not understood
-  | 'mode'; // with cluster mode where upstream.mode wants none, or the other way round
+  | 'mode' // with cluster mode where upstream.mode wants none, or the other way round
+  | 'stray'; // it answered, and is no node of ours
 
 export interface NodeFailure {
   readonly code: NodeFailureCode;

@@ -18,6 +18,7 @@ import {
   unownedSlots,
 } from '../topology/snapshot.ts';
 import type { Gaps } from './discovery-reason.ts';
+import type { NodeFailureCode } from './node-failure.ts';
 import type { PollOutcome } from './poll.ts';
 import { NO_WORD, type SentinelPicture } from './sentinel/sentinels.ts';
 import { StandaloneKeeper } from './standalone-keeper.ts';
@@ -165,7 +166,7 @@ export class PictureKeeper {
     // Nodes that did not answer this time may be the older ones: their version stays in force.
     const missed = outcome.failures.size > 0 || outcome.late.length > 0;
     const known = missed ? [this.#snapshot?.serverVersion ?? ''] : [];
-    const serverVersion = lowestVersion([...outcome.versions, ...known]);
+    const serverVersion = lowestVersion([...outcome.versions.values(), ...known]);
     return { upstreamId, natMap, epoch: 0, polledAt, serverVersion };
   }
 
@@ -192,11 +193,13 @@ export class PictureKeeper {
   }
 }
 
-/** Only refusal and absence of a route say that a node is dead; a time-out may be a busy one. */
+/** Refusal, absence of a route or a stranger say that a node is gone; a time-out may be a busy one. */
+const GONE: ReadonlySet<NodeFailureCode> = new Set(['refused', 'unreachable', 'stray']);
+
 function refusedAddresses(outcome: PollOutcome): Set<string> {
   const refused = new Set<string>();
   for (const [address, { code }] of outcome.failures) {
-    if (code === 'refused' || code === 'unreachable') refused.add(address);
+    if (GONE.has(code)) refused.add(address);
   }
   return refused;
 }

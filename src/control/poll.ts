@@ -34,7 +34,8 @@ export interface PollPlan {
 export interface PollOutcome {
   readonly views: readonly ClusterView[];
   readonly standalone: readonly StandaloneView[];
-  readonly versions: readonly string[];
+  /** By dialled address. */
+  readonly versions: ReadonlyMap<string, string>;
   /** By dialled address. */
   readonly failures: ReadonlyMap<string, NodeFailure>;
   /** Dialled addresses of nodes that have not answered yet. */
@@ -66,7 +67,7 @@ class Poll {
   readonly #pending = new Map<NodeClient, NodeJS.Timeout | null>();
   readonly #views: ClusterView[] = [];
   readonly #standalone: StandaloneView[] = [];
-  readonly #versions: string[] = [];
+  readonly #versions = new Map<string, string>();
   readonly #failures = new Map<string, NodeFailure>();
   readonly #errors: ClusterNodesError[] = [];
   #busyMs = 0;
@@ -166,11 +167,11 @@ class Poll {
   #record(client: NodeClient, answer: NodeAnswer): void {
     switch (answer.kind) {
       case 'cluster':
-        this.#versions.push(answer.version);
+        this.#versions.set(client.address, answer.version);
         this.#recordView(client.endpoint, answer.nodesText, answer.stateOk);
         break;
       case 'standalone':
-        this.#versions.push(answer.version);
+        this.#versions.set(client.address, answer.version);
         this.#standalone.push(answer.view);
         this.#enqueue(this.#plan.followStandalone(answer.view));
         break;

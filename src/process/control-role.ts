@@ -325,7 +325,7 @@ export class Control {
   }
 
   #readiness(): Readiness {
-    const { ready, reason, refusing } = this.#discovery.status();
+    const { ready, reason, refusing, strays } = this.#discovery.status();
     return readinessOf({
       isDraining: this.#draining,
       isKnown: ready,
@@ -339,6 +339,7 @@ export class Control {
       reports: this.#notReady.values(),
       silent: [...this.#silent.values()],
       bare: this.#replacing.replacements.bare,
+      strays,
     });
   }
 

@@ -38,6 +38,8 @@ export interface ReadinessInput extends ServiceInput {
   readonly silent: readonly SilentWorker[];
   /** Shards that have lost all replicas, and how many there should be. */
   readonly bare: readonly { readonly shard: number; readonly wanted: number }[];
+  /** Sentences on seeds that are not used. */
+  readonly strays: readonly string[];
 }
 
 export interface SilentWorker {
@@ -71,7 +73,9 @@ export function readinessOf(input: ReadinessInput): Readiness {
   return {
     ready,
     reasons: [...reasons],
-    degraded: ready ? [...standing, ...degraded, ...bare, ...downBeside(input)] : [],
+    degraded: ready
+      ? [...standing, ...degraded, ...bare, ...downBeside(input), ...input.strays]
+      : [],
   };
 }
 

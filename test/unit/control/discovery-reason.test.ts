@@ -41,6 +41,7 @@ function problem(changes: Partial<Problem>): Problem {
     gaps: gap(),
     isDefaultSeeds: false,
     note: '',
+    strays: [],
     ...changes,
   };
 }

@@ -22,7 +22,7 @@ function view(port: number, of: number | null, former = ''): StandaloneView {
 function outcome(views: StandaloneView[], refused: number[] = []): PollOutcome {
   const failure = { code: 'refused', message: 'ECONNREFUSED' } as const;
   return {
-    ...{ views: [], versions: ['7.0.15'], late: [], errors: [], busyMs: 0 },
+    ...{ views: [], versions: new Map([['', '7.0.15']]), late: [], errors: [], busyMs: 0 },
     standalone: views,
     failures: new Map(refused.map((port) => [`${HOST}:${port}`, failure])),
   };

@@ -39,6 +39,7 @@ function readiness(down: Down = {}, over: Partial<ReadinessInput> = {}) {
     reports: [''],
     silent: [],
     bare: [],
+    strays: [],
     ...over,
   });
 }
