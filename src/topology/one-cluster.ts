@@ -28,19 +28,26 @@ export interface Preference {
   readonly natMap?: NatMap;
 }
 
+interface Group {
+  readonly views: ClusterView[];
+  readonly ids: Set<string>;
+}
+
 /** Ordered by their smallest id. Views that list nobody belong to none. */
 export function clustersOf(views: readonly ClusterView[]): OneCluster[] {
-  const groups = new Set<{ views: ClusterView[]; ids: Set<string> }>();
+  const groups = new Set<Group>();
   for (const view of views) {
-    const joined = { views: [view], ids: idsOf(view) };
-    if (joined.ids.size === 0) continue;
-    for (const group of groups) {
-      if (!intersects(joined.ids, group.ids)) continue;
-      groups.delete(group);
-      joined.views.unshift(...group.views);
-      for (const id of group.ids) joined.ids.add(id);
+    const [home = { views: [], ids: new Set<string>() }, ...others] = [...groups].filter(
+      ({ ids }) => isOneOf(view, ids),
+    );
+    for (const other of others) {
+      home.views.push(...other.views);
+      for (const id of other.ids) home.ids.add(id);
+      groups.delete(other);
     }
-    groups.add(joined);
+    home.views.push(view);
+    for (const { id, handshake } of view.lines) if (!handshake) home.ids.add(id);
+    if (home.ids.size > 0) groups.add(home);
   }
   const clusters = [...groups].map((group) => ({
     ...group,
@@ -115,10 +122,6 @@ function seedsOf(
 /** A seed answered as a node of it. */
 function isNamed({ views }: OneCluster, seeds: readonly string[]): boolean {
   return views.some((view) => seeds.includes(askedAddress(view)));
-}
-
-function idsOf({ lines }: ClusterView): Set<string> {
-  return new Set(lines.flatMap(({ id, handshake }) => (handshake ? [] : id)));
 }
 
 function hasSlots({ lines }: ClusterView): boolean {
