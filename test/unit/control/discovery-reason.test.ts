@@ -9,6 +9,7 @@ import {
   isDefaultSeeds,
   type Problem,
   silenceAdvice,
+  strayText,
   warningsOf,
 } from '../../../src/control/discovery-reason.ts';
 import { SLOT_COUNT, type Snapshot } from '../../../src/topology/snapshot.ts';
@@ -159,4 +160,27 @@ test('a change without cluster mode is not told in slots and shards', () => {
     failed: [],
     serverVersion: '7.0.15',
   });
+});
+
+test('seeds that are not used are told with the next step, and beside what else is amiss', () => {
+  const { log, lines } = recordedLog();
+  const told = new DiscoveryLog(log, () => 0, new Map());
+  const strays = [
+    { kind: 'other', seeds: ['n:2', 'n:3'] },
+    { kind: 'alone', seeds: ['db.example:1 (10.0.0.4:1)'] },
+  ] as const;
+  const quiet = { ...problem({}).outcome, failures: new Map() };
+  const found = problem({ outcome: quiet, strays, gaps: gap('5') });
+  for (const _ of [1, 2]) told.tell(found, describeProblem(found), '');
+  expect(describeProblem(found)).toBe(
+    `1 slot has no owner (5); ${strays.map((each) => strayText(each)).join('; ')}`,
+  );
+  expect(strays.map((each) => strayText(each))).toEqual([
+    'seeds of another cluster are not used: n:2, n:3 (take them out of cluster.seeds)',
+    'seeds that belong to no cluster are not used: db.example:1 (10.0.0.4:1) ' +
+      '(let them join the cluster, or take them out of cluster.seeds)',
+  ]);
+  expect(lines.map(({ level, fields }) => ({ level, fields }))).toEqual(
+    strays.map(({ seeds }) => ({ level: 'warn', fields: { seeds } })),
+  );
 });

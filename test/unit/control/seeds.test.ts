@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { nodeFailure } from '../../../src/control/node-failure.ts';
-import { resolveSeeds } from '../../../src/control/seeds.ts';
+import { resolveSeeds, SeedBook } from '../../../src/control/seeds.ts';
 
 const seed = (host: string, port = 6379) => ({ host, port });
 
@@ -16,6 +16,15 @@ it('a name gives all its addresses, each once, in the order of the seeds', async
   const seeds = [seed('10.0.0.2'), seed('all'), seed('all')];
   const { endpoints } = await resolveSeeds(seeds, resolve, 100);
   expect(endpoints.map(({ host }) => host)).toEqual(['10.0.0.2', '10.0.0.3']);
+});
+
+it('an address is told with the name that led to it', async () => {
+  const resolve = async () => ['10.0.0.2'];
+  const seeds = [seed('redis.example'), seed('10.0.0.3')];
+  const book = new SeedBook({ seeds, resolve, connectTimeoutMs: 100 });
+  await book.refresh();
+  const told = ['10.0.0.2:6379', '10.0.0.3:6379'].map((address) => book.describe(address));
+  expect(told).toEqual(['redis.example:6379 (10.0.0.2:6379)', '10.0.0.3:6379']);
 });
 
 it('names that fail or hang are told, and keep nobody waiting', async () => {

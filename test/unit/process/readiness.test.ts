@@ -61,6 +61,11 @@ describe('an instance is ready', () => {
     expect(readiness()).toEqual({ ready: true, reasons: [], degraded: [] });
   });
 
+  it('with seeds that are not used, which it names', () => {
+    const strays = ['seeds of another cluster are not used: 10.0.0.9:7000'];
+    expect(readiness({}, { strays })).toEqual({ ready: true, reasons: [], degraded: strays });
+  });
+
   it('while one of its shards is dead, which it names', () => {
     expect(readiness({ b: 'refused', e: 'refused' })).toEqual({
       ready: true,
