@@ -115,6 +115,8 @@ export class Watches {
         return line;
       },
       laneFor: (node, kind) => {
+        // Its hold tells how long; another connection of its own would only have to be waited for.
+        if (this.#proxy.lanes.isAway(node)) return null;
         if (isRedirected && isAt(node) && watch.lane.state === LANE.ready) return watch.lane;
         const lane = pins.take(node, kind);
         if (lane === null) return null;

@@ -152,8 +152,8 @@ export class Bench {
     return this.#snapshot;
   }
 
-  /** All replicas may serve, with everything that was acknowledged before `watermark`. */
-  showReplicas(watermark: number): void {
+  /** Replicas may serve, with everything that was acknowledged before `watermark`; `silent` nodes not. */
+  showReplicas(watermark: number, silent: readonly number[] = []): void {
     const nodes = [...this.nodes.values()].map(({ port }) => {
       const isReplica = port > 7100;
       return {
@@ -162,7 +162,7 @@ export class Bench {
         tier: 0 as const,
         watermark: isReplica ? watermark : 0,
         answeredAt: this.now,
-        isUsable: true,
+        isUsable: !silent.includes(port),
       };
     });
     this.proxy.onReadPlan({ nodes });
