@@ -123,7 +123,7 @@ export class Replies implements Answers {
       proxy.metrics.countCommand(id, isError ? RESULT.error : RESULT.ok);
       proxy.metrics.observeCommand(id, (proxy.time - request.startedAt) * 1000);
     }
-    if (request.special !== null) request.special.onAnswered?.();
+    if (request.special !== null) request.special.onAnswered?.(isError);
     session.deliver(request, buf, start, end);
     if (session.parkedCount > 0) proxy.turn.later(proxy.retries);
   }
@@ -161,7 +161,7 @@ export class Replies implements Answers {
         proxy.metrics.countCommand(request.command, RESULT.ok);
         proxy.metrics.observeCommand(request.command, (proxy.time - request.startedAt) * 1000);
       }
-      request.special?.onAnswered?.();
+      request.special?.onAnswered?.(false);
     }
     if (session.head === request) request.streamed = true;
     session.deliverPart(request, buf, start, end, last);

@@ -44,8 +44,8 @@ export interface Special {
   resendBytes?(): Slab | null;
   /** Right before it is sent again on this lane. */
   beforeResend?(lane: Lane<Request>): void;
-  /** The session has its answer. */
-  onAnswered?(): void;
+  /** The session has its answer, an error perhaps. */
+  onAnswered?(isError: boolean): void;
   /** The client left before its answer. */
   onAbandoned?(request: Request): void;
 }

@@ -136,6 +136,22 @@ export const BREAKAGES_OF_SESSIONS: readonly Breakage[] = [
     test: unit('proxy/transactions', 'what follows UNWATCH waits for what is under way'),
   },
   {
+    rule: 'transactions',
+    breakage: 'a WATCH that failed still binds its session to that shard',
+    file: 'src/proxy/tx/watch.ts',
+    find: 'if (isError) this.#onFailed(session, watch, keys);',
+    replace: '',
+    test: unit('proxy/watch', 'watches nothing: the session goes on'),
+  },
+  {
+    rule: 'transactions',
+    breakage: 'a WATCH that failed takes the ones before it along',
+    file: 'src/proxy/tx/watch.ts',
+    find: 'if (watch.keys === 0) this.end(session, false);',
+    replace: 'this.end(session, false);',
+    test: unit('proxy/watch', 'with the connection of an earlier one: EXEC is nil'),
+  },
+  {
     rule: 'blocking',
     breakage: 'what is popped for a client that left is lost',
     file: 'src/proxy/blocking/blocked-command.ts',

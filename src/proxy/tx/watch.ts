@@ -83,7 +83,8 @@ export class Watches {
       this.#watches.set(session, watch);
       session.gate |= GATE.watching;
     }
-    watch.keys += this.#proxy.frame.argc - 1;
+    const keys = this.#proxy.frame.argc - 1;
+    watch.keys += keys;
     const request = sender.newRequest(session, id, slot);
     if (watch.broken) {
       // It has lost what it watched before: EXEC will say nil whatever is added.
@@ -92,7 +93,7 @@ export class Watches {
     }
     // It changes nothing: when its connection is lost, it is asked again.
     request.isRead = true;
-    request.special = this.#watching(session, watch);
+    request.special = this.#watching(session, watch, keys);
     request.lane = watch.lane;
     watch.lane.enqueue(request, buf, start, end, false, this.#proxy.time);
     session.gate |= GATE.blocked;
@@ -104,7 +105,7 @@ export class Watches {
   }
 
   /** WATCH itself may be redirected: the first moves the pin, a further one breaks the watch. */
-  #watching(session: Session, watch: Watch): Special {
+  #watching(session: Session, watch: Watch, keys: number): Special {
     const pins = this.#pins;
     const isAt = (node: RouteNode): boolean => this.#isAt(watch, node);
     let isRedirected = false;
@@ -124,8 +125,22 @@ export class Watches {
         watch.lane = lane;
         return lane;
       },
-      onAnswered: () => session.open(GATE.blocked),
+      onAnswered: (isError) => {
+        if (isError) this.#onFailed(session, watch, keys);
+        session.open(GATE.blocked);
+      },
     };
+  }
+
+  /**
+   * A WATCH that failed watches none of its keys. What stood before it stands, unless its connection
+   * was lost, too: then the watch is broken already.
+   */
+  #onFailed(session: Session, watch: Watch, keys: number): void {
+    if (this.#watches.get(session) !== watch) return;
+    watch.keys -= keys;
+    // The node may have executed it all the same, or will: end() has it forget the keys.
+    if (watch.keys === 0) this.end(session, false);
   }
 
   /** The connection for a command of a watching session, when it goes to the watched shard. */

@@ -1,7 +1,7 @@
 /** WATCH on nodes that do not answer, and what is left of one that failed. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
-import type { FakeNode } from './bench-nodes.ts';
+import { type FakeNode, ordinaryAnswer, silentTo } from './bench-nodes.ts';
 import { Bench, type BenchClient } from './data-path-bench.ts';
 
 /** `b` and `f` are keys of 7001, `c` is one of 7002. */
@@ -83,5 +83,74 @@ describe('WATCH while its shard hangs and replicas serve reads', () => {
     client.send('BLPOP b 60');
     pass(15_000, []);
     expect(client.take()).toMatch(AWAY);
+  });
+});
+
+describe('a WATCH that failed', () => {
+  /** MULTI and what follows it, as nodes answer it. */
+  function asRedis([name = '', ...rest]: readonly string[]): string {
+    if (name === 'SET') return '+QUEUED\r\n';
+    return name === 'EXEC' ? '*1\r\n+OK\r\n' : ordinaryAnswer([name, ...rest]);
+  }
+
+  const RUN = '+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n';
+
+  it('watches nothing: the session goes on with another shard, on shared connections', () => {
+    const other = stage.node(7002);
+    other.answer = asRedis;
+    node.answer = silentTo('WATCH');
+    const client = stage.client().send('WATCH b');
+    pass(5500, []);
+    expect(client.take()).toMatch(/^-ERR No answer from h:7001/);
+    client.send('MULTI', 'SET c 1', 'EXEC', 'WATCH c', 'MULTI', 'SET c 1', 'EXEC');
+    expect(client.take()).toBe(`${RUN}+OK\r\n${RUN}`);
+    const block = 'MULTI,SET c 1,EXEC';
+    expect(other.log.join()).toBe(`${block},WATCH c,${block}`);
+  });
+
+  it('may have come to its node, which then has to forget it before others use the connection', () => {
+    node.answer = silentTo('WATCH');
+    const client = stage.client().send('WATCH b');
+    pass(5500, []);
+    client.take();
+    const pinned = node.connectionOf('WATCH b');
+    expect(pinned.log).toEqual(['WATCH b', 'UNWATCH']);
+    expect(stage.scalar(SCALAR.pinnedNow)).toBe(1);
+    pinned.reply('+OK\r\n');
+    stage.run();
+    expect(stage.scalar(SCALAR.pinnedNow)).toBe(0);
+    expect(client.take()).toBe('');
+  });
+
+  it('and that its node refused: the same', () => {
+    node.answer = ([name = '', ...rest]) =>
+      name === 'WATCH' ? '-NOPERM this key\r\n' : asRedis([name, ...rest]);
+    const client = stage.client().send('WATCH b', 'WATCH c');
+    expect(client.take()).toBe('-NOPERM this key\r\n+OK\r\n');
+  });
+
+  it('leaves an earlier one as it is', () => {
+    node.answer = ([name = '', ...rest]) =>
+      name === 'WATCH' && rest[0] === 'f' ? '-NOPERM this key\r\n' : asRedis([name, ...rest]);
+    const client = stage.client().send('WATCH b', 'WATCH f', 'MULTI', 'SET b 1', 'EXEC');
+    expect(client.take()).toBe(`+OK\r\n-NOPERM this key\r\n${RUN}`);
+    const pinned = node.connectionOf('WATCH b');
+    expect(pinned.log.join()).toBe('WATCH b,WATCH f,MULTI,SET b 1,EXEC');
+  });
+
+  it('with the connection of an earlier one: EXEC is nil', () => {
+    const client = stage.client().send('WATCH b');
+    hang(node);
+    for (const connection of node.connections) connection.close();
+    client.send('WATCH f');
+    pass(15_000, []);
+    expect(client.take()).toMatch(/^\+OK\r\n-CLUSTERDOWN /);
+    node.answer = asRedis;
+    node.isAccepting = true;
+    for (const connection of node.connections) connection.open();
+    stage.advance(5000);
+    client.send('MULTI', 'SET b 1', 'EXEC');
+    expect(client.take()).toBe('+OK\r\n+QUEUED\r\n*-1\r\n');
+    expect(node.log).not.toContain('SET b 1');
   });
 });
