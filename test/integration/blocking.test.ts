@@ -226,6 +226,53 @@ describe('over several slots', () => {
     );
   });
 
+  describe('a key that becomes of another type meanwhile counts as empty, as on one Redis', () => {
+    const STRING = ['SET', 'first', 'x'];
+    const FREE = [['DEL', 'first', 'second']];
+
+    it.each<[string, string[], string[][]]>([
+      ['BLPOP', ['BLPOP', 'first', 'second', '0'], [['RPUSH', 'second', 'a']]],
+      ['BRPOP', ['BRPOP', 'second', 'first', '0'], [['RPUSH', 'second', 'a', 'b']]],
+      ['BLMPOP', ['BLMPOP', '0', '2', 'first', 'second', 'LEFT'], [['RPUSH', 'second', 'a']]],
+      ['BZPOPMIN', ['BZPOPMIN', 'first', 'second', '0'], [['ZADD', 'second', '1', 'a']]],
+      ['BZMPOP', ['BZMPOP', '0', '2', 'first', 'second', 'MAX'], [['ZADD', 'second', '1', 'a']]],
+      ['nobody pushes', ['BLPOP', 'first', 'second', '1.5'], []],
+      ['nobody adds', ['BZPOPMAX', 'first', 'second', '1.5'], []],
+      [
+        'it becomes a list again',
+        ['BLPOP', 'first', 'second', '0'],
+        [
+          ['DEL', 'first'],
+          ['RPUSH', 'first', 'a'],
+        ],
+      ],
+    ])('%s', async (_, waits, pushes) => {
+      const play = async (open: () => Promise<RespClient>, isBlocked: () => Promise<void>) => {
+        const [waiting, other] = [await open(), await open()];
+        const popped = waiting.call(...(waits as [string, ...string[]])).catch(String);
+        await isBlocked();
+        for (const command of [STRING, ...pushes]) {
+          await other.call(...(command as [string, ...string[]]));
+        }
+        const reply = await popped;
+        for (const command of FREE) await other.call(...(command as [string, ...string[]]));
+        for (const client of [waiting, other]) client.close();
+        return reply;
+      };
+      const isBlocked = async (): Promise<void> => {
+        await until('it waits', async () => {
+          const client = await plain.connect();
+          const info = String(await client.call('INFO', 'clients'));
+          client.close();
+          return info.includes('blocked_clients:1');
+        });
+      };
+      const wanted = await play(() => plain.connect(), isBlocked);
+      expect(String(wanted)).not.toContain('WRONGTYPE');
+      expect(await play(connect, () => blockedAre(2))).toEqual(wanted);
+    });
+  });
+
   it('loses and doubles nothing between many that wait', async () => {
     const keys = ['m1', 'm2', 'm3', 'm4'];
     const clients = await Promise.all(Array.from({ length: 6 }, connect));

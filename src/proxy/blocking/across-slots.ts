@@ -8,6 +8,9 @@
  *
  * **Sorted sets** have no such peek: each key is popped for real, the first to answer wins, and a
  * member that another one popped at the same moment is added back (NX) and counted.
+ *
+ * **A key of another type** is an error when the command comes, and counts as empty once it waits, as
+ * in Redis. A node does not let anybody wait for it, so it is asked again now and then.
  */
 
 import type { Slab } from '../../lib/slab.ts';
@@ -18,6 +21,7 @@ import type { InnerClient } from '../flows/inner-client.ts';
 import { isError, isNil } from '../reply-bytes.ts';
 import type { BlockingShape } from './shapes.ts';
 
+const WRONG_TYPE_MS = 250;
 const NIL = { 2: asLine('').subarray(0, 0), 3: Buffer.from('_\r\n') } as const;
 
 interface Pop {
@@ -114,16 +118,14 @@ export async function runAcrossSlots(
     shape.timeoutMs === 0 ? Number.POSITIVE_INFINITY : runtime.now() + shape.timeoutMs;
   // Not the flow's own: when its client leaves, the reply to a pop must still be read.
   const popper = flow.proxy.innerClient(protocol);
+  let hasWaited = false;
   try {
     while (!flow.isOver) {
-      const found = await popFirst(flow, pop, popper);
+      const found = await popFirst(flow, pop, popper, hasWaited);
       if (found !== null) return await handOver(flow, shape, args, popper, found);
-      const left = deadline - runtime.now();
-      if (left <= 0 || flow.isOver) break;
-      // Never "0.000", which is for ever.
-      const isForEver = left === Number.POSITIVE_INFINITY;
-      const seconds = isForEver ? '0' : (Math.max(left, 1) / 1000).toFixed(3);
-      const woken = await waitForAny(flow, pop, seconds, shape, args);
+      if (deadline <= runtime.now() || flow.isOver) break;
+      hasWaited = true;
+      const woken = await new Waiters(flow, pop, deadline, shape, args).first;
       if (woken === null) continue;
       if (isError(woken)) {
         if (mayAskAgain(woken, pop)) continue;
@@ -137,15 +139,25 @@ export async function runAcrossSlots(
   }
 }
 
-/** Pops from the first key that holds something, as Redis does; an error of an earlier key wins. */
-async function popFirst(flow: Flow, pop: Pop, popper: InnerClient): Promise<Buffer | null> {
+/**
+ * Pops from the first key that holds something, as Redis does; an error of an earlier key wins. For one
+ * that `hasWaited` a key of another type is empty.
+ */
+async function popFirst(
+  flow: Flow,
+  pop: Pop,
+  popper: InnerClient,
+  hasWaited: boolean,
+): Promise<Buffer | null> {
   const asking = flow.client();
   const sizes = await Promise.all(pop.keys.map((key) => asking.call(pop.size, key)));
   for (const [i, size] of sizes.entries()) {
+    if (hasWaited && isWrongType(size)) continue;
     if (isError(size)) return size;
     if (flow.isOver || size.toString('latin1') === ':0\r\n') continue;
     const key = pop.keys[i] as Buffer;
     const popped = await popper.call(...pop.pop(key));
+    if (hasWaited && isWrongType(popped)) continue;
     if (isError(popped)) return popped;
     if (!isEmpty(popped)) return pop.reply(key, popped);
   }
@@ -182,40 +194,98 @@ async function giveBack(
   }
 }
 
-/** The first reply that is not nil, or null when every wait ended in vain (or was called off). */
-function waitForAny(
-  flow: Flow,
-  pop: Pop,
-  seconds: string,
-  shape: BlockingShape,
-  args: readonly Buffer[],
-): Promise<Buffer | null> {
-  return new Promise((resolve) => {
-    let left = pop.keys.length;
-    let isOver = false;
-    const clients = pop.keys.map(() => flow.client(flow.session.protocol));
-    const settle = (reply: Buffer | null): void => {
-      isOver = true;
-      for (const client of clients) client.close();
-      resolve(reply);
-    };
-    const onReply = (reply: Buffer): void => {
-      const isValue = !isError(reply) && !isEmpty(reply);
-      if (!isOver && (isValue || isError(reply))) settle(reply);
-      else if (isOver && isValue && pop.waitPops) {
-        const client = flow.proxy.innerClient(2);
-        const close = (): void => client.close();
-        giveBack(flow, shape, args, client, reply).then(close, close);
-      } else if (!isOver && --left === 0) settle(null);
-    };
-    pop.keys.forEach((key, i) => {
-      const client = clients[i] as InnerClient;
-      client.call(...pop.wait(key, seconds)).then(onReply, () => {
-        // Closed: by settle, or because the flow's client has left.
-        if (!isOver) settle(null);
-      });
+/** Waits for all keys at once, each on a connection of its own. */
+class Waiters {
+  /** The first reply that is not nil, or null when every wait ended in vain (or was called off). */
+  readonly first: Promise<Buffer | null>;
+  readonly #flow: Flow;
+  readonly #pop: Pop;
+  readonly #deadline: number;
+  readonly #shape: BlockingShape;
+  readonly #args: readonly Buffer[];
+  readonly #clients: readonly InnerClient[];
+  #left: number;
+  #isOver = false;
+  #resolve: (reply: Buffer | null) => void = () => undefined;
+
+  constructor(
+    flow: Flow,
+    pop: Pop,
+    deadline: number,
+    shape: BlockingShape,
+    args: readonly Buffer[],
+  ) {
+    this.#flow = flow;
+    this.#pop = pop;
+    this.#deadline = deadline;
+    this.#shape = shape;
+    this.#args = args;
+    this.#left = pop.keys.length;
+    this.#clients = pop.keys.map(() => flow.client(flow.session.protocol));
+    this.first = new Promise((resolve) => {
+      this.#resolve = resolve;
     });
-  });
+    for (const at of pop.keys.keys()) this.#wait(at);
+  }
+
+  #wait(at: number): void {
+    const { runtime } = this.#flow.proxy;
+    const command = this.#pop.wait(
+      this.#pop.keys[at] as Buffer,
+      secondsOf(this.#deadline - runtime.now()),
+    );
+    const client = this.#clients[at] as InnerClient;
+    client.call(...command).then(
+      (reply) => this.#onReply(at, reply),
+      () => {
+        // Closed: by #settle, or because the flow's client has left.
+        if (!this.#isOver) this.#settle(null);
+      },
+    );
+  }
+
+  #onReply(at: number, reply: Buffer): void {
+    const isValue = !isError(reply) && !isEmpty(reply);
+    if (this.#isOver) {
+      if (isValue && this.#pop.waitPops) this.#giveBack(reply);
+    } else if (isWrongType(reply)) this.#waitLater(at);
+    else if (isValue || isError(reply)) this.#settle(reply);
+    else this.#onNil();
+  }
+
+  #onNil(): void {
+    if (--this.#left === 0) this.#settle(null);
+  }
+
+  /** It may be gone, or of the right type, by then. */
+  #waitLater(at: number): void {
+    const { runtime } = this.#flow.proxy;
+    const pause = Math.min(WRONG_TYPE_MS, Math.max(1, this.#deadline - runtime.now()));
+    const stop = runtime.every(pause, () => {
+      stop();
+      if (this.#isOver) return;
+      if (runtime.now() >= this.#deadline) this.#onNil();
+      else this.#wait(at);
+    });
+  }
+
+  #settle(reply: Buffer | null): void {
+    this.#isOver = true;
+    for (const client of this.#clients) client.close();
+    this.#resolve(reply);
+  }
+
+  /** Popped when another key had won already. */
+  #giveBack(reply: Buffer): void {
+    const client = this.#flow.proxy.innerClient(2);
+    const close = (): void => client.close();
+    giveBack(this.#flow, this.#shape, this.#args, client, reply).then(close, close);
+  }
+}
+
+/** Never "0.000", which is for ever. */
+function secondsOf(ms: number): string {
+  return ms === Number.POSITIVE_INFINITY ? '0' : (Math.max(ms, 1) / 1000).toFixed(3);
 }
 
 /** A peek may be asked again whatever became of it; what pops must say that it may have popped. */
@@ -227,4 +297,8 @@ function mayAskAgain(error: Buffer, pop: Pop): boolean {
 
 function isUnknownCommand(error: Buffer): boolean {
   return error.toString('latin1', 0, 32).startsWith('-ERR unknown command');
+}
+
+function isWrongType(reply: Buffer): boolean {
+  return reply.toString('latin1', 0, 11) === '-WRONGTYPE ';
 }

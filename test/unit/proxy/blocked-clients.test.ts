@@ -201,3 +201,89 @@ describe('a client that waits for keys of several shards', () => {
     expect(node.log.filter((line) => line.startsWith('ZADD'))).toEqual([]);
   });
 });
+
+describe('a key of another type, of several that a client waits for', () => {
+  const WRONG = '-WRONGTYPE Operation against a key holding the wrong kind of value\r\n';
+  const JOB = '*2\r\n$1\r\nb\r\n$3\r\njob\r\n';
+  /** A key of 7003. */
+  let other: FakeNode;
+  /** What `b` and `a` hold: nothing, a string, or elements. */
+  let held: { b: string[]; a: string[] | 'string' };
+
+  /** As Redis: BLMOVE waits for an empty list until the test says otherwise. */
+  function asRedis([name = '', key = '']: readonly string[]): string | null {
+    const list = held[key as 'a' | 'b'];
+    if (!['LLEN', 'LPOP', 'BLMOVE'].includes(name)) return ordinaryAnswer([name, key]);
+    if (list === 'string') return WRONG;
+    if (name === 'LLEN') return `:${list.length}\r\n`;
+    if (list.length === 0) return name === 'LPOP' ? '$-1\r\n' : null;
+    const [value = ''] = name === 'LPOP' ? list.splice(0, 1) : list;
+    return `$${value.length}\r\n${value}\r\n`;
+  }
+
+  const waitsFor = (key: string): number =>
+    [...node.log, ...other.log].filter((line) => line.startsWith(`BLMOVE ${key} `)).length;
+
+  beforeEach(() => {
+    stage = new Bench();
+    node = stage.node(7001);
+    other = stage.node(7003);
+    held = { b: [], a: [] };
+    for (const each of [node, other]) each.answer = asRedis;
+  });
+
+  it('is an error when the command comes', async () => {
+    held.a = 'string';
+    const client = stage.client().send('BLPOP b a 0');
+    await stage.settle();
+    expect(client.take()).toBe(WRONG);
+  });
+
+  it('counts as empty when another key wakes the client', async () => {
+    const client = stage.client().send('BLPOP a b 0');
+    await stage.settle();
+    held.a = 'string';
+    held.b.push('job');
+    node.connectionOf('BLMOVE b b LEFT LEFT 0').reply('$3\r\njob\r\n');
+    await stage.settle();
+    expect(client.take()).toBe(JOB);
+  });
+
+  it('is not asked in a loop; once it holds elements, it serves', async () => {
+    const client = stage.client().send('BLPOP a b 0');
+    await stage.settle();
+    // Somebody else was faster, so all keys are waited for again.
+    held.a = 'string';
+    node.connectionOf('BLMOVE b b LEFT LEFT 0').reply('$3\r\njob\r\n');
+    await stage.settle();
+    const before = waitsFor('a');
+    expect(before).toBe(2);
+    for (let i = 0; i < 20; i++) {
+      stage.advance(50);
+      await stage.settle();
+    }
+    expect(waitsFor('a') - before).toBe(4);
+    expect(client.take()).toBe('');
+    held.a = ['x'];
+    stage.advance(250);
+    await stage.settle();
+    expect(client.take()).toBe('*2\r\n$1\r\na\r\n$1\r\nx\r\n');
+  });
+
+  it('does not keep the client longer than its time', async () => {
+    const client = stage.client().send('BLPOP a b 0.6');
+    await stage.settle();
+    held.a = 'string';
+    node.connectionOf('BLMOVE b b LEFT LEFT 0.600').reply('$3\r\njob\r\n');
+    await stage.settle();
+    for (let i = 0; i < 6; i++) {
+      stage.advance(100);
+      await stage.settle();
+    }
+    expect(client.take()).toBe('');
+    node.connectionOf('BLMOVE b b LEFT LEFT 0.600').reply('*-1\r\n');
+    stage.advance(10);
+    await stage.settle();
+    expect(client.take()).toBe('*-1\r\n');
+  });
+});
