@@ -30,6 +30,8 @@ export class Blocking {
   readonly #pins: Pins;
   readonly #flows: Flows;
   readonly #blocked = new Map<Session, BlockedCommand>();
+  /** Of these, clients of ours: those inside the worker wait for a client that is counted itself. */
+  #onOneNodeNow = 0;
   /** Those that wait over several slots. */
   readonly #acrossSlotsNow = new Map<Session, Flow>();
 
@@ -95,12 +97,14 @@ export class Blocking {
     request.multiKey = true;
     if (!request.isRead) session.written |= 1 << owner;
     if (!request.isRead && reads.isOn) reads.onWrite(request, slot);
+    const counts = session.isInner ? 0 : 1;
     const over = (): void => {
-      this.#blocked.delete(session);
+      if (this.#blocked.delete(session)) this.#onOneNodeNow -= counts;
       this.#show();
     };
     const blocked = new BlockedCommand(this.#proxy, this.#pins, session, args, shape, over);
     this.#blocked.set(session, blocked);
+    this.#onOneNodeNow += counts;
     this.#show();
     blocked.begin(request, lane, buf, start, end);
     return BLOCKING.taken;
@@ -157,7 +161,7 @@ export class Blocking {
   }
 
   #show(): void {
-    const count = this.#blocked.size + this.#acrossSlotsNow.size;
+    const count = this.#onOneNodeNow + this.#acrossSlotsNow.size;
     this.#proxy.metrics.set(SCALAR.blockedNow, count);
   }
 }

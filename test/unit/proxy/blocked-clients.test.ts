@@ -202,6 +202,25 @@ describe('a client that waits for keys of several shards', () => {
   });
 });
 
+it('each client that waits counts once, for however many keys', async () => {
+  stage = new Bench();
+  for (const port of [7001, 7003]) {
+    stage.node(port).answer = ([name = '', ...rest]) => {
+      if (name === 'LLEN') return ':0\r\n';
+      return name.startsWith('BL') ? null : ordinaryAnswer([name, ...rest]);
+    };
+  }
+  const [several, one] = [stage.client().send('BLPOP a b 0'), stage.client().send('BLPOP f 0')];
+  await stage.settle();
+  expect(stage.proxy.pins.lent).toBe(3);
+  expect(stage.scalar(SCALAR.blockedNow)).toBe(2);
+  several.leave();
+  await stage.settle();
+  expect(stage.scalar(SCALAR.blockedNow)).toBe(1);
+  one.leave();
+  expect(stage.scalar(SCALAR.blockedNow)).toBe(0);
+});
+
 describe('a key of another type, of several that a client waits for', () => {
   const WRONG = '-WRONGTYPE Operation against a key holding the wrong kind of value\r\n';
   const JOB = '*2\r\n$1\r\nb\r\n$3\r\njob\r\n';
