@@ -1,0 +1,46 @@
+/** What uses connections of its own: WATCH, and pops that wait for keys of several slots. */
+
+import { type Breakage, unit } from './row.ts';
+
+export const BREAKAGES_OF_PINS: readonly Breakage[] = [
+  {
+    rule: 'transactions',
+    breakage: 'a WATCH that failed still binds its session to that shard',
+    file: 'src/proxy/tx/watch.ts',
+    find: 'if (isError) this.#onFailed(session, watch, keys);',
+    replace: '',
+    test: unit('proxy/watch', 'watches nothing: the session goes on'),
+  },
+  {
+    rule: 'transactions',
+    breakage: 'a WATCH that failed takes the ones before it along',
+    file: 'src/proxy/tx/watch.ts',
+    find: 'if (watch.keys === 0) this.end(session, false);',
+    replace: 'this.end(session, false);',
+    test: unit('proxy/watch', 'with the connection of an earlier one: EXEC is nil'),
+  },
+  {
+    rule: 'blocking',
+    breakage: 'a key that becomes of another type ends the wait for several with an error',
+    file: 'src/proxy/blocking/across-slots.ts',
+    find: 'if (hasWaited && isWrongType(size)) continue;',
+    replace: '',
+    test: unit('proxy/blocked-clients', 'counts as empty when another key wakes the client'),
+  },
+  {
+    rule: 'blocking',
+    breakage: 'a key of another type is asked in a loop while a client waits',
+    file: 'src/proxy/blocking/across-slots.ts',
+    find: 'else if (isWrongType(reply)) this.#waitLater(at);',
+    replace: 'else if (isWrongType(reply)) this.#wait(at);',
+    test: unit('proxy/blocked-clients', 'is not asked in a loop'),
+  },
+  {
+    rule: 'blocking',
+    breakage: 'a key of another type is never looked at again while a client waits',
+    file: 'src/proxy/blocking/across-slots.ts',
+    find: 'else this.#wait(at);',
+    replace: '',
+    test: unit('proxy/blocked-clients', 'is not asked in a loop; once it holds elements'),
+  },
+];
