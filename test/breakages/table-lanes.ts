@@ -210,7 +210,7 @@ export const BREAKAGES_OF_LANES: readonly Breakage[] = [
     rule: '5 shared means stateless',
     breakage: 'a connection that speaks another protocol by now is lent again',
     file: 'src/proxy/tx/watch.ts',
-    find: 'this.#pins.give(lane, !watch.isSwitched);',
+    find: 'this.#pins.give(lane, !isSwitched);',
     replace: 'this.#pins.give(lane);',
     test: unit(
       'proxy/transactions',

@@ -43,4 +43,20 @@ export const BREAKAGES_OF_PINS: readonly Breakage[] = [
     replace: '',
     test: unit('proxy/blocked-clients', 'is not asked in a loop; once it holds elements'),
   },
+  {
+    rule: 'transactions',
+    breakage: 'a WATCH that is redirected breaks itself',
+    file: 'src/proxy/tx/watch.ts',
+    find: 'if (watch.keys === keys) watch.broken = false;',
+    replace: '',
+    test: unit('proxy/watch', 'watches at its new node, when it was the first'),
+  },
+  {
+    rule: 'transactions',
+    breakage: 'a WATCH that is redirected mends what was lost before it',
+    file: 'src/proxy/tx/watch.ts',
+    find: 'if (watch.keys === keys) watch.broken = false;',
+    replace: 'watch.broken = false;',
+    test: unit('proxy/watch', 'breaks what was watched before'),
+  },
 ];

@@ -121,9 +121,14 @@ export class Watches {
         if (isRedirected && isAt(node) && watch.lane.state === LANE.ready) return watch.lane;
         const lane = pins.take(node, kind);
         if (lane === null) return null;
-        pins.give(watch.lane);
+        this.#giveBack(watch, false);
         watch.lane = lane;
+        watch.isSwitched = false;
         return lane;
+      },
+      beforeResend: () => {
+        // None of its keys has been watched yet, so nothing was lost of them.
+        if (watch.keys === keys) watch.broken = false;
       },
       onAnswered: (isError) => {
         if (isError) this.#onFailed(session, watch, keys);
@@ -185,12 +190,15 @@ export class Watches {
     if (watch === undefined) return;
     this.#watches.delete(session);
     session.gate &= ~GATE.watching;
-    const { lane } = watch;
     // What is still under way on it must not be overtaken on the shared lane.
     if (session.pending > 0 && !session.closed) session.gate |= GATE.barrier;
+    this.#giveBack(watch, isClean);
+  }
+
+  #giveBack({ lane, isSwitched }: Watch, isClean: boolean): void {
     if (!isClean && lane.state !== LANE.closed) {
       this.#proxy.lanes.tell(lane, UNWATCH, this.#proxy.time);
     }
-    this.#pins.give(lane, !watch.isSwitched);
+    this.#pins.give(lane, !isSwitched);
   }
 }

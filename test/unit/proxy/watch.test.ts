@@ -11,6 +11,14 @@ let node: FakeNode;
 const READS = { reads: { replicas: true, weights: { primary: 0, replica: 100 } } };
 const AWAY = /^-CLUSTERDOWN h:7001 of hash slot 3300 is out of reach .*after waiting up to 10 s/;
 
+/** MULTI and what follows it, as nodes answer it. */
+function asRedis([name = '', ...rest]: readonly string[]): string {
+  if (name === 'SET') return '+QUEUED\r\n';
+  return name === 'EXEC' ? '*1\r\n+OK\r\n' : ordinaryAnswer([name, ...rest]);
+}
+
+const RUN = '+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n';
+
 beforeEach(() => {
   stage = new Bench(READS);
   node = stage.node(7001);
@@ -87,14 +95,6 @@ describe('WATCH while its shard hangs and replicas serve reads', () => {
 });
 
 describe('a WATCH that failed', () => {
-  /** MULTI and what follows it, as nodes answer it. */
-  function asRedis([name = '', ...rest]: readonly string[]): string {
-    if (name === 'SET') return '+QUEUED\r\n';
-    return name === 'EXEC' ? '*1\r\n+OK\r\n' : ordinaryAnswer([name, ...rest]);
-  }
-
-  const RUN = '+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n';
-
   it('watches nothing: the session goes on with another shard, on shared connections', () => {
     const other = stage.node(7002);
     other.answer = asRedis;
@@ -152,5 +152,28 @@ describe('a WATCH that failed', () => {
     client.send('MULTI', 'SET b 1', 'EXEC');
     expect(client.take()).toBe('+OK\r\n+QUEUED\r\n*-1\r\n');
     expect(node.log).not.toContain('SET b 1');
+  });
+});
+
+describe('a WATCH that is redirected', () => {
+  function movesTo(port: number, key: string): void {
+    stage.node(port).answer = asRedis;
+    node.answer = ([name = '', ...rest]) =>
+      name === 'WATCH' && rest[0] === key ? `-MOVED 3300 h:${port}\r\n` : asRedis([name, ...rest]);
+  }
+
+  it('watches at its new node, when it was the first', () => {
+    movesTo(7002, 'b');
+    const client = stage.client().send('WATCH b', 'MULTI', 'SET b 1', 'EXEC');
+    expect(client.take()).toBe(`+OK\r\n${RUN}`);
+    const pinned = stage.node(7002).connectionOf('WATCH b');
+    expect(pinned.log.join()).toBe('WATCH b,MULTI,SET b 1,EXEC');
+  });
+
+  it('breaks what was watched before, and the former node forgets that', () => {
+    movesTo(7002, '{b}x');
+    const client = stage.client().send('WATCH b', 'WATCH {b}x', 'MULTI', 'SET b 1', 'EXEC');
+    expect(client.take()).toBe('+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n');
+    expect(node.connectionOf('WATCH b').log.join()).toBe('WATCH b,WATCH {b}x,UNWATCH');
   });
 });
