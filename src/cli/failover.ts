@@ -77,18 +77,17 @@ async function failOver(
   }
 }
 
-export interface SwitchSay {
+interface SwitchSay {
   readonly waits: boolean;
   readonly step: (progress: SwitchProgress) => void;
   readonly waiting: (refusal: ApiRefusal, seconds: number) => void;
 }
 
 /** A switch that, if it is to, waits as long as a refusal says and tries again. */
-export async function switchWhenAllowed(
+async function switchWhenAllowed(
   api: Pick<ApiClient, 'failover'>,
   wanted: { readonly shard: string; readonly to?: string | undefined },
   say: SwitchSay,
-  pause: (ms: number) => Promise<unknown> = delay,
 ): Promise<SwitchResult> {
   for (;;) {
     try {
@@ -97,7 +96,7 @@ export async function switchWhenAllowed(
       const seconds = error instanceof ApiRefusal ? error.retryAfterSeconds : undefined;
       if (!say.waits || seconds === undefined) throw error;
       say.waiting(error as ApiRefusal, seconds);
-      await pause(seconds * 1000);
+      await delay(seconds * 1000);
     }
   }
 }

@@ -23,6 +23,10 @@ class Model {
   readonly waits: number[] = [];
   readonly events: RollingEvent[] = [];
   comesBack = true;
+  /** What else happens while a node is restarted, once. */
+  meanwhile: (() => void) | undefined;
+  /** Former primaries that are down, outside all shards; each comes back where it was. */
+  readonly #fallen: { readonly node: ModelNode; readonly shard: number }[] = [];
   #now = 0;
 
   constructor(shards: readonly string[]) {
@@ -46,6 +50,8 @@ class Model {
         if (this.comesBack) node.run++;
         node.away = 2;
         node.behind = 2;
+        this.meanwhile?.();
+        this.meanwhile = undefined;
       },
       tell: (event) => this.events.push(event),
       backMs: 10_000,
@@ -55,6 +61,22 @@ class Model {
         this.#now += ms;
       },
     });
+  }
+
+  /** The shard's primary dies and `to` takes over; the dead one follows after so many looks. */
+  failOver(shard: number, to: string, looks: number): void {
+    const [primary, ...replicas] = this.shards[shard] as [ModelNode, ...ModelNode[]];
+    const others = replicas.filter(({ name }) => name !== to);
+    this.shards[shard] = [...replicas.filter(({ name }) => name === to), ...others];
+    primary.away = looks;
+    this.#fallen.push({ node: primary, shard });
+  }
+
+  #bringBack(): void {
+    for (const fallen of this.#fallen.splice(0)) {
+      if (fallen.node.away > 0) this.#fallen.push(fallen);
+      else this.shards[fallen.shard]?.push(fallen.node);
+    }
   }
 
   #switch(shard: string, tell: (step: never) => void) {
@@ -69,6 +91,7 @@ class Model {
   }
 
   #report(): NodesReport {
+    this.#bringBack();
     const shards = this.shards.map((nodes, shard) => ({
       shard,
       slotCount: 1,
@@ -76,7 +99,8 @@ class Model {
       primary: nodes[0]?.name ?? '',
       nodes: nodes.map((node, index) => this.#node(node, index === 0)),
     }));
-    return { mode: 'cluster', epoch: 1, shards, others: [] };
+    const others = this.#fallen.map(({ node }) => this.#node(node, true));
+    return { mode: 'cluster', epoch: 1, shards, others };
   }
 
   #node(node: ModelNode, isPrimary: boolean): NodeReport {
@@ -153,6 +177,41 @@ describe('the order', () => {
       'elected-lately',
       'unlisted',
     ]);
+  });
+});
+
+describe('a failover comes between', () => {
+  test('to the node that was restarted: the former primary is done without a switch', async () => {
+    const model = new Model(['a b']);
+    model.meanwhile = () => model.failOver(0, 'b', 5);
+    expect(await model.run()).toBe(2);
+    expect(model.done).toEqual(['restart b', 'restart a']);
+    expect(model.events.map(eventText)).toContain(
+      'shard 0: b is restarted, and the primary of its shard now: a failover came between\n',
+    );
+  });
+
+  test('to one that is still to be done: that one is switched away from, and done last', async () => {
+    const model = new Model(['a b c', 'd e']);
+    model.meanwhile = () => model.failOver(0, 'c', 5);
+    expect(await model.run()).toBe(5);
+    expect(model.done.slice(0, 4)).toEqual([
+      'restart b',
+      'restart a',
+      'switch c -> b',
+      'restart c',
+    ]);
+  });
+
+  test('who keeps it waiting is named while it waits, and where it gives up', async () => {
+    const model = new Model(['a b']);
+    model.meanwhile = () => model.failOver(0, 'b', Number.POSITIVE_INFINITY);
+    await expect(model.run()).rejects.toThrow(
+      'a does not answer, 10 s after the restart of b; put that right and run this again',
+    );
+    const waiting = model.events.filter(({ step }) => step === 'waiting').map(eventText);
+    expect(waiting).toEqual(['shard 0: a does not answer: waiting\n']);
+    expect(model.done).toEqual(['restart b']);
   });
 });
 
