@@ -13,7 +13,8 @@ export type HintReason =
   | 'refused' // a node refused or reset a connection
   | 'timeout' // a node did not answer a command in time
   | 'state' // CLUSTERDOWN, READONLY, MASTERDOWN, LOADING
-  | 'unwritable'; // MISCONF, OOM, NOREPLICAS: it serves reads alone; `words` are its own
+  | 'unwritable' // MISCONF, OOM, NOREPLICAS: it serves reads alone; `words` are its own
+  | 'maxclients'; // it takes no more connections and serves those that it has
 
 export interface Hint {
   readonly reason: HintReason;

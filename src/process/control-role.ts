@@ -287,8 +287,8 @@ export class Control {
 
   onHint(hint: Hint): void {
     this.#watch.onHint(hint);
-    // A node that refuses writes serves its slots all the same.
-    if (hint.reason === 'unwritable') return;
+    // A node that refuses writes, or new connections, serves its slots all the same.
+    if (hint.reason === 'unwritable' || hint.reason === 'maxclients') return;
     this.#discovery.hint(hint);
     this.#failover.onHint(hint);
   }
@@ -334,6 +334,7 @@ export class Control {
       healthOf: (address) => this.health.of(address),
       refusing,
       refusalOf: (address) => this.health.refusalOf(address),
+      full: this.health.full,
       plan: this.#watch.plan,
       workers: this.#ports.size,
       reports: this.#notReady.values(),

@@ -30,6 +30,8 @@ export interface ReadinessInput extends ServiceInput {
   readonly reason: string;
   /** '' or the first word of a node that refuses writes, such as MISCONF. */
   readonly refusalOf: (address: string) => string;
+  /** Addresses of nodes that take no more connections. */
+  readonly full: readonly string[];
   readonly plan: ReadPlan | null;
   readonly workers: number;
   /** What each worker that takes clients reported: '' or why it cannot serve. */
@@ -69,12 +71,20 @@ export function readinessOf(input: ReadinessInput): Readiness {
     else if (degraded.length === 0) reasons.add(reason || 'no primary is known');
     for (const sentence of degraded) reasons.add(sentence);
   }
+  const full = input.full.map((node) => `${node} takes no more connections (its maxclients)`);
   const ready = reasons.size === 0;
   return {
     ready,
     reasons: [...reasons],
     degraded: ready
-      ? [...standing, ...degraded, ...bare, ...downBeside(input), ...input.strays]
+      ? [
+          ...standing,
+          ...degraded,
+          ...shortened(full),
+          ...bare,
+          ...downBeside(input),
+          ...input.strays,
+        ]
       : [],
   };
 }

@@ -60,6 +60,7 @@ export interface ProxyCore {
     readonly lent: number;
     readonly refusal: string;
     hasRoomFor(count: number): boolean;
+    mustWait(node: RouteNode, kind: number): boolean;
     take(node: RouteNode, kind: number): Lane<Request> | null;
     give(lane: Lane<Request>, mayLendAgain?: boolean): void;
     tick(): void;

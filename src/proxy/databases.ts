@@ -132,8 +132,9 @@ export class Databases {
     for (;;) {
       const owner = routing.owner[0] as number;
       const node = owner === NO_NODE ? undefined : routing.nodes[owner];
-      if (node !== undefined) {
-        const lane = pins.take(node, withDatabase(flow.session.laneKind, 0));
+      const kind = withDatabase(flow.session.laneKind, 0);
+      if (node !== undefined && !pins.mustWait(node, kind)) {
+        const lane = pins.take(node, kind);
         if (lane === null) return asLine(pins.refusal);
         const asker = new NodeAsker(this.#proxy, lane);
         const reply = await asker.call('SELECT', String(index));

@@ -6,11 +6,15 @@ import type { Lane, LaneEvents } from '../upstream/lane.ts';
 import type { Pins } from './blocking/pins.ts';
 import type { ProxyCore } from './core.ts';
 import type { DurableWrites } from './durable/durable-writes.ts';
+import type { Upstream } from './lane-set.ts';
 import type { Losses } from './losses.ts';
 import type { Replies } from './replies.ts';
 import type { Request } from './request.ts';
 import type { SlowReaders } from './slow-readers.ts';
 import type { Watches } from './tx/watch.ts';
+
+/** How often control is told that a node is at its maxclients. */
+const FULL_EVERY_MS = 5000;
 
 /** The parts that deal with it; DataPath has them. */
 export interface LaneReaders extends ProxyCore {
@@ -63,6 +67,7 @@ export class LaneReports implements LaneEvents<Request> {
     const proxy = this.#proxy;
     proxy.time = proxy.runtime.now();
     proxy.lanes.onReady(lane);
+    if (lane.options.pinned) proxy.pins.onLaneReady(lane);
     proxy.turn.later(proxy.retries);
   }
 
@@ -80,8 +85,11 @@ export class LaneReports implements LaneEvents<Request> {
     proxy.time = proxy.runtime.now();
     const upstream = proxy.lanes.onClosed(lane, code, proxy.time);
     const address = upstream?.node.address ?? '';
-    if (code === 'EMAXCLIENTS') proxy.pins.onMaxclients(address);
-    if (code !== 'EIDLE') proxy.link.hint({ reason: 'refused', node: address });
+    const isFull = code === 'EMAXCLIENTS';
+    if (isFull && upstream !== undefined) this.#onFull(upstream, lane.refusal);
+    // One that has no room for another connection serves those that it has.
+    const isWell = code === 'EIDLE' || (isFull && lane.options.pinned);
+    if (!isWell) proxy.link.hint({ reason: 'refused', node: address });
     if (lane.options.pinned) {
       proxy.pins.onLaneClosed(lane);
       proxy.watches.onLaneClosed(lane);
@@ -91,5 +99,15 @@ export class LaneReports implements LaneEvents<Request> {
     if (upstream !== undefined) proxy.slowReaders.onLaneClosed(lane);
     proxy.lanes.redial(proxy.time);
     proxy.turn.later(proxy.retries);
+  }
+
+  /** Control says once in a while, for all workers, which node it is. */
+  #onFull(upstream: Upstream, words: string): void {
+    const { pins, link, time } = this.#proxy;
+    const { address } = upstream.node;
+    pins.onMaxclients(address);
+    if (time - upstream.fullAt < FULL_EVERY_MS) return;
+    upstream.fullAt = time;
+    link.hint({ reason: 'maxclients', node: address, words });
   }
 }

@@ -14,6 +14,7 @@ import type { ReadPlan } from '../topology/read-plan.ts';
 import type { Runtime, Transport } from '../transport/transport.ts';
 import { type Credentials, Handshake } from '../upstream/handshake.ts';
 import { LANE, Lane, type LaneEvents } from '../upstream/lane.ts';
+import { LendingPace } from './lending-pace.ts';
 import type { Request, RequestPool } from './request.ts';
 
 /** A lane that has answered nothing for so long, to a node that does not answer control either. */
@@ -48,6 +49,7 @@ export class Upstream {
   readonly all = new Set<Lane<Request>>();
   /** Those lent to one session at a time, see Pins. */
   readonly pinned = new Set<Lane<Request>>();
+  readonly lending = new LendingPace();
   failures = 0;
   retryAt = 0;
   /** Monotonic ms of the first failure since it last answered; 0 while it is well. */
@@ -58,6 +60,8 @@ export class Upstream {
   lastWords = '';
   /** When control was told last that it refuses writes, monotonic ms. */
   unwritableAt = Number.NEGATIVE_INFINITY;
+  /** The same for connections that it has no room for. */
+  fullAt = Number.NEGATIVE_INFINITY;
   /** {@link BAR} bits; commands for it wait as for a node that cannot be reached. */
   barred = 0;
   /** Monotonic ms; 0 while it is not barred. */
@@ -174,6 +178,7 @@ export class LaneSet {
     upstream.downSince = 0;
     upstream.lastError = '';
     upstream.lastWords = '';
+    upstream.lending.onReady();
     return upstream;
   }
 
@@ -212,9 +217,12 @@ export class LaneSet {
 
   /** One that never got through: whether the node is back, the shared lane will tell. */
   #onPinnedClosed(upstream: Upstream, lane: Lane<Request>, code: string, now: number): void {
-    if (lane.wasReady || code === 'EIDLE' || upstream.downSince !== 0) return;
-    upstream.downSince = now;
+    if (lane.wasReady || code === 'EIDLE') return;
+    if (code !== 'EDATABASE') upstream.lending.onFailure(now, this.#runtime.random());
+    if (upstream.downSince !== 0) return;
     noteFailure(upstream, lane, code);
+    if (code === 'EMAXCLIENTS') return; // It serves the connections that it has.
+    upstream.downSince = now;
     upstream.failedKind = lane.options.kind;
   }
 

@@ -27,6 +27,11 @@ export const UNWRITABLE_WORDS: Readonly<Record<string, string>> = {
   NOREPLICAS: 'too few of its replicas keep up (min-replicas-to-write): look at them',
 };
 
+export const FULL_WORDS =
+  'a node takes no more connections: raise maxclients there (CONFIG SET maxclients, and in its ' +
+  'configuration), or close what others hold open (CLIENT LIST); until then BLPOP, WATCH and others ' +
+  'that need a connection of their own wait and fail';
+
 /** `reason`: the words of the node or of the system. */
 export function wordsFor(evidence: Evidence, reason: string): string {
   if (evidence === '') return 'it has not answered yet';

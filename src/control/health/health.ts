@@ -12,7 +12,7 @@ import { nodeAddress, type Snapshot } from '../../topology/snapshot.ts';
 import { type ControlLog, RareLog } from '../control-log.ts';
 import type { NodeLogin } from '../node-login.ts';
 import type { HealthView, NodeHealth, NodeState } from './health-view.ts';
-import { UNWRITABLE_WORDS, wordsFor } from './health-words.ts';
+import { FULL_WORDS, UNWRITABLE_WORDS, wordsFor } from './health-words.ts';
 import { NodeProbe, type ProbeContext, type ProbedNode, type ProbeSettings } from './node-probe.ts';
 
 export interface HealthSettings extends ProbeSettings {
@@ -29,7 +29,7 @@ export interface HealthOptions {
   readonly now: () => number;
 }
 
-interface Unwritable {
+interface Refusing {
   readonly word: string;
   readonly since: number;
   readonly heardAt: number;
@@ -43,8 +43,8 @@ const TIMER_STEP_MS = 5;
 const SPREAD_MS = 1;
 /** Replicas are asked this long after their primary, which must have answered by then. */
 const REPLICA_DELAY_MS = 10;
-/** Workers tell of refused writes every 5 s at most, each: so long without a word, it is over. */
-const UNWRITABLE_MS = 15_000;
+/** Workers tell of what is refused every 5 s at most, each: so long without a word, it is over. */
+const REFUSING_MS = 15_000;
 /** A round ends this long after its last question: most answers are there. */
 const SETTLE_MS = 20;
 
@@ -56,7 +56,9 @@ export class Health implements HealthView {
   readonly #listeners: ChangeListener[] = [];
   readonly #roundListeners: (() => void)[] = [];
   /** Nodes that refuse writes: the first word, and when that was heard first and last. */
-  readonly #unwritable = new Map<string, Unwritable>();
+  readonly #unwritable = new Map<string, Refusing>();
+  /** Nodes that are at their maxclients. */
+  readonly #full = new Map<string, Refusing>();
   #settings: HealthSettings;
   #login: NodeLogin;
   #snapshot: Snapshot | null = null;
@@ -93,6 +95,11 @@ export class Health implements HealthView {
     return this.#unwritable.get(address)?.word ?? '';
   }
 
+  /** Addresses of nodes that take no more connections, by the workers' hints. */
+  get full(): readonly string[] {
+    return [...this.#full.keys()];
+  }
+
   all(): readonly NodeHealth[] {
     return Array.from(this.#probes.values(), (probe) => probe.health);
   }
@@ -119,6 +126,7 @@ export class Health implements HealthView {
   /** A worker's hint. Those about the topology are not for us. */
   onHint({ reason, node, words = '' }: Hint): void {
     if (reason === 'unwritable') this.#onUnwritable(node, words);
+    else if (reason === 'maxclients') this.#onFull(node, words);
     else if (reason === 'timeout') this.#probes.get(node)?.onCommandTimeout();
     else if (reason === 'refused' || reason === 'state') this.suspect(node);
   }
@@ -230,7 +238,8 @@ export class Health implements HealthView {
 
   #endRound(): void {
     this.#roundEndsAt = Number.POSITIVE_INFINITY;
-    this.#endRefusals();
+    this.#endRefusals(this.#unwritable, 'writes');
+    this.#endRefusals(this.#full, 'connections');
     for (const listener of this.#roundListeners) listener();
   }
 
@@ -286,22 +295,31 @@ export class Health implements HealthView {
     const word = reason.slice(0, reason.indexOf(' '));
     const advice = UNWRITABLE_WORDS[word] ?? 'look at its log';
     this.#rare.warn(`${word} ${node}`, { node, reason }, `a node refuses writes: ${advice}`);
-    if (!this.#probes.has(node)) return;
-    const heardAt = this.#options.now();
-    const since = this.#unwritable.get(node)?.since ?? heardAt;
-    this.#unwritable.set(node, { word, since, heardAt });
+    this.#note(this.#unwritable, node, word);
   }
 
-  /** Nobody says that a node takes writes again: it is told that none was refused for a while. */
-  #endRefusals(): void {
+  #onFull(node: string, reason: string): void {
+    this.#rare.warn(`maxclients ${node}`, { node, reason }, FULL_WORDS);
+    this.#note(this.#full, node, 'maxclients');
+  }
+
+  #note(refusing: Map<string, Refusing>, node: string, word: string): void {
+    if (!this.#probes.has(node)) return;
+    const heardAt = this.#options.now();
+    const since = refusing.get(node)?.since ?? heardAt;
+    refusing.set(node, { word, since, heardAt });
+  }
+
+  /** Nobody says that a node takes them again: it is told that none was refused for a while. */
+  #endRefusals(refusing: Map<string, Refusing>, what: 'writes' | 'connections'): void {
     const now = this.#options.now();
-    for (const [node, { word, since, heardAt }] of this.#unwritable) {
+    for (const [node, { word, since, heardAt }] of refusing) {
       const isMember = this.#probes.has(node);
-      if (isMember && now - heardAt < UNWRITABLE_MS) continue;
-      this.#unwritable.delete(node);
+      if (isMember && now - heardAt < REFUSING_MS) continue;
+      refusing.delete(node);
       const fields = { node, was: word, lastedMs: Math.round(heardAt - since) };
-      const words = `a node has refused no more writes for ${UNWRITABLE_MS / 1000} s`;
-      if (isMember) this.#rare.info(`writable ${node}`, fields, words);
+      const words = `a node has refused no more ${what} for ${REFUSING_MS / 1000} s`;
+      if (isMember) this.#rare.info(`no more ${what} ${node}`, fields, words);
     }
   }
 

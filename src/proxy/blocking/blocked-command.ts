@@ -143,10 +143,12 @@ export class BlockedCommand implements Special {
 
   laneFor(node: RouteNode, kind: number): Lane<Request> | null {
     // A node that is out of reach: the shared lane knows when it is back.
-    if (this.#proxy.lanes.isAway(node)) return null;
-    this.#sentInMotion = this.#proxy.routing.motion[this.slot] !== 0;
-    const reserved = this.lane === null ? undefined : this.#proxy.lanes.owners.get(this.lane);
-    if (reserved?.node !== node) {
+    const { lanes, routing } = this.#proxy;
+    const reserved = this.lane === null ? undefined : lanes.owners.get(this.lane);
+    const isReserved = reserved?.node === node;
+    if (isReserved ? lanes.isAway(node) : this.#pins.mustWait(node, kind)) return null;
+    this.#sentInMotion = routing.motion[this.slot] !== 0;
+    if (!isReserved) {
       if (this.lane !== null) this.#pins.give(this.lane);
       this.lane = this.#pins.take(node, kind);
     }

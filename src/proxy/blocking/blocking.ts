@@ -79,10 +79,10 @@ export class Blocking {
     start: number,
     end: number,
   ): number {
-    const { routing, lanes, reads, retries, sender } = this.#proxy;
+    const { routing, reads, retries, sender } = this.#proxy;
     const owner = routing.owner[slot] as number;
     const node = owner === NO_NODE ? undefined : routing.nodes[owner];
-    if (node === undefined || lanes.isAway(node)) {
+    if (node === undefined || this.#pins.mustWait(node, session.laneKind)) {
       if (retries.hold(session, slot, end - start)) return BLOCKING.wait;
       sender.failNow(session, id, slot);
       return BLOCKING.taken;

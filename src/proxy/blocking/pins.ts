@@ -36,6 +36,8 @@ export class Pins {
   refusal = '';
   readonly #proxy: ProxyCore;
   readonly #lent = new Set<Lane<Request>>();
+  /** Opened for nobody, to see whether there is room again. */
+  readonly #tried = new Set<Lane<Request>>();
   /** By node and kind; the last returned is lent first. */
   readonly #idle = new Map<string, Idle[]>();
   /** Returned while replies to its former session are still due, and whether to lend it again. */
@@ -55,21 +57,37 @@ export class Pins {
     return this.#lent.size;
   }
 
+  /**
+   * True while a connection to this node can only come later: it is out of reach, or it turned the
+   * last away and none is idle.
+   */
+  mustWait(node: RouteNode, kind: number): boolean {
+    const { lanes } = this.#proxy;
+    if (lanes.isAway(node)) return true;
+    if (!lanes.upstream(node).lending.isFailing) return false;
+    if (this.#firstIdle(node, kind) !== undefined) return false;
+    this.#tryOne(node, kind);
+    return true;
+  }
+
   /** Null at the bound: the caller refuses with {@link refusal}. */
   take(node: RouteNode, kind: number): Lane<Request> | null {
     const proxy = this.#proxy;
     if (!this.hasRoomFor(1)) return null;
-    const idle = this.#idle.get(keyOf(node, kind)) ?? [];
-    let lane: Lane<Request> | undefined;
-    while (lane === undefined && idle.length > 0) {
-      const candidate = idle.pop()?.lane;
-      if (candidate?.state === LANE.ready) lane = candidate;
-    }
-    if (lane === undefined && !this.#mayOpen(node)) return null;
+    let lane = this.#firstIdle(node, kind);
+    if (lane !== undefined) this.#idle.get(keyOf(node, kind))?.pop();
+    else if (!this.#mayOpen(node, kind)) return null;
     lane ??= proxy.lanes.openPinned(node, kind);
     this.#lent.add(lane);
     this.#show();
     return lane;
+  }
+
+  /** The last returned of those that live. */
+  #firstIdle(node: RouteNode, kind: number): Lane<Request> | undefined {
+    const idle = this.#idle.get(keyOf(node, kind)) ?? [];
+    while (idle.length > 0 && idle.at(-1)?.lane.state !== LANE.ready) idle.pop();
+    return idle.at(-1)?.lane;
   }
 
   /** May so many more be lent, as far as the configuration goes? */
@@ -80,17 +98,46 @@ export class Pins {
     return false;
   }
 
-  #mayOpen(node: RouteNode): boolean {
-    const { lanes, sessions, settings } = this.#proxy;
-    if (sessions.length + lanes.owners.size >= settings.descriptors) {
+  #mayOpen(node: RouteNode, kind: number): boolean {
+    const { lanes } = this.#proxy;
+    if (!this.#hasDescriptors()) {
       this.refusal = `${TOO_MANY}: slotgate may open no more files (ulimit -n)`;
       return false;
     }
-    const { pinned } = lanes.upstream(node);
+    const { pinned, lending } = lanes.upstream(node);
+    if (lending.isFailing) {
+      this.#tryOne(node, kind);
+      this.refusal = `${TOO_MANY}: ${node.address} takes no more connections just now`;
+      return false;
+    }
     if (pinned.size < this.perNode || this.#closeIdle(node.address, 1) > 0) return true;
     const max = this.perNode;
     this.refusal = `${TOO_MANY}: ${max} connections to ${node.address} are lent, its maxclients allows no more`;
     return false;
+  }
+
+  #hasDescriptors(): boolean {
+    const { lanes, sessions, settings } = this.#proxy;
+    return sessions.length + lanes.owners.size < settings.descriptors;
+  }
+
+  /**
+   * Looks whether a node that turned connections away takes one again. No client's command is on it:
+   * each waits by its own clock.
+   */
+  #tryOne(node: RouteNode, kind: number): void {
+    const { lanes, time } = this.#proxy;
+    const { pinned, lending } = lanes.upstream(node);
+    if (!lending.mayTry(time) || pinned.size >= this.perNode || !this.#hasDescriptors()) return;
+    const lane = lanes.openPinned(node, kind);
+    lending.onTry(lane);
+    this.#tried.add(lane);
+  }
+
+  onLaneReady(lane: Lane<Request>): void {
+    if (!this.#tried.delete(lane)) return;
+    this.#lent.add(lane);
+    this.give(lane);
   }
 
   /** A node is at its maxclients: what nobody needs makes room for what all need. */
@@ -145,6 +192,7 @@ export class Pins {
   }
 
   onLaneClosed(lane: Lane<Request>): void {
+    this.#tried.delete(lane);
     this.#unblocking.onLaneClosed(lane);
     this.#leaving.delete(lane);
     if (this.#lent.delete(lane)) this.#show();

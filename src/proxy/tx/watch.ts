@@ -66,12 +66,15 @@ export class Watches {
     }
     const owner = routing.owner[slot] as number;
     const node = owner === NO_NODE ? undefined : routing.nodes[owner];
-    if (node === undefined || lanes.isAway(node)) {
+    let watch = this.#watches.get(session);
+    const mustWait =
+      node === undefined ||
+      (watch === undefined ? this.#pins.mustWait(node, session.laneKind) : lanes.isAway(node));
+    if (mustWait) {
       if (retries.hold(session, slot, end - start)) return false;
       sender.failNow(session, id, slot);
       return true;
     }
-    let watch = this.#watches.get(session);
     if (watch !== undefined && !watch.broken && !this.#isAt(watch, node)) {
       const text = 'CROSSSLOT Watched keys must be in one shard (use {hash tags})';
       return sender.reject(session, id, text);

@@ -34,6 +34,7 @@ function readiness(down: Down = {}, over: Partial<ReadinessInput> = {}) {
     healthOf: (node) => health.get(node),
     refusing: new Set(),
     refusalOf: () => '',
+    full: [],
     plan: null,
     workers: 1,
     reports: [''],
@@ -116,6 +117,12 @@ describe('an instance is ready', () => {
     // It is not served at all: that is the news.
     const dead = readiness({ c: 'silent' }, { refusalOf }).degraded;
     expect(dead).toEqual([`shard 2 is not served: its primary ${address('c')} is down (silent)`]);
+  });
+
+  it('while a node takes no more connections', () => {
+    const { ready, degraded } = readiness({}, { full: ['h:1'] });
+    expect(ready).toBe(true);
+    expect(degraded).toEqual(['h:1 takes no more connections (its maxclients)']);
   });
 
   it('while nodes of no shard are down, which it names', () => {

@@ -7,6 +7,7 @@
 import { CommandTable } from '../../../src/commands/table.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import type { Session } from '../../../src/downstream/session.ts';
+import type { Hint } from '../../../src/lib/planes.ts';
 import type { Slab } from '../../../src/lib/slab.ts';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.ts';
 import { proxySettings } from '../../../src/process/proxy-settings.ts';
@@ -38,6 +39,8 @@ export class Bench {
   readonly proxy: DataPath;
   readonly metrics: WorkerMetrics;
   readonly holdNews: HoldNews[] = [];
+  /** What control was told. */
+  readonly hints: Hint[] = [];
   readonly nodes = new Map<number, FakeNode>();
   now = 1000;
   readonly #tasks: (() => void)[] = [];
@@ -55,7 +58,7 @@ export class Bench {
     this.#snapshot = firstSnapshot();
     const table = CommandTable.builtin();
     const link = {
-      hint: () => {},
+      hint: (hint: Hint) => void this.hints.push(hint),
       onSnapshot: (listener: (snapshot: Snapshot) => void) => listener(this.#snapshot),
       call: () => Promise.reject(new Error('no control')),
     };

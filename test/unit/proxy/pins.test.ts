@@ -69,6 +69,72 @@ describe('a node at its maxclients', () => {
   });
 });
 
+describe('a node at its maxclients that goes on serving the connections it has', () => {
+  const WORDS = 'ERR max number of clients reached';
+  let other: BenchClient;
+
+  beforeEach(() => {
+    other = bench.client().send('GET b');
+    node.refusal = WORDS;
+    other.take();
+  });
+
+  it('is asked for another now and then, by one of all that wait', () => {
+    const clients = Array.from({ length: 50 }, () => block());
+    expect(node.connections.length).toBe(2);
+    bench.advance(5000);
+    // Pauses of 20 ms, 40 ms and so on, up to one second.
+    expect(node.connections.length).toBeGreaterThan(8);
+    expect(node.connections.length).toBeLessThan(15);
+    expect(clients.map((client) => client.take()).join('')).toBe('');
+    expect(other.send('SET b 1').take()).toBe('+OK\r\n');
+    node.refusal = '';
+    bench.advance(1500);
+    expect(node.log.filter((line) => line === 'BLPOP b 0').length).toBe(50);
+  });
+
+  it.each(['BLPOP b 0', 'WATCH b'])('%s waits as for a shard that is away', (command) => {
+    const early = bench.client().send(command);
+    bench.advance(3000);
+    const late = bench.client().send(command);
+    bench.advance(7500);
+    const [said, nothing] = [early.take(), late.take()];
+    expect(said).toMatch(/^-CLUSTERDOWN .*h:7001 .*EMAXCLIENTS, it is at its maxclients/);
+    expect(nothing).toBe('');
+    bench.advance(3000);
+    expect(late.take()).toBe(said);
+  });
+
+  it('lends the idle ones that it has', () => {
+    node.refusal = '';
+    const first = block();
+    const connection = node.connectionOf('BLPOP b 0');
+    connection.reply('*-1\r\n');
+    bench.run();
+    expect(first.take()).toBe('*-1\r\n');
+    node.refusal = WORDS;
+    const [lent, waiting] = [block('b'), block('b')];
+    // The second was turned away, which closes what is idle: nothing is.
+    expect(connection.log).toEqual(['BLPOP b 0', 'BLPOP b 0']);
+    connection.reply('*-1\r\n');
+    bench.advance(1500);
+    expect(lent.take()).toBe('*-1\r\n');
+    expect(connection.log.length).toBe(3);
+    connection.reply('*-1\r\n');
+    bench.run();
+    expect(waiting.take()).toBe('*-1\r\n');
+  });
+
+  it('is told to control every five seconds, and not as one that refuses', () => {
+    block();
+    bench.advance(8000);
+    expect(bench.hints).toEqual([
+      { reason: 'maxclients', node: 'h:7001', words: WORDS },
+      { reason: 'maxclients', node: 'h:7001', words: WORDS },
+    ]);
+  });
+});
+
 it('none is lent when there is no file descriptor for it', () => {
   bench = new Bench({}, { descriptors: 3 });
   keepBlocked();

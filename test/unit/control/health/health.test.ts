@@ -218,6 +218,33 @@ it('a node that refused writes is known as such until it has not for a while, wh
   ]);
 });
 
+it('a node that took no more connections is known as such until it has not for a while', async () => {
+  const fake = await fakeNode();
+  const { log, lines } = recordedLog();
+  let later = 0;
+  const now = (): number => performance.now() + later;
+  const health = new Health({ username: '', password: '', settings: SETTINGS, log, now });
+  undo.push(() => health.stop());
+  health.onSnapshot(snapshotOf([fake]));
+  const node = nodeAddress(fake);
+  const words = 'ERR max number of clients reached';
+  for (const each of [node, node, 'another:1']) {
+    health.onHint({ reason: 'maxclients', node: each, words });
+  }
+  expect(health.full).toEqual([node]);
+  expect(lines.filter(({ level }) => level === 'warn')).toMatchObject([
+    { fields: { node, reason: words }, message: expect.stringContaining('raise maxclients there') },
+    { fields: { node: 'another:1' } },
+  ]);
+  await new Promise<void>((resolve) => health.onRound(resolve));
+  expect(health.full).toEqual([node]);
+  later = 15_000;
+  await expect.poll(() => health.full).toEqual([]);
+  expect(lines.filter(({ level }) => level === 'info')).toMatchObject([
+    { message: 'a node has refused no more connections for 15 s', fields: { node } },
+  ]);
+});
+
 it('another password is given from the next connection on', async () => {
   const fake = await fakeNode();
   const { health, stateOf } = watch([fake]);
