@@ -161,7 +161,7 @@ async function startCluster(
       ...wanted,
       avoidPorts: [config.port, config.http.port],
       redisServer: server,
-      log: (line) => log.info(line),
+      log: (line, level) => log[level](line),
       progress: (stage) => progress.stage(stage),
       onNodeExit: (node, exit) => logExit(log, node, exit),
       signal: stops.first,

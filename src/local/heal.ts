@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errorText, ProxyError } from '../lib/errors.ts';
 import { ReplyError, type RespClient } from '../lib/resp-client.ts';
 import { readFields, readView, type ViewedNode } from './cluster-view.ts';
-import type { LocalNode } from './options.ts';
+import type { LocalLog, LocalNode } from './options.ts';
 
 /** What healing needs of the cluster. */
 export interface Healable {
@@ -23,7 +23,7 @@ export interface Healable {
 
 export interface HealOptions {
   readonly signal: AbortSignal;
-  readonly say: (line: string) => void;
+  readonly say: LocalLog;
   /** Milliseconds; as measured for a node-timeout of 2000, with reserve. For tests. */
   readonly times?: Partial<HealTimes>;
 }
@@ -61,16 +61,16 @@ export async function healNode(
     else await untilSucceeded(cluster, node, times, options);
   } catch (error) {
     if (signal.aborted) return;
-    say(`Node ${name}: ${errorText(error)}`);
+    say(`Node ${name}: ${errorText(error)}`, 'warn');
   }
   for (let waitMs = times.retryMs; !signal.aborted; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
     try {
       await cluster.restart(node);
-      say(`Node ${name} is back.`);
+      say(`Node ${name} is back.`, 'info');
       return;
     } catch (error) {
       if (signal.aborted) return;
-      say(`Node ${name} could not be started again: ${errorText(error)}`);
+      say(`Node ${name} could not be started again: ${errorText(error)}`, 'warn');
       // Rejects only when aborted, which the loop's condition sees.
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
     }
@@ -96,6 +96,7 @@ async function untilSucceeded(
       say(
         `No replica took over from ${node.host}:${node.port} in time: it starts again, empty, and ` +
           'what its shard held is gone.',
+        'error',
       );
       return;
     }

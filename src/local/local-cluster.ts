@@ -13,7 +13,13 @@ import { formCluster, lacking, waitUntilFormed } from './formation.ts';
 import { Guardian } from './guardian.ts';
 import { healNode } from './heal.ts';
 import { type NodeExit, NodeProcess, type NodeSettings } from './node-process.ts';
-import { checkOptions, type LocalClusterOptions, type LocalNode, nodeCount } from './options.ts';
+import {
+  checkOptions,
+  type LocalClusterOptions,
+  type LocalLog,
+  type LocalNode,
+  nodeCount,
+} from './options.ts';
 import { choosePlace, type Place } from './place.ts';
 import { LOOPBACK } from './ports.ts';
 import {
@@ -104,7 +110,10 @@ export class LocalCluster {
     this.folder = place.folder;
     this.#held = place.held;
     this.#guardian = new Guardian(this.persistent ? '' : this.folder, (reason) =>
-      options.log?.(`The guardian is lost (${reason}): a crash would now leave nodes behind.`),
+      options.log?.(
+        `The guardian is lost (${reason}): a crash would now leave nodes behind.`,
+        'warn',
+      ),
     );
     this.#nodes = place.ports.map((port, index) => this.#createNode(port, index));
   }
@@ -281,7 +290,7 @@ export class LocalCluster {
     if (!this.#isUp || node.expected || this.#stopped !== undefined) return;
     this.#options.onNodeExit?.(node, exit);
     if (this.#options.heal === true) {
-      const say = (line: string): void => this.#options.log?.(line);
+      const say: LocalLog = (line, level) => this.#options.log?.(line, level);
       void healNode(this, node, { signal: this.#ended.signal, say });
     }
   }

@@ -4,6 +4,8 @@ import { notAllowed } from './errors.ts';
 import type { NodeExit } from './node-process.ts';
 import type { RedisServer } from './redis-binary.ts';
 
+export type LocalLog = (line: string, level: 'info' | 'warn' | 'error') => void;
+
 export interface LocalClusterOptions {
   /** 1 to 128. */
   readonly shards: number;
@@ -32,7 +34,7 @@ export interface LocalClusterOptions {
   /** Brings back a node whose process ended by itself. Default false. */
   readonly heal?: boolean | undefined;
   /** Hears of what happens after the start. */
-  readonly log?: ((line: string) => void) | undefined;
+  readonly log?: LocalLog | undefined;
   /** Hears of the stages of the start. */
   readonly progress?: ((stage: string) => void) | undefined;
   /** Hears of a node that ended without having been asked to. */

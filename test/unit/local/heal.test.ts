@@ -28,6 +28,7 @@ function localNode(index: number, role: LocalNode['role']): LocalNode {
 function setUp(answer: (command: string) => string, restart: () => Promise<void>) {
   const calls: string[] = [];
   const said: string[] = [];
+  const complaints: string[] = [];
   const stop = new AbortController();
   stops.push(stop);
   const client = {
@@ -46,13 +47,13 @@ function setUp(answer: (command: string) => string, restart: () => Promise<void>
       await restart();
     },
   };
-  const heal = (persistent = false): Promise<void> =>
+  const heal = (persistent = false, giveUpMs = TIMES.giveUpMs): Promise<void> =>
     healNode({ ...cluster, persistent }, cluster.nodes[0] as LocalNode, {
       signal: stop.signal,
-      say: (line) => said.push(line),
-      times: TIMES,
+      say: (line, level) => void (level === 'info' ? said : complaints).push(`${level} ${line}`),
+      times: { ...TIMES, giveUpMs },
     });
-  return { calls, said, stop, heal };
+  return { calls, said, complaints, stop, heal };
 }
 
 const BEFORE = `id0 127.0.0.1:7000@17000 master,fail - 0 0 1 disconnected 0-16383
@@ -73,7 +74,7 @@ test('a primary without persistence comes back only after its replica took over'
   await heal();
   expect(calls.filter((call) => call.includes('TAKEOVER'))).toHaveLength(1);
   expect(calls.at(-1)).toBe('restart');
-  expect(said).toEqual(['Node 127.0.0.1:7000 is back.']);
+  expect(said).toEqual(['info Node 127.0.0.1:7000 is back.']);
 });
 
 test('of three primaries the one that is left cannot elect: a replica is told to take over', async () => {
@@ -101,20 +102,30 @@ test('a node whose files hold its data comes back at once', async () => {
   expect(calls).toEqual(['restart']);
 });
 
+test('data that nobody took over is lost, which is an error', async () => {
+  const { said, complaints, heal } = setUp(
+    () => BEFORE,
+    async () => undefined,
+  );
+  await heal(false, 0);
+  expect(complaints).toEqual([
+    'error No replica took over from 127.0.0.1:7000 in time: it starts again, empty, and what its shard held is gone.',
+  ]);
+  expect(said).toEqual(['info Node 127.0.0.1:7000 is back.']);
+});
+
 test('a start that fails is tried again, and said', async () => {
   let failures = 2;
-  const { said, heal } = setUp(
+  const { said, complaints, heal } = setUp(
     () => AFTER,
     async () => {
       if (failures-- > 0) throw new Error('no memory');
     },
   );
   await heal();
-  expect(said).toEqual([
-    'Node 127.0.0.1:7000 could not be started again: no memory',
-    'Node 127.0.0.1:7000 could not be started again: no memory',
-    'Node 127.0.0.1:7000 is back.',
-  ]);
+  const refused = 'warn Node 127.0.0.1:7000 could not be started again: no memory';
+  expect(complaints).toEqual([refused, refused]);
+  expect(said).toEqual(['info Node 127.0.0.1:7000 is back.']);
 });
 
 test('a cluster that is being stopped gets no node back', async () => {
