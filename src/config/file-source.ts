@@ -33,7 +33,7 @@ function parseFileSource(file: string, text: string): Source {
       complaints.map(({ code, message, pos }) => ({
         from: 'file',
         where: place(pos[0]),
-        message: COMPLAINTS[code] ?? message,
+        message: COMPLAINTS[code] ?? invalidText(message, lineAt(text, pos[0])),
       })),
     );
   }
@@ -55,6 +55,23 @@ const COMPLAINTS: Readonly<Record<string, string>> = {
   MULTIPLE_DOCS: 'a second YAML document begins here; allowed: one document per file',
   TAB_AS_INDENT: 'a tab is used to indent; allowed: spaces',
 };
+
+/** What the parser says of the rest, in its place; with the line, which is often all that is needed. */
+function invalidText(message: string, line: string): string {
+  const missing = UNCLOSED.exec(message)?.[1];
+  const said =
+    missing === undefined ? message : `a ${missing} is missing up to here, or not indented enough`;
+  return `this is no valid YAML: ${said}${line === '' ? '' : `; the line is ${line}`}`;
+}
+
+const UNCLOSED = /(?:must be sufficiently indented and end with a |Missing closing )(\S)/;
+
+/** '' where it may hold a secret, or the rest of one. */
+function lineAt(text: string, offset: number): string {
+  const start = text.lastIndexOf('\n', offset - 1) + 1;
+  const line = text.slice(start).split('\n', 1)[0]?.trim() ?? '';
+  return /^(- )?[\w.-]+ *:/.test(line) && !/pass|secret|auth/i.test(line) ? showValue(line) : '';
+}
 
 function refuseUnknownAliases(document: Document.Parsed, place: (offset: number) => string): void {
   visit(document, {

@@ -120,14 +120,32 @@ describe('a file', () => {
     ['blank lines', ' \n\n', 'the file is empty'],
     ['a list', '\n- port: 1\n', '2:1: a list is not allowed here; allowed: a map'],
     ['a word', 'hello\n', '1:1: "hello" is not allowed here; allowed: a map'],
-    ['an open bracket', 'bind: [a\nport: 1\n', '2:1: '],
-    ['an unknown tag', 'port: !int 1\n', '1:7: '],
+    [
+      'an open bracket',
+      'bind: [a\nport: 1\n',
+      '2:1: this is no valid YAML: a ] is missing up to here, or not indented enough; the line is "port: 1"',
+    ],
+    [
+      'an open bracket at its end',
+      'cluster: [',
+      '1:11: this is no valid YAML: a ] is missing up to here, or not indented enough; the line is "cluster: ["',
+    ],
+    ['an open quote', 'bind: "a', '1:9: this is no valid YAML: a " is missing up to here, or'],
+    ['an unknown tag', 'port: !int 1\n', '1:7: this is no valid YAML: Unresolved tag: !int; the'],
     ['an alias of nothing', 'port: *p\n', '1:7: *p has no &p before it'],
     ['a section inside itself', 'cluster: &c { seeds: *c }\n', '1:22: cluster.seeds: a section'],
   ])('with %s is refused', (_what, yaml, words) => {
     const found = problems(yaml);
     expect(found).toHaveLength(1);
     expect(found[0]?.startsWith(words), found[0]).toBe(true);
+  });
+
+  it('that is broken at a secret is refused without it', () => {
+    for (const yaml of ['requirepass: @geheim', 'cluster: {\n  password: "geheim\n  geheim']) {
+      const said = problems(yaml).join();
+      expect(said).toContain('this is no valid YAML');
+      expect(said).not.toContain('geheim');
+    }
   });
 
   it('may use aliases, but not to multiply without end', () => {
