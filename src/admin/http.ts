@@ -16,8 +16,6 @@ export interface AdminOptions extends AdminAppOptions {
   readonly host: string;
   /** 0 lets the kernel choose. */
   readonly port: number;
-  /** The option that sets the port, named in the error when the port is taken. */
-  readonly portOption?: string;
 }
 
 export interface Admin {
@@ -27,7 +25,8 @@ export interface Admin {
   close(): Promise<void>;
 }
 
-const DEFAULT_PORT_OPTION = '--http-port';
+/** Named where it cannot listen. */
+const LISTEN_OPTIONS = { portOption: '--http-port', bindOption: '--set http.bind=ADDRESS' };
 /** Headers of one request; the largest honest one, a browser's, is a few kilobytes. */
 const HEADER_BYTES_MAX = 16 * 1024;
 /** From its first byte, or the connection's opening, to the last of its body; headers have no more. */
@@ -84,10 +83,10 @@ function connectionLimits(): ConnectionLimits {
 }
 
 function listen(server: Server, options: AdminOptions): Promise<AddressInfo> {
-  const { host, port, portOption = DEFAULT_PORT_OPTION } = options;
+  const { host, port } = options;
   return new Promise((resolve, reject) => {
     const onError = (cause: Error) => {
-      reject(listenError(cause, { address: addressText(host, port), option: portOption }));
+      reject(listenError(cause, { address: addressText(host, port), ...LISTEN_OPTIONS }));
     };
     server.once('error', onError);
     server.listen(port, host, () => {

@@ -8,6 +8,9 @@ import { listenError } from '../lib/errors.ts';
 import type { TcpTransport } from '../transport/tcp.ts';
 import type { ByteStream, StreamHandler } from '../transport/transport.ts';
 
+/** What sets where it listens. */
+export const LISTEN_OPTIONS = { portOption: '--port', bindOption: '--bind' };
+
 export interface ListenerOptions {
   readonly host: string;
   /** 0 lets the kernel choose. */
@@ -51,7 +54,7 @@ export function listen(options: ListenerOptions): Promise<Listener> {
   });
   return new Promise((resolve, reject) => {
     const onError = (cause: Error) => {
-      reject(listenError(cause, { address: `${host}:${port}`, option: '--port' }));
+      reject(listenError(cause, { address: `${host}:${port}`, ...LISTEN_OPTIONS }));
     };
     server.once('error', onError);
     server.listen({ host, port, backlog }, () => {

@@ -119,13 +119,19 @@ export function proxyErrorFrom(
   );
 }
 
+export interface ListenPlace {
+  readonly address: string;
+  /** The options that set them. */
+  readonly portOption: string;
+  readonly bindOption: string;
+}
+
 /** A listener that would not open: one line naming the address and the option that changes it. */
-export function listenError(
-  thrown: unknown,
-  about: { readonly address: string; readonly option: string },
-): ProxyError {
-  const base = proxyErrorFrom(thrown, { source: 'config', doing: `listen on ${about.address}` });
-  return new ProxyError(base.code, `${base.message}; choose another with ${about.option}`, {
+export function listenError(thrown: unknown, place: ListenPlace): ProxyError {
+  const base = proxyErrorFrom(thrown, { source: 'config', doing: `listen on ${place.address}` });
+  const isHost = base.code === 'address-not-available' || base.code === 'name-not-found';
+  const option = isHost ? place.bindOption : place.portOption;
+  return new ProxyError(base.code, `${base.message}; choose another with ${option}`, {
     source: 'config',
     cause: thrown,
   });

@@ -11,6 +11,7 @@ import cluster from 'node:cluster';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Config } from '../config/schema.ts';
 import type { KnownNode } from '../control/known-nodes.ts';
+import { LISTEN_OPTIONS } from '../downstream/listener.ts';
 import { deferred } from '../lib/deferred.ts';
 import { listenError, PROXY_ERROR_CODES, ProxyError, type ProxyErrorCode } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
@@ -255,7 +256,7 @@ async function kernelsChoice(host: string): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) =>
-      reject(listenError(error, { address: `${host}:0`, option: '--bind' })),
+      reject(listenError(error, { address: `${host}:0`, ...LISTEN_OPTIONS })),
     );
     server.listen({ host, port: 0 }, resolve);
   });

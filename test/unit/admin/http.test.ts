@@ -57,11 +57,11 @@ test('a wildcard address is shown as loopback', async () => {
 
 test('a busy port is a ProxyError that names address and option', async () => {
   const port = Number(new URL((await start()).url).port);
-  const error = await start({ port, portOption: 'http.port' }).catch((thrown: unknown) => thrown);
+  const error = await start({ port }).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(ProxyError);
   expect((error as ProxyError).code).toBe('address-in-use');
   expect((error as ProxyError).message).toContain(`127.0.0.1:${port}`);
-  expect((error as ProxyError).message).toContain('http.port');
+  expect((error as ProxyError).message).toContain('choose another with --http-port');
 });
 
 test('an address of another machine is a ProxyError too', async () => {

@@ -51,12 +51,16 @@ describe("errors made from Node's", () => {
   });
 
   it('names the address and the option when a port is busy', () => {
-    const about = { address: '127.0.0.1:6379', option: '--port' };
+    const about = { address: '127.0.0.1:6379', portOption: '--port', bindOption: '--bind' };
     const error = listenError(nodeError('EADDRINUSE'), about);
     expect(error).toMatchObject({ code: 'address-in-use', source: 'config', retry: 'never' });
     expect(error.message).toBe(
       'could not listen on 127.0.0.1:6379: the address is in use; choose another with --port',
     );
+    for (const code of ['EADDRNOTAVAIL', 'ENOTFOUND']) {
+      expect(listenError(nodeError(code), about).message).toMatch(/; choose another with --bind$/);
+    }
+    expect(listenError(nodeError('EACCES'), about).message).toMatch(/ with --port$/);
   });
 
   it('tells what every address of a host name said', () => {
