@@ -16,18 +16,27 @@ export function keptByNpm(
   env: Readonly<Record<string, string | undefined>>,
 ): string {
   if (env.npm_lifecycle_event !== 'start') return '';
-  const byVariable = new Map(flags.map((flag) => [variableOf(flag.long), flag]));
-  const values = args.filter((arg) => !arg.startsWith('-'));
-  // In the order in which npm was given them, as the values are.
-  const kept = Object.entries(env).flatMap(([name, value]) => {
-    const flag = byVariable.get(name);
-    if (flag === undefined || args.includes(flag.long)) return [];
-    if (!flag.takesValue) return [flag.long];
-    return [`${flag.long} ${value === 'true' ? (values.shift() ?? '…') : value}`];
+  const kept = flags.filter((flag) => {
+    return env[variableOf(flag.long)] !== undefined && !args.includes(flag.long);
   });
   if (kept.length === 0) return '';
-  const names = kept.map((text) => text.split(' ', 1)[0]).join(' and ');
-  return `npm kept ${names} for itself: write npm start -- ${kept.join(' ')}`;
+  const names = kept.map(({ long }) => long).join(' and ');
+  const words = kept.map((flag) => withValue(flag, kept, args, env[variableOf(flag.long)]));
+  return `npm kept ${names} for itself: write npm start -- ${words.join(' ')}`;
+}
+
+/** Which value belongs to which of several flags npm does not tell. */
+function withValue(
+  { long, takesValue }: Flag,
+  kept: readonly Flag[],
+  args: readonly string[],
+  given: string | undefined,
+): string {
+  if (!takesValue) return long;
+  if (given !== 'true') return `${long} ${given}`;
+  const isOnly = kept.filter((flag) => flag.takesValue).length === 1;
+  const values = args.filter((arg) => !arg.startsWith('-'));
+  return `${long} ${isOnly && values.length === 1 ? values[0] : '…'}`;
 }
 
 function variableOf(long: string): string {

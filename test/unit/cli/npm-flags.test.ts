@@ -16,8 +16,10 @@ function byNpm(settings: Readonly<Record<string, string>>, ...args: readonly str
 test.each([
   ['--port 7000', byNpm({ port: 'true' }, '7000')],
   ['--port 7000', byNpm({ port: '7000' })],
-  ['--http-port 1 --port 2', byNpm({ http_port: 'true', port: 'true' }, '1', '2')],
-  ['--witnesses --port 2', byNpm({ witnesses: 'true', port: 'true' }, '2')],
+  ['--port … --http-port …', byNpm({ http_port: 'true', port: 'true' }, '1', '2')],
+  ['--port 2 --http-port …', byNpm({ http_port: 'true', port: '2' }, '1', '3')],
+  ['--port …', byNpm({ port: 'true' }, '7000', '7001')],
+  ['--port 2 --witnesses', byNpm({ witnesses: 'true', port: 'true' }, '2')],
   ['--port …', byNpm({ port: 'true' })],
 ])('what to write for npm start %s', (line, said) => {
   expect(said).toMatch(/^npm kept --.* for itself: write npm start -- /);
