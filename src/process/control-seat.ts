@@ -13,6 +13,8 @@ import type { Watchdog } from './watchdog.ts';
 /** How long a new control process may take to be loaded. */
 const LOAD_LIMIT_MS = 30_000;
 const FIND_LIMIT_MS = 30_000;
+/** Those that are killed together are known to be dead within this time. */
+const TOGETHER_MS = 100;
 /** How long one that is told to stop may take, before it is killed. */
 const STOP_LIMIT_MS = 3000;
 
@@ -23,6 +25,8 @@ export interface ControlSeatOptions {
   /** Tells it what it is to be. */
   readonly begin: () => ControlStart;
   readonly watchdog: Watchdog;
+  /** Does any worker serve? */
+  readonly hasWorkers: () => boolean;
   /** How long a successor may look for the cluster, milliseconds; default: half a minute. */
   readonly findLimitMs?: number;
   /** All that it says but what is about its own life. */
@@ -125,11 +129,16 @@ export class ControlSeat {
       this.#options.onEarlyEnd(process, reason);
       return;
     }
-    const { log } = this.#options;
-    log.error({ child: process.pid, reason }, 'control died; workers serve on, restarting it');
+    setTimeout(() => this.#tellDeath(process.pid, reason), TOGETHER_MS);
     setTimeout(() => {
       if (!this.isEnding && this.#current === null) this.#begin();
     }, this.#pause.next(startedAt));
+  }
+
+  #tellDeath(child: number | undefined, reason: string): void {
+    const { log, hasWorkers } = this.#options;
+    const others = hasWorkers() ? 'workers serve on' : 'no worker serves';
+    log.error({ child, reason }, `control died; ${others}, restarting it`);
   }
 
   /** False when the new one does not come to serve; one that does not find the cluster changes nothing. */

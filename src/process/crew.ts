@@ -97,6 +97,11 @@ export class Crew {
     return [...this.#members.values()].filter(({ isLoaded }) => isLoaded).map(nameOf);
   }
 
+  /** Any of them serves. */
+  get isServing(): boolean {
+    return [...this.#members.values()].some((member) => member.isServing);
+  }
+
   send(worker: number, message: SupervisorToChild): void {
     const member = this.#members.get(worker);
     if (member !== undefined) sendTo(member.worker.process, message);

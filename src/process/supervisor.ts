@@ -71,6 +71,7 @@ export class Supervisor implements Steering {
       entry: this.#entry,
       log,
       begin: () => this.#controlStart(),
+      hasWorkers: () => this.#crew.isServing,
       watchdog: this.#watchdog,
       onMessage: (message) => this.#onControlMessage(message),
       onEarlyEnd: (child, reason) =>

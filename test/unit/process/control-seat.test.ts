@@ -19,6 +19,7 @@ async function begin(over: Partial<ControlSeatOptions> = {}) {
   seat = new ControlSeat({
     entry: ENTRY,
     log: log as never,
+    hasWorkers: () => true,
     begin: () => ({ role: 'control' }) as ControlStart,
     watchdog: new Watchdog({ log: log as never, now: () => performance.now() }),
     onMessage: () => undefined,
@@ -52,4 +53,15 @@ it('one that does not find it changes nothing', async () => {
   expect(await seat.replace()).toBe(false);
   expect(isAlive(pid)).toBe(true);
   expect(messages()).toEqual(['the new control does not find the cluster: the old one stays']);
+});
+
+it.each([
+  ['workers serve on', true],
+  ['no worker serves', false],
+])('when it dies, the log says that %s, where they do', async (words, areAlive) => {
+  let hasWorkers = true;
+  const { pid, messages } = await begin({ hasWorkers: () => hasWorkers });
+  process.kill(pid, 'SIGKILL');
+  hasWorkers = areAlive;
+  await expect.poll(messages).toEqual([`control died; ${words}, restarting it`]);
 });
