@@ -1,3 +1,8 @@
+/**
+ * Connections as the data path sees them, on Node's inner handles and on the public API.
+ *
+ * Over 400 lines: one list of cases, which both kinds have to pass.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import net from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
