@@ -158,7 +158,10 @@ export class BlockedCommand implements Special {
   onLaneLeft(lane: Lane<Request>): void {
     const request = this.#request;
     // Its node had it for long: that this one died too says nothing against the command.
-    if (request !== null && this.#proxy.time - request.queuedAt > LASTING_MS) request.deaths = 0;
+    if (request !== null && this.#proxy.time - request.queuedAt > LASTING_MS) {
+      request.deaths = 0;
+      this.refusedSince = 0;
+    }
     if (this.lane === lane) this.lane = null;
     this.#pins.give(lane);
   }

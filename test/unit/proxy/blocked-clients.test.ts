@@ -135,6 +135,24 @@ describe('a client that waits', () => {
     expect(client.take()).toBe('');
   });
 
+  it('also one that reads, and whose nodes have died: each time anew', () => {
+    node.answer = (args) => (args[0] === 'XREAD' ? null : ordinaryAnswer(args));
+    const client = stage.client().send('XREAD BLOCK 0 STREAMS b $');
+    const asked = (): number => node.log.filter((line) => line.startsWith('XREAD')).length;
+    for (let deaths = 1; deaths <= 5; deaths++) {
+      stage.advance(60_000);
+      node.isAccepting = false;
+      for (const each of node.connections) each.close();
+      stage.advance(2000);
+      expect(client.take()).toBe('');
+      node.isAccepting = true;
+      for (const each of node.connections) each.open();
+      stage.advance(3000);
+      expect(asked()).toBe(deaths + 1);
+    }
+    expect(client.take()).toBe('');
+  });
+
   it('but not by a node that turns it away again and again: that is one hold', () => {
     stage.client().send('SET b 1');
     const client = stage.client().send('BLPOP b 0');
