@@ -13,8 +13,9 @@ import { hasArity } from '../arity.ts';
 import { SYNTAX_ERROR, text, word } from './arguments.ts';
 import { commandDocs } from './command-docs.ts';
 import type { LocalCall, LocalHandler } from './context.ts';
-import { globMatches } from './glob.ts';
+import { Glob } from './glob.ts';
 import { keyFlags } from './key-flags.ts';
+import { longPatterns } from './limits.ts';
 import { offeredCommand, offeredCommands } from './offered-commands.ts';
 
 function command({ services }: LocalCall, reply: ReplyWriter): void {
@@ -124,6 +125,11 @@ function writeNumbers(fields: Readonly<Record<string, number>>, reply: ReplyWrit
 /** COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN glob], subcommands included. */
 function list({ args, services }: LocalCall, reply: ReplyWriter): void {
   const isFiltered = args.length === 5 && word(args, 2) === 'filterby';
+  const tooLong = isFiltered ? longPatterns('COMMAND LIST', args.slice(4)) : null;
+  if (tooLong !== null) {
+    reply.error(tooLong);
+    return;
+  }
   const filter = isFiltered ? listFilter(word(args, 3), text(args, 4)) : null;
   if (args.length !== 2 && filter === null) {
     reply.error(SYNTAX_ERROR);
@@ -140,10 +146,14 @@ function listFilter(kind: string, value: string): ((one: CommandInfo) => boolean
     case 'module':
       // COMMAND does not tell which module a command comes from.
       return () => false;
-    case 'aclcat':
-      return (one) => one.categories.includes(`@${value.toLowerCase()}`);
-    case 'pattern':
-      return (one) => globMatches(value, one.name, { ignoreCase: true });
+    case 'aclcat': {
+      const category = `@${value.toLowerCase()}`;
+      return (one) => one.categories.includes(category);
+    }
+    case 'pattern': {
+      const glob = new Glob(value, { ignoreCase: true });
+      return (one) => glob.matches(one.name);
+    }
     default:
       return null;
   }

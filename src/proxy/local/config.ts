@@ -8,8 +8,9 @@ import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import { SYNTAX_ERROR, text, word } from './arguments.ts';
 import { askControl, CONTROL_DEADLINE_MS, CONTROL_PATIENCE_MS, fieldOf } from './asking-control.ts';
 import type { LocalCall, LocalHandler, LocalServices } from './context.ts';
-import { globMatches, hasGlobCharacters } from './glob.ts';
+import { Glob, hasGlobCharacters } from './glob.ts';
 import { nodesFacts } from './instance-facts.ts';
+import { longPatterns } from './limits.ts';
 
 /** Redis' names with the answer that is always true here. */
 const FIXED: readonly (readonly [name: string, value: string])[] = [
@@ -72,8 +73,14 @@ interface Wanted {
 }
 
 function get({ args, services }: LocalCall, reply: ReplyWriter): void | Promise<void> {
+  const patterns = args.slice(2);
+  const tooLong = longPatterns('CONFIG GET', patterns);
+  if (tooLong !== null) {
+    reply.error(tooLong);
+    return undefined;
+  }
   const known = knownSettings(services);
-  const wanted = findWanted(args.slice(2), known);
+  const wanted = findWanted(patterns, known);
   const fromNodes = wanted.some(({ name }) => NODE_SETTINGS.has(name));
   const ofEvents = wanted.some(({ name }) => name === KEYSPACE_EVENTS);
   const ofDatabases =
@@ -93,6 +100,11 @@ export function writeVisible(
   patterns: readonly Buffer[],
   reply: ReplyWriter,
 ): void {
+  const tooLong = longPatterns('PROXY CONFIG GET', patterns);
+  if (tooLong !== null) {
+    reply.error(tooLong);
+    return;
+  }
   const own = [...visible].map(([name, value]) => [name.toLowerCase(), { name, value }] as const);
   const known = new Map(own.sort(([a], [b]) => (a < b ? -1 : 1)));
   writeSettings(findWanted(patterns, known), known, reply);
@@ -123,8 +135,9 @@ function findWanted(patterns: readonly Buffer[], known: Settings): Wanted[] {
       if (known.has(name) && !wanted.has(name)) wanted.set(name, { shown: pattern, name });
       continue;
     }
+    const glob = new Glob(pattern, { ignoreCase: true });
     for (const [name, { name: shown }] of known) {
-      if (wanted.has(name) || !globMatches(pattern, name, { ignoreCase: true })) continue;
+      if (wanted.has(name) || !glob.matches(name)) continue;
       wanted.set(name, { shown, name });
     }
   }

@@ -92,6 +92,16 @@ describe('COMMAND LIST', () => {
   ])('%j', async (args, expected) => {
     expect(await run(['LIST', ...args])).toBe(expected);
   });
+
+  it('looks through so much and no more', async () => {
+    const error = '-ERR COMMAND LIST takes patterns of at most 65536 bytes here\r\n';
+    const stars = '*'.repeat(65_530);
+    expect(await run(['LIST', 'FILTERBY', 'PATTERN', `${stars}pfc*`])).toBe(
+      '*1\r\n$7\r\npfcount\r\n',
+    );
+    expect(await run(['LIST', 'FILTERBY', 'PATTERN', `${stars}pfcount`])).toBe(error);
+    expect(await run(['LIST', 'FILTERBY', 'ACLCAT', `${stars}pfcount`])).toBe(error);
+  });
 });
 
 describe('COMMAND GETKEYS', () => {

@@ -47,6 +47,15 @@ describe('CONFIG GET', () => {
     expect(reply.startsWith(`*${expected.length}\r\n`)).toBe(true);
   });
 
+  it('takes no more patterns than can be looked through', async () => {
+    const { run } = rig();
+    const most = ['*'.repeat(32_768), 'x'.repeat(32_763), '?imeo'];
+    expect(texts(await run('CONFIG', 'GET', ...most.slice(1), 'y'.repeat(32_768)))).toEqual([]);
+    const error = 'CONFIG GET takes patterns of at most 65536 bytes here\r\n';
+    expect(await run('CONFIG', 'GET', ...most, 'y')).toBe(`-ERR ${error}`);
+    expect(await run('PROXY', 'CONFIG', 'GET', ...most, 'y')).toBe(`-ERR PROXY ${error}`);
+  });
+
   it('is a map in RESP3', async () => {
     const { session, run } = rig();
     session.protocol = 3;
