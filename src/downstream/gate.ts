@@ -36,6 +36,8 @@ export const GATE = {
   pause: 32768,
   /** The first command in the backlog waits for the end of CLIENT PAUSE. */
   paused: 65536,
+  /** Its commands took long in this turn: it goes on in the next one. */
+  turn: 131072,
 } as const;
 
 /** Any of these stops the taking of commands. */
@@ -47,4 +49,5 @@ export const STALL =
   GATE.parked |
   GATE.blocked |
   GATE.paused |
+  GATE.turn |
   GATE.closing;

@@ -65,7 +65,9 @@ export class LocalCommands {
     const writer = this.#writer;
     writer.reset(session.protocol);
     const { protocol } = session;
+    const began = proxy.runtime.now();
     const running = handler({ session, command: id, args, services: this.services }, writer);
+    proxy.turn.spent(session, proxy.runtime.now() - began);
     if (session.protocol !== protocol) proxy.watches.onProtocol(session);
     if (running instanceof Promise) {
       // It writes later: the writer stays with it and the next command gets a new one.
@@ -92,9 +94,13 @@ export class LocalCommands {
     );
   }
 
-  /** Its place in the order is kept until the answer is there. */
+  /**
+   * Its place in the order is kept until the answer is there. What follows waits: all workers and
+   * control may be at work for it, and must not be so for thousands that one client has sent ahead.
+   */
   #answerLater(session: Session, id: number, running: Promise<void>, writer: ReplyWriter): void {
     const request = this.#proxy.sender.newRequest(session, id, ANY_SLOT);
+    session.gate |= GATE.barrier;
     running.then(
       () => this.#settle(request, writer),
       (error: unknown) => {

@@ -392,20 +392,4 @@ export const BREAKAGES_OF_SESSIONS: readonly Breakage[] = [
     replace: '',
     test: unit('proxy/blocked-clients', 'follows its slot to another node'),
   },
-  {
-    rule: 'nobody keeps a worker busy',
-    breakage: 'a long run of stars is looked through again for each name',
-    file: 'src/proxy/local/glob.ts',
-    find: 'this.#runs.set(at, end);',
-    replace: '',
-    test: unit('proxy/local/glob', 'is looked through once, however many names there are'),
-  },
-  {
-    rule: 'nobody keeps a worker busy',
-    breakage: 'CONFIG GET and COMMAND LIST take patterns of any length',
-    file: 'src/proxy/local/limits.ts',
-    find: 'return bytesIn(patterns) <= PATTERN_BYTES_MAX',
-    replace: 'return bytesIn(patterns) <= Number.MAX_SAFE_INTEGER',
-    test: unit('proxy/local/config', 'takes no more patterns than can be looked through'),
-  },
 ];

@@ -9,6 +9,7 @@ import { BREAKAGES_OF_PINS } from './table-pins.ts';
 import { BREAKAGES_OF_READS } from './table-reads.ts';
 import { BREAKAGES_OF_RETRIES } from './table-retries.ts';
 import { BREAKAGES_OF_SESSIONS } from './table-sessions.ts';
+import { BREAKAGES_OF_TURNS } from './table-turns.ts';
 
 export const BREAKAGES: readonly Breakage[] = [
   ...BREAKAGES_OF_ORDER,
@@ -18,5 +19,6 @@ export const BREAKAGES: readonly Breakage[] = [
   ...BREAKAGES_OF_PINS,
   ...BREAKAGES_OF_READS,
   ...BREAKAGES_OF_SESSIONS,
+  ...BREAKAGES_OF_TURNS,
   ...BREAKAGES_OF_CONTROL,
 ];
