@@ -36,4 +36,12 @@ export const BREAKAGES_OF_TURNS: readonly Breakage[] = [
     replace: 'ANY_SLOT);',
     test: unit('proxy/turns', 'and other workers and control are asked for one at a time'),
   },
+  {
+    rule: 'nobody keeps a worker busy',
+    breakage: 'arguments of any length go to control',
+    file: 'src/proxy/local/limits.ts',
+    find: 'length > ARGUMENT_BYTES_MAX)',
+    replace: 'length > Number.MAX_SAFE_INTEGER)',
+    test: unit('proxy/limits', 'SCAN: scan, behind ["0","MATCH"]', '%s: %s, behind %j'),
+  },
 ];

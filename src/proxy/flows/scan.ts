@@ -10,6 +10,7 @@ import type { Runtime } from '../../transport/transport.ts';
 import { asLine } from '../error-replies.ts';
 import { NOT_AN_INTEGER, parseLong, SYNTAX_ERROR, word } from '../local/arguments.ts';
 import { fieldOf } from '../local/asking-control.ts';
+import { longArgument } from '../local/limits.ts';
 import type { Flow } from './flows.ts';
 
 const INVALID_CURSOR = 'ERR invalid cursor';
@@ -52,9 +53,12 @@ export function parseScan(args: readonly Buffer[]): ScanWords | string {
       if (given === null) return NOT_AN_INTEGER;
       if (given < 1) return SYNTAX_ERROR;
       count = Math.min(given, Number.MAX_SAFE_INTEGER);
-    } else if (name === 'match') match = value;
-    else if (name === 'type') type = value;
-    else return SYNTAX_ERROR;
+    } else if (name === 'match' || name === 'type') {
+      const tooLong = longArgument('SCAN', [value]);
+      if (tooLong !== null) return tooLong;
+      if (name === 'match') match = value;
+      else type = value;
+    } else return SYNTAX_ERROR;
   }
   return { cursor, count, match, slot: match === null ? -1 : slotOfPattern(match), type };
 }
@@ -84,7 +88,9 @@ async function scan(flow: Flow, args: readonly Buffer[]): Promise<Buffer> {
     if (typeof error === 'string') return asLine(error);
     const { reason } = answer as NoAnswer;
     // The supervisor starts control anew; it knows no cursor then and begins from the start.
-    if (flow.isOver || runtime.now() >= giveUpAt) return asLine(`CLUSTERDOWN ${reason}`);
+    if (flow.isOver || runtime.now() >= giveUpAt) {
+      return asLine(`ERR SCAN failed: no answer of slotgate's control process (${reason})`);
+    }
     await pause(runtime, RETRY_MS);
   }
 }

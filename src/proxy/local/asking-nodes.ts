@@ -2,6 +2,7 @@
 
 import { askControl, fieldOf, listOf } from './asking-control.ts';
 import type { LocalServices } from './context.ts';
+import { longArgument, tooMany } from './limits.ts';
 
 /** How long the nodes may take together, milliseconds. */
 const NODES_DEADLINE_MS = 2000;
@@ -21,6 +22,10 @@ export async function askPrimaries(
   command: readonly string[],
   method: 'nodes.primaries' | 'nodes.all' = 'nodes.primaries',
 ): Promise<readonly NodeAnswer[] | string> {
+  const tooLong =
+    longArgument(command.slice(0, 2).join(' '), command) ??
+    tooMany(command.slice(0, 2).join(' '), 'arguments', command.length - 2);
+  if (tooLong !== null) return tooLong;
   const answer = await askControl(services, method, command, NODES_DEADLINE_MS);
   if (!answer.ok) return `ERR ${answer.reason}`;
   const replies = listOf(answer.value);

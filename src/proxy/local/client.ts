@@ -11,6 +11,7 @@ import { type ClientFilter, parseKillFilter, parseListFilter } from './client-fi
 import { clientLine } from './client-line.ts';
 import { BAD_CLIENT_NAME, isPlainName } from './connection.ts';
 import type { LocalCall, LocalHandler, LocalServices } from './context.ts';
+import { longArgument, tooMany } from './limits.ts';
 
 /** Timers hold no more; it is 24 days. */
 const PAUSE_MAX_MS = 2 ** 31 - 1;
@@ -280,14 +281,26 @@ function unknownOption({ args }: LocalCall, reply: ReplyWriter): void {
   reply.error(`ERR unknown subcommand '${text(args, 1)}'. Try CLIENT HELP.`);
 }
 
+/** What is told to other processes, now or with a client's line in CLIENT LIST. */
+function bounded(subcommand: string, handler: LocalHandler): LocalHandler {
+  const name = `CLIENT ${subcommand}`;
+  return (call, reply) => {
+    const { args } = call;
+    const error = longArgument(name, args) ?? tooMany(name, 'arguments', args.length - 2);
+    if (error === null) return handler(call, reply);
+    reply.error(error);
+    return undefined;
+  };
+}
+
 export const CLIENT_HANDLERS: Readonly<Record<string, LocalHandler>> = {
   'client|id': id,
   'client|getname': getName,
-  'client|setname': setName,
-  'client|setinfo': setInfo,
+  'client|setname': bounded('SETNAME', setName),
+  'client|setinfo': bounded('SETINFO', setInfo),
   'client|info': info,
-  'client|list': list,
-  'client|kill': kill,
+  'client|list': bounded('LIST', list),
+  'client|kill': bounded('KILL', kill),
   'client|no-evict': noEvict,
   'client|no-touch': noTouch,
   'client|reply': replyMode,

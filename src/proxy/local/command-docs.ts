@@ -9,6 +9,7 @@ import type { ReplyWriter } from '../../resp/reply-writer.ts';
 import { text } from './arguments.ts';
 import { askControl, CONTROL_DEADLINE_MS, listOf } from './asking-control.ts';
 import type { LocalCall } from './context.ts';
+import { tooMany } from './limits.ts';
 import { offeredCommand, offeredCommands } from './offered-commands.ts';
 
 /** Keys and values in turn, as RESP2 has maps. */
@@ -33,6 +34,11 @@ const GROUP_OF_CATEGORY: readonly (readonly [category: string, group: string])[]
 
 export async function commandDocs(call: LocalCall, reply: ReplyWriter): Promise<void> {
   const { args, services } = call;
+  const error = tooMany('COMMAND DOCS', 'names', args.length - 2);
+  if (error !== null) {
+    reply.error(error);
+    return;
+  }
   const answer = await askControl(services, 'nodes.docs', null, CONTROL_DEADLINE_MS);
   const docs = readDocs(answer.ok ? answer.value : []);
   const wanted =

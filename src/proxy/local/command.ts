@@ -15,7 +15,7 @@ import { commandDocs } from './command-docs.ts';
 import type { LocalCall, LocalHandler } from './context.ts';
 import { Glob } from './glob.ts';
 import { keyFlags } from './key-flags.ts';
-import { longPatterns } from './limits.ts';
+import { longPatterns, tooMany } from './limits.ts';
 import { offeredCommand, offeredCommands } from './offered-commands.ts';
 
 function command({ services }: LocalCall, reply: ReplyWriter): void {
@@ -29,6 +29,11 @@ function count({ services }: LocalCall, reply: ReplyWriter): void {
 function info({ args, services }: LocalCall, reply: ReplyWriter): void {
   if (args.length === 2) {
     writeInfos(offeredCommands(services.table), reply);
+    return;
+  }
+  const error = tooMany('COMMAND INFO', 'names', args.length - 2);
+  if (error !== null) {
+    reply.error(error);
     return;
   }
   reply.array(args.length - 2);

@@ -17,6 +17,7 @@ import {
 } from './arguments.ts';
 import type { LocalCall, LocalHandler, LocalServices } from './context.ts';
 import { serverVersion } from './face.ts';
+import { longArgument } from './limits.ts';
 
 /** The only user there is. */
 export const DEFAULT_USER = 'default';
@@ -170,8 +171,9 @@ function hello(call: LocalCall, reply: ReplyWriter): void {
     return;
   }
   if (options.name !== null) {
-    if (!isPlainName(options.name)) {
-      reply.error(BAD_CLIENT_NAME);
+    const error = longArgument('HELLO', [options.name]);
+    if (error !== null || !isPlainName(options.name)) {
+      reply.error(error ?? BAD_CLIENT_NAME);
       return;
     }
     session.name = options.name;

@@ -3,6 +3,7 @@
  * back where this instance has subscribers, since a node counts our connections and not our clients.
  */
 
+import { GATE } from '../../downstream/gate.ts';
 import type { Session } from '../../downstream/session.ts';
 import type { Slab } from '../../lib/slab.ts';
 import { RESULT } from '../../metrics/definitions.ts';
@@ -12,10 +13,12 @@ import { TOPIC, type TopicKind } from '../../upstream/subscriber.ts';
 import type { ProxyCore } from '../core.ts';
 import { Fanout } from '../fanout.ts';
 import { argumentsOf } from '../frame-arguments.ts';
+import { tooMany } from '../local/limits.ts';
 import type { Gathering, Merge, Request } from '../request.ts';
 import type { Counts } from './counts.ts';
 import { homeOf, isTooLong, TOO_LONG } from './message.ts';
 import { slotOfName } from './names.ts';
+import { SLICE } from './slices.ts';
 
 export class Publishing {
   readonly #proxy: ProxyCore;
@@ -104,7 +107,10 @@ export class Publishing {
     start: number,
     end: number,
   ): boolean {
-    const { frame, sender, routing } = this.#proxy;
+    const { frame, sender, routing, table } = this.#proxy;
+    const command = (table.names[id] as string).replace('|', ' ').toUpperCase();
+    const refusal = tooMany(command, 'channels', frame.argc - 2);
+    if (refusal !== null) return sender.reject(session, id, refusal);
     const names = argumentsOf(buf, frame)
       .slice(2)
       .map((arg) => arg.toString('latin1'));
@@ -130,7 +136,10 @@ export class Publishing {
       }
       return reply.finish();
     };
-    return this.#toAll(session, id, merge, buf, start, end);
+    const isTaken = this.#toAll(session, id, merge, buf, start, end);
+    // Thousands of names take a while at each step: a client has one such command under way.
+    if (names.length > SLICE && session.pending > 0) session.gate |= GATE.barrier;
+    return isTaken;
   }
 
   /** A pattern that is subscribed at every primary is one pattern. */
