@@ -1,9 +1,12 @@
 /**
- * Slotgate's own settings as control changes them: every worker is told, and each that does not
- * confirm in time is named in the log. Such a worker is slow or stopped, mostly, and takes them when
- * it runs again; the log says that, too.
+ * Slotgate's own settings as control changes them, one change after another as they come: each is
+ * judged against the newest configuration, whether workers have confirmed that or not, and whoever is
+ * told of it hears of it in this order, so that the last change holds everywhere. Every worker is
+ * told, and each that does not confirm in time is named in the log. Such a worker is slow or stopped,
+ * mostly, and takes them when it runs again; the log says that, too.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { findDoubts } from '../config/check.ts';
 import type { Config } from '../config/schema.ts';
 import { withDeadline } from '../lib/deadline.ts';
@@ -17,6 +20,7 @@ const RETURN_MS = 50;
 const START_MS = 2000;
 /** A late word is still heard for this long; a worker that stands still is replaced after half of it. */
 const LATE_MS = 60_000;
+const MAY_HOLD = 'it may still take effect, see CONFIG GET';
 
 /** Null: done. */
 export type ConfigSetAnswer = null | { readonly name: string; readonly why: string };
@@ -31,7 +35,7 @@ export interface ConfigCalls {
 export interface ConfigCallsOptions {
   readonly config: Config;
   readonly log: ControlLog;
-  /** Hears of each new configuration before the workers do. */
+  /** Hears of each new configuration before the workers do; of one that is as before, nothing. */
   readonly onChange: (config: Config) => void;
 }
 
@@ -45,8 +49,11 @@ export function registerConfigCalls(calls: CallServer, options: ConfigCallsOptio
   };
   /** How many workers have not confirmed it in time. */
   const change = async (next: Config, deadlineMs: number): Promise<number> => {
-    config = next;
-    onChange(next);
+    if (!isDeepStrictEqual(config, next)) {
+      config = next;
+      onChange(next);
+    }
+    // Also of what holds already: a worker may still be about to take it, or have failed to.
     const told = await Promise.all(calls.workers.map((worker) => tell(worker, deadlineMs)));
     return told.filter((isConfirmed) => !isConfirmed).length;
   };
@@ -59,7 +66,7 @@ export function registerConfigCalls(calls: CallServer, options: ConfigCallsOptio
     const missing = await change(next, ms - RETURN_MS);
     if (missing === 0) return null;
     const who = missing === 1 ? '1 worker has' : `${missing} workers have`;
-    return { name: list[0]?.name ?? '', why: `${who} not confirmed it yet` };
+    return { name: list[0]?.name ?? '', why: `${who} not confirmed it yet: ${MAY_HOLD}` };
   });
   return {
     onWorker: (worker) => void tell(worker, START_MS),

@@ -1,7 +1,7 @@
 /** From the configuration to what the data path needs of it. */
 
 import type { Config } from '../config/schema.ts';
-import { MAP_SETTINGS } from '../control/live-config.ts';
+import { LIVE_SETTINGS, MAP_SETTINGS } from '../control/live-config.ts';
 import { SECRET_SETTINGS } from '../proxy/local/config.ts';
 import type { LocalSettings } from '../proxy/local/context.ts';
 import type { ProxySettings } from '../proxy/settings.ts';
@@ -84,6 +84,7 @@ function localSettings(input: SettingsInput): LocalSettings {
     nodeId: instanceId,
     ...(startedAt === undefined ? {} : { startedAt }),
     visible,
+    live: LIVE_SETTINGS,
   };
 }
 

@@ -83,8 +83,8 @@ export async function startSingle(
     },
     done: ended.promise,
     reload: (next) => {
-      const changed = reloadAndTell(current, next, log);
-      if (changed !== current) void control.reload(changed);
+      const taken = reloadAndTell(current, next, log);
+      if (taken !== null) void control.reload(taken);
     },
     roll: () =>
       log.warn('nothing is replaced: with one worker all is one process; set workers to 2 or more'),

@@ -17,8 +17,11 @@ export interface Steering {
 /** Servers that a test puts in its place need not be steered. */
 export type SteeredRunning = Running & Partial<Steering>;
 
-/** The configuration that holds from now on, told in the log; `running` itself when it must stay. */
-export function reloadAndTell(running: Config, read: Config, log: Logger): Config {
+/**
+ * The configuration that is to hold from now on, told in the log; null: it cannot. Control hears of
+ * one without a change, too: CONFIG SET may be changing what `running` does not have yet.
+ */
+export function reloadAndTell(running: Config, read: Config, log: Logger): Config | null {
   const next = fitDescriptors(read, descriptorLimit(), log);
   const outcome: Reloaded | Refused = reloadedConfig(running, next);
   if ('why' in outcome) {
@@ -26,12 +29,12 @@ export function reloadAndTell(running: Config, read: Config, log: Logger): Confi
       { setting: outcome.name, reason: outcome.why },
       'the configuration was not taken over; the old one stays in force',
     );
-    return running;
+    return null;
   }
   const { config, changed, fixed } = outcome;
   if (changed.length > 0) log.info({ changed }, 'the configuration was read again');
   else log.info('the configuration was read again: nothing that can change now has changed');
   if (fixed.length > 0)
     log.warn({ settings: fixed }, 'changed in the configuration: needs a restart');
-  return changed.length > 0 ? config : running;
+  return config;
 }

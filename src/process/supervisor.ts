@@ -128,7 +128,7 @@ export class Supervisor implements Steering {
   reload(next: Config): void {
     if (this.#stopping) return;
     const config = reloadAndTell(this.#config, next, this.#log);
-    if (config === this.#config) return;
+    if (config === null) return;
     this.#config = config;
     this.#control.send({ kind: 'reload', config });
   }

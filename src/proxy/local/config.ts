@@ -49,6 +49,9 @@ const DATABASES = 'databases';
 
 const NODE_SETTINGS: ReadonlySet<string> = new Set(FROM_NODES.map(([name]) => name));
 
+/** No answer is not a no: it is done in its turn when control, or a node, goes on. */
+const MAY_HOLD = 'it may still take effect, see CONFIG GET';
+
 /** Settings that are not shown. Control says why CONFIG SET does not change them. */
 export const SECRET_SETTINGS: readonly string[] = [
   'requirepass',
@@ -186,7 +189,8 @@ function writeSettings(wanted: readonly Wanted[], known: Settings, reply: ReplyW
 
 /**
  * Changes what may change while slotgate runs, all of it or nothing. Setting what already holds is
- * no change, so scripts that make sure of a value go on. Keyspace events are set at the nodes.
+ * no change, so scripts that make sure of a value go on; of live settings control judges that, which
+ * has every change in the order in which they came. Keyspace events are set at the nodes.
  */
 function set({ args, services }: LocalCall, reply: ReplyWriter): void | Promise<void> {
   if (args.length % 2 !== 0) {
@@ -213,8 +217,10 @@ function set({ args, services }: LocalCall, reply: ReplyWriter): void | Promise<
     const name = word(args, i);
     if (name === KEYSPACE_EVENTS) continue;
     const value = args[i + 1]?.toString() ?? '';
-    if (!NODE_SETTINGS.has(name) && known.get(name)?.value === value) continue;
     const own = ownName(name, services);
+    // What this worker knows of a live one may be older than a change that is under way.
+    const isSettled = !NODE_SETTINGS.has(name) && !services.settings.live.has(own ?? '');
+    if (isSettled && known.get(name)?.value === value) continue;
     if (own === null) {
       reply.error(setFailed(text(args, i), whyFixed(name)));
       return;
@@ -259,7 +265,7 @@ async function change(
 ): Promise<boolean> {
   const answer = await askControl(services, 'config.set', changes, CONTROL_PATIENCE_MS);
   if (!answer.ok) {
-    reply.error(`ERR CONFIG SET failed: ${answer.reason}`);
+    reply.error(`ERR CONFIG SET failed: ${answer.reason}: ${MAY_HOLD}`);
     return false;
   }
   if (answer.value === null) return true;
@@ -283,7 +289,7 @@ async function setKeyspaceEvents(
     value,
     CONTROL_PATIENCE_MS,
   );
-  const error = answer.ok ? fieldOf(answer.value, 'error') : `ERR ${answer.reason}`;
+  const error = answer.ok ? fieldOf(answer.value, 'error') : `ERR ${answer.reason}: ${MAY_HOLD}`;
   if (typeof error === 'string') reply.error(error);
   else reply.simple('OK');
 }

@@ -39,6 +39,8 @@ export interface LocalSettings {
   readonly startedAt?: number;
   /** Name → value as CONFIG GET answers it (Redis' names and slotgate's own, no secrets). */
   readonly visible: ReadonlyMap<string, string>;
+  /** Those of `visible` that may change: only control knows what holds when all is done. */
+  readonly live: ReadonlySet<string>;
 }
 
 /** What a session is in the middle of, for CLIENT LIST. */

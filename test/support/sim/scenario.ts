@@ -280,6 +280,7 @@ function settingsOf(profile: Profile, random: Prng, password: string): ProxySett
       workerId: 0,
       nodeId: 'f'.repeat(40),
       visible: new Map(),
+      live: new Set(),
     },
     request: {
       maxArguments: 1024 * 1024,

@@ -60,8 +60,10 @@ describe('a live setting', () => {
 
   it.each(['yes', 'true', 'no', 'false'])('that is a switch may be spelled %s', async (value) => {
     const { set, heard } = setUp([]);
+    const isOn = value === 'yes' || value === 'true';
+    await set('retry.sentWrites', isOn ? 'off' : 'on');
     expect(await set('retry.sentWrites', value)).toBeNull();
-    expect(heard[0]?.retry.sentWrites).toBe(value === 'yes' || value === 'true');
+    expect(heard.at(-1)?.retry.sentWrites).toBe(isOn);
   });
 
   it('that a worker does not take is not passed over in silence', async () => {
@@ -71,7 +73,9 @@ describe('a live setting', () => {
     const workers = [worker(4, refuse), worker(5, refuse)];
     const living = workers.slice(0, 1);
     const { configCalls, set, lines } = setUp(living);
-    expect(await set('timeout', '9')).toMatchObject({ why: '1 worker has not confirmed it yet' });
+    expect(await set('timeout', '9')).toMatchObject({
+      why: '1 worker has not confirmed it yet: it may still take effect, see CONFIG GET',
+    });
     living.push(workers[1] as WorkerLink);
     configCalls.onWorker(workers[1] as WorkerLink);
     await expect.poll(() => lines.length).toBe(2);
@@ -97,6 +101,45 @@ describe('a live setting', () => {
       message: 'a worker took the live settings over late',
       fields: { worker: 6, afterMs: expect.any(Number) },
     });
+  });
+
+  it('that a slow worker has yet to take gives way to one that came after it', async () => {
+    const inbox: (() => void)[] = [];
+    const shown: string[] = [];
+    const slow: WorkerLink = {
+      id: 8,
+      call: (_method, config) =>
+        new Promise((resolve) => {
+          inbox.push(() => {
+            shown.push(Object.keys((config as Config).reads.zoneWeights).join());
+            resolve(null);
+          });
+        }),
+    };
+    const { set, heard } = setUp([slow]);
+    expect(await set('reads.zoneWeights', 'east=1', 60)).toMatchObject({
+      why: expect.stringMatching(/may still take effect/),
+    });
+    const second = set('reads.zoneWeights', '');
+    const third = set('reads.zoneWeights', '');
+    let answered = 0;
+    for (const answer of [second, third]) void answer.then(() => answered++);
+    await expect.poll(() => inbox.length).toBe(3);
+    expect([shown, answered]).toEqual([[], 0]);
+    for (const take of inbox) take();
+    expect([await second, await third]).toEqual([null, null]);
+    expect(shown).toEqual(['east', '', '']);
+    // The third changed nothing.
+    expect(heard.map(({ reads }) => Object.keys(reads.zoneWeights))).toEqual([['east'], []]);
+  });
+
+  it('is judged by what came before it, not by what workers have confirmed', async () => {
+    const free = deferred();
+    const slow: WorkerLink = { id: 9, call: () => free.promise };
+    const { set } = setUp([slow]);
+    const answers = [set('reads.pollMs', '400ms'), set('reads.maxStalenessMs', '500ms')];
+    free.resolve();
+    expect(await Promise.all(answers)).toMatchObject([null, { name: 'reads.maxStalenessMs' }]);
   });
 
   it('is no matter of a worker that has died', async () => {

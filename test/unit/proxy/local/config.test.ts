@@ -99,7 +99,7 @@ describe('CONFIG SET', () => {
     `-ERR CONFIG SET failed (possibly related to argument '${name}') - ${why}\r\n`;
 
   it.each([
-    [['timeout', '0'], '+OK\r\n'],
+    [['limits.maxbulkbytes', '536870912', 'proto-max-bulk-len', '536870912'], '+OK\r\n'],
     [['save', '', 'APPENDONLY', 'no'], '+OK\r\n'],
     [['a', 'b'], "-ERR Unknown option or number of arguments for CONFIG SET - 'a'\r\n"],
     [['a', 'b', 'c'], '-ERR syntax error\r\n'],
@@ -131,6 +131,27 @@ describe('CONFIG SET', () => {
       failed('requirepass', 'it cannot change'),
     );
     expect(asked).toEqual([[{ name: 'requirepass', value: 'x' }]]);
+  });
+
+  it('of what this worker shows already is for control to judge: it knows what came meanwhile', async () => {
+    const asked: unknown[] = [];
+    const { run } = rig({
+      control: {
+        'config.set': (changes) => {
+          asked.push(changes);
+          return null;
+        },
+      },
+    });
+    expect(await run('CONFIG', 'SET', 'TIMEOUT', '0')).toBe('+OK\r\n');
+    expect(asked).toEqual([[{ name: 'timeout', value: '0' }]]);
+  });
+
+  it('without an answer may yet take effect, and says so', async () => {
+    const { run } = rig();
+    const unsure = 'control does not answer: it may still take effect, see CONFIG GET\r\n';
+    expect(await run('CONFIG', 'SET', 'timeout', '7')).toBe(`-ERR CONFIG SET failed: ${unsure}`);
+    expect(await run('CONFIG', 'SET', 'notify-keyspace-events', 'K')).toBe(`-ERR ${unsure}`);
   });
 
   it("has control change what is slotgate's own, all at once", async () => {

@@ -173,6 +173,7 @@ export function createRig(options: RigOptions = {}): Rig {
       ['maxclients', '10000'],
       ['timeout', '0'],
     ]),
+    live: new Set(['maxclients', 'timeout', 'hold.timeoutMs']),
     ...options.settings,
   };
   const session = options.session ?? createSession(65);
