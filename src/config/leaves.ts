@@ -20,6 +20,19 @@ function leaf<T extends z.ZodType>(kind: FieldKind, type: T, allowed: string): L
   return { kind, type, allowed, secret: false };
 }
 
+/** Every process gets all settings with each change of one. */
+export const ENTRIES_MAX = 1024;
+export const TOO_MANY = `it has more than ${ENTRIES_MAX} entries`;
+
+function listOf<T extends z.ZodType>(item: T) {
+  return z.array(item).refine((list) => list.length <= ENTRIES_MAX, { message: TOO_MANY });
+}
+
+function mapOf<K extends z.core.$ZodRecordKey, V extends z.ZodType>(key: K, value: V) {
+  const hasRoom = (map: object): boolean => Object.keys(map).length <= ENTRIES_MAX;
+  return z.record(key, value).refine(hasRoom, { message: TOO_MANY });
+}
+
 export function integer(range: Range, also = '') {
   const type = z.int().min(range.min).max(range.max);
   return leaf('integer', type, `a whole number from ${range.min} to ${range.max}${also}`);
@@ -112,7 +125,7 @@ export function bindAddresses() {
   const several = z
     .union([z.string(), z.array(z.string())])
     .transform((value) => (typeof value === 'string' ? value.trim().split(/[\s,]+/) : value));
-  return leaf('list', several.pipe(z.array(bindHost()).min(1)), BIND_ALLOWED);
+  return leaf('list', several.pipe(listOf(bindHost()).min(1)), BIND_ALLOWED);
 }
 
 const ENDPOINT_ALLOWED = 'host:port with a port from 1 to 65535, IPv6 addresses in [brackets]';
@@ -127,18 +140,18 @@ function endpointType() {
 }
 
 export function endpoints() {
-  return leaf('list', z.array(endpointType()).min(1), `a list of ${ENDPOINT_ALLOWED}`);
+  return leaf('list', listOf(endpointType()).min(1), `a list of ${ENDPOINT_ALLOWED}`);
 }
 
 /** The same, where none is as good. */
 export function optionalEndpoints() {
-  return leaf('list', z.array(endpointType()), `a list of ${ENDPOINT_ALLOWED}; may be empty`);
+  return leaf('list', listOf(endpointType()), `a list of ${ENDPOINT_ALLOWED}; may be empty`);
 }
 
 /** Output keyed by `host:port` in one spelling, so that a look-up by a node's address finds it. */
 export function endpointMap() {
   const key = endpointType().transform(formatEndpoint);
-  return leaf('map', z.record(key, endpointType()), `a map of ${ENDPOINT_ALLOWED}, to the same`);
+  return leaf('map', mapOf(key, endpointType()), `a map of ${ENDPOINT_ALLOWED}, to the same`);
 }
 
 const WEIGHT_MAX = 100;
@@ -159,19 +172,19 @@ function weightType() {
 export function nodeWeights() {
   const key = endpointType().transform(formatEndpoint);
   const allowed = `a map of ${ENDPOINT_ALLOWED}, to weights from 0 to ${WEIGHT_MAX}`;
-  return leaf('map', z.record(key, weightType()), allowed);
+  return leaf('map', mapOf(key, weightType()), allowed);
 }
 
 export function zoneWeights() {
   const allowed = `a map of names of zones, to weights from 0 to ${WEIGHT_MAX}`;
-  return leaf('map', z.record(z.string().min(1), weightType()), allowed);
+  return leaf('map', mapOf(z.string().min(1), weightType()), allowed);
 }
 
 /** Output keyed as by {@link endpointMap}. */
 export function nodeZones() {
   const key = endpointType().transform(formatEndpoint);
   const allowed = `a map of ${ENDPOINT_ALLOWED}, to names of zones`;
-  return leaf('map', z.record(key, z.string().min(1)), allowed);
+  return leaf('map', mapOf(key, z.string().min(1)), allowed);
 }
 
 /** Output in milliseconds, or `auto`. */
@@ -182,7 +195,7 @@ export function autoDuration(range: Range) {
 
 /** Lower-case command names; a subcommand after a bar. */
 export function commandNames() {
-  const type = z.array(
+  const type = listOf(
     z
       .string()
       .regex(/^[a-z][a-z0-9_.-]*(\|[a-z0-9_-]+)?$/i)
@@ -198,6 +211,6 @@ export function optionalHost() {
 }
 
 export function hostNames() {
-  const type = z.array(z.string().refine(isHost, { message: '' }));
+  const type = listOf(z.string().refine(isHost, { message: '' }));
   return leaf('list', type, 'a list of host names');
 }

@@ -34,6 +34,8 @@ function editDistance(a: string, b: string, atMost: number): number {
       if (swapped) cost = Math.min(cost, (before[j - 2] as number) + 1);
       row.push(cost);
     }
+    // From here on it only grows.
+    if (Math.min(...row, ...last) >= atMost) return atMost;
     before = last;
     last = row;
   }

@@ -13,6 +13,7 @@ import { withDeadline } from '../lib/deadline.ts';
 import { errorText } from '../lib/errors.ts';
 import type { CallServer, WorkerLink } from './calls.ts';
 import type { ControlLog } from './control-log.ts';
+import { unknownCommands } from './denied-names.ts';
 import { type Change, changedConfig, reloadedConfig } from './live-config.ts';
 
 /** Left of a caller's deadline for the way back. */
@@ -20,6 +21,7 @@ const RETURN_MS = 50;
 const START_MS = 2000;
 /** A late word is still heard for this long; a worker that stands still is replaced after half of it. */
 const LATE_MS = 60_000;
+const NAMES_LOGGED = 10;
 const MAY_HOLD = 'it may still take effect, see CONFIG GET';
 
 /** Null: done. */
@@ -61,8 +63,7 @@ export function registerConfigCalls(calls: CallServer, options: ConfigCallsOptio
     const list = changes as readonly Change[];
     const next = changedConfig(config, list);
     if ('why' in next) return next;
-    const before = findDoubts(config);
-    for (const doubt of findDoubts(next)) if (!before.includes(doubt)) log.warn({}, doubt);
+    warnOfDoubts(config, next, log);
     const missing = await change(next, ms - RETURN_MS);
     if (missing === 0) return null;
     const who = missing === 1 ? '1 worker has' : `${missing} workers have`;
@@ -76,6 +77,19 @@ export function registerConfigCalls(calls: CallServer, options: ConfigCallsOptio
       if ('config' in outcome) await change(outcome.config, START_MS);
     },
   };
+}
+
+/** Of those that `before` did not give rise to. */
+function warnOfDoubts(before: Config, next: Config, log: ControlLog): void {
+  const known = findDoubts(before);
+  for (const doubt of findDoubts(next)) if (!known.includes(doubt)) log.warn({}, doubt);
+  const denied = new Set(before.commands.deny);
+  const unknown = unknownCommands(next.commands.deny.filter((name) => !denied.has(name)));
+  if (unknown.length === 0) return;
+  log.warn(
+    { names: unknown.slice(0, NAMES_LOGGED), count: unknown.length },
+    'commands.deny names commands that no Redis knows without a module',
+  );
 }
 
 /**

@@ -6,6 +6,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { checkSource, findConflicts } from '../config/check.ts';
+import type { FieldKind } from '../config/fields.ts';
+import { ENTRIES_MAX, TOO_MANY } from '../config/leaves.ts';
 import { CONFIG_FIELDS, type Config, configSchema } from '../config/schema.ts';
 import { setAt, valueAt } from '../config/source.ts';
 import { flagSource } from '../config/text-source.ts';
@@ -59,9 +61,14 @@ export const LIVE_SETTINGS: ReadonlySet<string> = new Set([
 const RELOADED_SETTINGS: ReadonlySet<string> = new Set(['cluster.username', 'cluster.password']);
 
 /** CONFIG GET and SET write them as `key=value,…`. */
-export const MAP_SETTINGS: ReadonlySet<string> = new Set(
-  CONFIG_FIELDS.fields.filter(({ kind }) => kind === 'map').map(({ path }) => path.join('.')),
-);
+export const MAP_SETTINGS = settingsOfKind('map');
+
+const MANY: ReadonlySet<string> = new Set([...MAP_SETTINGS, ...settingsOfKind('list')]);
+
+function settingsOfKind(wanted: FieldKind): ReadonlySet<string> {
+  const fields = CONFIG_FIELDS.fields.filter(({ kind }) => kind === wanted);
+  return new Set(fields.map(({ path }) => path.join('.')));
+}
 
 /** A setting by its dotted name, as text. */
 export interface Change {
@@ -105,9 +112,9 @@ export function whyFixed(name: string): string {
 /** A protection that `next` gives up or weakens; null: none. */
 function loosened(config: Config, next: Config): string | null {
   if (config['protected-mode'] && !next['protected-mode']) return 'protected-mode';
-  const { deny } = next.commands;
+  const deny = new Set(next.commands.deny);
   const isKept = (name: string): boolean =>
-    deny.includes(name) || deny.includes(name.split('|', 1)[0] as string);
+    deny.has(name) || deny.has(name.split('|', 1)[0] as string);
   return config.commands.deny.every(isKept) ? null : 'commands.deny';
 }
 
@@ -148,6 +155,10 @@ function parseSetting(name: string, text: string): { readonly value: unknown } |
   const value = name === 'commands.deny' ? text.trim().replace(/[\s,]+/g, ',') : text;
   if (name === 'commands.deny' && value === '') return { value: [] };
   if (MAP_SETTINGS.has(name) && value.trim() === '') return { value: {} };
+  // Before each of them is looked at: any client may send them, and control has more to do.
+  if (MANY.has(name) && value.split(',').length > ENTRIES_MAX) {
+    return { name, why: `${TOO_MANY}; allowed: at most ${ENTRIES_MAX}` };
+  }
   const source = flagSource([{ flag: name, path: name, value }]);
   const problem = checkSource(source)[0];
   if (problem !== undefined) return { name, why: problem.message };

@@ -49,6 +49,10 @@ const DATABASES = 'databases';
 
 const NODE_SETTINGS: ReadonlySet<string> = new Set(FROM_NODES.map(([name]) => name));
 
+/** Every process gets what is set, and those that start later. */
+const VALUE_BYTES_MAX = 64 * 1024;
+const TOO_LARGE = 'its value is too large; allowed: at most 64 KB';
+
 /** No answer is not a no: it is done in its turn when control, or a node, goes on. */
 const MAY_HOLD = 'it may still take effect, see CONFIG GET';
 
@@ -204,6 +208,10 @@ function set({ args, services }: LocalCall, reply: ReplyWriter): void | Promise<
     const name = word(args, i);
     if (!known.has(name) && secretName(name) === null) {
       reply.error(`ERR Unknown option or number of arguments for CONFIG SET - '${shown}'`);
+      return;
+    }
+    if ((args[i + 1]?.length ?? 0) > VALUE_BYTES_MAX) {
+      reply.error(setFailed(shown, TOO_LARGE));
       return;
     }
     if (seen.has(name)) {

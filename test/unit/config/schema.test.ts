@@ -135,6 +135,38 @@ describe('every field', () => {
   });
 });
 
+describe('lists and maps', () => {
+  const items = (count: number, make: (i: number) => string): string[] =>
+    Array.from({ length: count }, (_, i) => make(i));
+  const node = (i: number): string => `10.0.0.1:${i + 1}`;
+  const nodes = (count: number): string[] => items(count, node);
+  const map = (count: number, value: unknown): object =>
+    Object.fromEntries(nodes(count).map((key) => [key, value]));
+
+  it.each<[string, (count: number) => unknown]>([
+    ['bind', (count) => ({ bind: items(count, (i) => `host${i}`) })],
+    ['http.hosts', (count) => ({ http: { hosts: items(count, (i) => `host${i}`) } })],
+    ['cluster.seeds', (count) => ({ cluster: { seeds: nodes(count) } })],
+    ['upstream.sentinels', (count) => ({ upstream: { sentinels: nodes(count) } })],
+    ['announce.proxies', (count) => ({ announce: { proxies: nodes(count) } })],
+    ['spares', (count) => ({ spares: nodes(count) })],
+    ['commands.deny', (count) => ({ commands: { deny: items(count, (i) => `some${i}`) } })],
+    ['cluster.natMap', (count) => ({ cluster: { natMap: map(count, 'b:1') } })],
+    ['reads.nodeWeights', (count) => ({ reads: { nodeWeights: map(count, 5) } })],
+    ['reads.nodeZones', (count) => ({ reads: { nodeZones: map(count, 'east') } })],
+    ['reads.zoneWeights', (count) => ({ reads: { zoneWeights: map(count, 5) } })],
+  ])('%s may have 1024 entries', (_name, input) => {
+    expect(refuses(input(1024))).toBe(false);
+    const { error } = configSchema.safeParse(input(1025));
+    expect(error?.issues).toMatchObject([{ message: 'it has more than 1024 entries' }]);
+  });
+
+  it('are all of those kinds', () => {
+    const several = CONFIG_FIELDS.fields.filter(({ kind }) => kind === 'list' || kind === 'map');
+    expect(several).toHaveLength(11);
+  });
+});
+
 describe('values', () => {
   it('of sizes and times come as text or numbers', () => {
     expect(accepts({ hold: { maxBytes: '1mb', timeoutMs: '5m' } }).hold).toMatchObject({

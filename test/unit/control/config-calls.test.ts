@@ -42,6 +42,20 @@ describe('a live setting', () => {
     ]);
   });
 
+  it('that denies what no Redis knows is taken, and the log names it', async () => {
+    const { set, heard, lines } = setUp([]);
+    expect(await set('commands.deny', 'flushall config|set nosuch ft.search')).toBeNull();
+    expect(await set('commands.deny', 'flushall config|set nosuch ft.search keys')).toBeNull();
+    expect(heard.at(-1)?.commands.deny).toContain('nosuch');
+    expect(lines).toMatchObject([
+      {
+        level: 'warn',
+        fields: { names: ['nosuch', 'ft.search'], count: 2 },
+        message: expect.stringContaining('without a module'),
+      },
+    ]);
+  });
+
   it('that is refused reaches nobody', async () => {
     const taken: Config[] = [];
     const { set, heard } = setUp([worker(1, (config) => void taken.push(config))]);

@@ -62,6 +62,22 @@ describe('settings that change while slotgate runs', () => {
   });
 });
 
+describe('lists and maps by CONFIG SET', () => {
+  const many = (count: number, entry: (i: number) => string): string =>
+    Array.from({ length: count }, (_, i) => entry(i)).join();
+
+  it.each([
+    ['reads.zoneWeights', (i: number) => `z${i}=1`],
+    ['reads.nodeWeights', (i: number) => `10.0.0.1:${i + 1}=1`],
+    ['reads.nodeZones', (i: number) => `10.0.0.1:${i + 1}=east`],
+    ['commands.deny', (i: number) => `some${i}`],
+  ])('%s may have 1024 entries', (name, entry) => {
+    expect(change(name, many(1024, entry))).not.toHaveProperty('why');
+    const why = 'it has more than 1024 entries; allowed: at most 1024';
+    expect(change(name, many(1025, entry))).toEqual({ name, why });
+  });
+});
+
 describe('what protects, by CONFIG SET', () => {
   const strict = configSchema.parse({ commands: { deny: ['flushall', 'config|set'] } });
   const set = (name: string, value: string, config = strict) =>

@@ -147,6 +147,15 @@ describe('CONFIG SET', () => {
     expect(asked).toEqual([[{ name: 'timeout', value: '0' }]]);
   });
 
+  it('takes values of up to 64 KB', async () => {
+    const control = { 'config.set': () => null };
+    const set = (bytes: number) =>
+      rig({ control }).run('CONFIG', 'SET', 'timeout', 'x'.repeat(bytes));
+    expect(await set(65_536)).toBe('+OK\r\n');
+    const why = 'its value is too large; allowed: at most 64 KB';
+    expect(await set(65_537)).toBe(failed('timeout', why));
+  });
+
   it('without an answer may yet take effect, and says so', async () => {
     const { run } = rig();
     const unsure = 'control does not answer: it may still take effect, see CONFIG GET\r\n';
