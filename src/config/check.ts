@@ -15,7 +15,7 @@ const BY_PLACE = new Intl.Collator('en', { numeric: true });
 
 /** Every problem of one source by itself, so that a bad value shows even where another wins. */
 export function checkSource(source: Source): Problem[] {
-  const problems = [...source.problems];
+  const problems = [...source.problems, ...droppedKeys(source)];
   const result = configSchema.safeParse(source.tree);
   const seen = new Set<string>();
   for (const issue of result.error?.issues ?? []) {
@@ -28,6 +28,14 @@ export function checkSource(source: Source): Problem[] {
   return problems.sort((a, b) => BY_PLACE.compare(a.where, b.where));
 }
 
+/** The schema passes over this one key of a map, so it would be accepted and not hold. */
+function droppedKeys(source: Source): Problem[] {
+  const maps = CONFIG_FIELDS.fields.filter(({ kind }) => kind === 'map');
+  const keys = maps.map(({ path }) => [...path, '__proto__']);
+  const dropped = keys.filter((path) => valueAt(source.tree, path) !== undefined);
+  return dropped.map((path) => badValue({ code: 'invalid_key', path }, source));
+}
+
 function problemsOf(issue: Issue, source: Source): Problem[] {
   if (issue.code !== 'unrecognized_keys') return [badValue(issue, source)];
   return issue.keys.map((key) => ({
@@ -37,7 +45,14 @@ function problemsOf(issue: Issue, source: Source): Problem[] {
   }));
 }
 
-function badValue(issue: Issue, source: Source): Problem {
+function badValue(
+  issue: {
+    readonly code: string;
+    readonly path: readonly PropertyKey[];
+    readonly message?: string;
+  },
+  source: Source,
+): Problem {
   const isKey = issue.code === 'invalid_key';
   const found = isKey ? issue.path.at(-1) : valueAt(source.tree, issue.path);
   const field = fieldAt(CONFIG_FIELDS, issue.path);

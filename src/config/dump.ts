@@ -33,7 +33,9 @@ function written(value: unknown): unknown {
 }
 
 function isEndpoint(value: unknown): value is Endpoint {
-  return typeof value === 'object' && value !== null && 'host' in value && 'port' in value;
+  if (typeof value !== 'object' || value === null) return false;
+  // Zones may be called host and port, too.
+  return 'host' in value && typeof value.host === 'string' && 'port' in value;
 }
 
 /** {@link redactConfig} as YAML. */

@@ -137,7 +137,7 @@ function valueOfText(kind: FieldKind, text: string): unknown {
     case 'integer':
       return /^\d+$/.test(text) ? Number(text) : text;
     case 'boolean':
-      return BOOLEANS[text.toLowerCase()] ?? text;
+      return BOOLEANS.get(text.toLowerCase()) ?? text;
     case 'list':
       return text.split(',').map((item) => item.trim());
     case 'map':
@@ -151,16 +151,16 @@ function valueOfText(kind: FieldKind, text: string): unknown {
   }
 }
 
-const BOOLEANS: Readonly<Record<string, boolean>> = {
-  true: true,
-  yes: true,
-  on: true,
-  1: true,
-  false: false,
-  no: false,
-  off: false,
-  0: false,
-};
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['yes', true],
+  ['on', true],
+  ['1', true],
+  ['false', false],
+  ['no', false],
+  ['off', false],
+  ['0', false],
+]);
 
 /** `10.0.0.1:7000=127.0.0.1:7000,10.0.0.2:7000=…` */
 function mapOfText(text: string): Record<string, unknown> {

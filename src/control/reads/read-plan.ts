@@ -76,7 +76,7 @@ export function weightOf(
   const own = byAddress(node, settings.nodeWeights);
   if (role === 'primary') return own ?? settings.weights.primary;
   if (!settings.replicas) return 0;
-  return own ?? settings.zoneWeights[zoneOf(node, settings)] ?? settings.weights.replica;
+  return own ?? entryOf(settings.zoneWeights, zoneOf(node, settings)) ?? settings.weights.replica;
 }
 
 export function zoneOf(node: SnapshotNode, settings: ReadSettings): string {
@@ -91,10 +91,15 @@ function tierOf(node: SnapshotNode, settings: ReadSettings): 0 | 1 {
 
 /** By the address that is dialled, or another one that the node announces. */
 function byAddress<T>(node: SnapshotNode, map: Readonly<Record<string, T>>): T | undefined {
-  const own = map[nodeAddress(node)];
+  const own = entryOf(map, nodeAddress(node));
   if (own !== undefined) return own;
-  const alias = node.aliases?.find((name) => map[name] !== undefined);
+  const alias = node.aliases?.find((name) => Object.hasOwn(map, name));
   return alias === undefined ? undefined : map[alias];
+}
+
+/** What every object has besides is no entry: servers say what zone they are in, in any words. */
+function entryOf<T>(map: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(map, key) ? map[key] : undefined;
 }
 
 /** A suspect may still answer; if it does not, its watermark soon says so. */

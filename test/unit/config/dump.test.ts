@@ -61,6 +61,11 @@ describe('a dump', () => {
     expect(config.requirepass).toBe(secret);
   });
 
+  it('takes no zones for an address', () => {
+    const reads = { zoneWeights: { host: 1, port: 2 } };
+    expect(redactConfig(configSchema.parse({ reads }))).toMatchObject({ reads });
+  });
+
   it('can be loaded again', () => {
     expect(parse(dumpConfig(config)).cluster).toMatchObject({
       seeds: ['[::1]:7000', 'a:1'],

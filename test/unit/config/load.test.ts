@@ -98,6 +98,19 @@ describe('a file', () => {
     ]);
   });
 
+  it('of a map is none that it could not keep', () => {
+    const refused = ': "__proto__" is not allowed; allowed: a map of ';
+    for (const map of ['nodeWeights', 'zoneWeights', 'nodeZones']) {
+      const [problem, ...others] = problems(`reads:\n  ${map}:\n    __proto__: 5`);
+      expect(problem).toContain(`3:5: reads.${map}${refused}`);
+      expect(others).toEqual([]);
+    }
+    const flags = [flag('--set x', 'cluster.natMap', '__proto__=a:1')];
+    expect(problems(undefined, { flags })).toEqual([
+      expect.stringContaining(`--set x: cluster.natMap${refused}`),
+    ]);
+  });
+
   it('gets no far-fetched guess', () => {
     expect(problems('hold.timeoutMs: 5s')).toEqual([
       '1:1: unknown key "hold.timeoutMs"; in a file sections are nested: hold: { timeoutMs: … }',

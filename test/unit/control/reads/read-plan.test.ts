@@ -127,6 +127,11 @@ describe('a read plan', () => {
     expect(wantsReplicas(snapshot(nodes), settings(reads))).toBe(replica > 0);
   });
 
+  it.each(['constructor', '__proto__'])('has no weight of a zone %s that none sets', (zone) => {
+    const nodes = [node(PRIMARY), node(REPLICA, { zone })];
+    expect(plan({ nodes }).get(REPLICA)?.weight).toBe(50);
+  });
+
   it.each<[string, Partial<ReadSettings>, (0 | 1)[]]>([
     ['without a zone of our own', {}, [0, 0, 0]],
     ['in east', { zone: 'east' }, [0, 1, 0]],
