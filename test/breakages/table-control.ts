@@ -211,4 +211,23 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
     replace: 'const whole = walk.whole;',
     test: unit('control/scan-walks', 'a slot that was away at one page of the walk'),
   },
+  {
+    rule: 'settings hold in the order of their changes',
+    breakage: 'a worker answers +OK to what it shows, though another change is under way',
+    file: 'src/proxy/local/config.ts',
+    find: " && !services.settings.live.has(own ?? '');",
+    replace: ';',
+    test: unit('proxy/local/config', 'of what this worker shows already is for control to judge'),
+  },
+  {
+    rule: 'settings hold in the order of their changes',
+    breakage: 'a change that is none is answered before the workers have the one before it',
+    file: 'src/control/config-calls.ts',
+    find: 'const told = await Promise.all(calls.workers.map(',
+    replace: 'const told = await Promise.all((config === next ? calls.workers : []).map(',
+    test: unit(
+      'control/config-calls',
+      'a slow worker has yet to take gives way to one that came after',
+    ),
+  },
 ];
