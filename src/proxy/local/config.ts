@@ -56,6 +56,9 @@ const TOO_LARGE = 'its value is too large; allowed: at most 64 KB';
 /** No answer is not a no: it is done in its turn when control, or a node, goes on. */
 const MAY_HOLD = 'it may still take effect, see CONFIG GET';
 
+/** Its turn came too late; control was not asked. */
+const NOT_DONE = 'those before it took too long; it was not done, try again';
+
 /** Settings that are not shown. Control says why CONFIG SET does not change them. */
 export const SECRET_SETTINGS: readonly string[] = [
   'requirepass',
@@ -265,8 +268,29 @@ function secretName(name: string): string | null {
   return SECRET_SETTINGS.find((own) => own.toLowerCase() === name) ?? null;
 }
 
-/** False when the error is written. */
-async function change(
+/** Of each worker's changes the last, done or not. */
+const lastOf = new WeakMap<LocalServices, Promise<boolean>>();
+
+/** One at a time, so that many do not keep control from its other work. False: the error is written. */
+function change(
+  services: LocalServices,
+  changes: readonly Change[],
+  reply: ReplyWriter,
+): Promise<boolean> {
+  const { runtime } = services;
+  const cameAt = runtime.now();
+  const whenBefore = async (): Promise<boolean> => {
+    if (runtime.now() - cameAt < CONTROL_PATIENCE_MS) return changeNow(services, changes, reply);
+    reply.error(`ERR CONFIG SET failed: ${NOT_DONE}`);
+    return false;
+  };
+  const before = lastOf.get(services);
+  const done = before === undefined ? whenBefore() : before.then(whenBefore, whenBefore);
+  lastOf.set(services, done);
+  return done;
+}
+
+async function changeNow(
   services: LocalServices,
   changes: readonly Change[],
   reply: ReplyWriter,

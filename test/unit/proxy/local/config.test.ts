@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { deferred } from '../../../../src/lib/deferred.ts';
 import { createRig, type RigOptions } from './local-rig.ts';
 
 const settings = {
@@ -154,6 +155,35 @@ describe('CONFIG SET', () => {
     expect(await set(65_536)).toBe('+OK\r\n');
     const why = 'its value is too large; allowed: at most 64 KB';
     expect(await set(65_537)).toBe(failed('timeout', why));
+  });
+
+  it('is done one after another, and not at all when its turn comes too late', async () => {
+    const asked: unknown[] = [];
+    const free = deferred();
+    let now = 0;
+    const { run } = rig({
+      now: () => now,
+      control: {
+        'config.set': async (changes) => {
+          asked.push(changes);
+          await free.promise;
+          return null;
+        },
+      },
+    });
+    const first = run('CONFIG', 'SET', 'timeout', '1');
+    const second = run('CONFIG', 'SET', 'timeout', '2');
+    now = 500;
+    const third = run('CONFIG', 'SET', 'timeout', '3');
+    await expect.poll(() => asked).toHaveLength(1);
+    now = 1000;
+    free.resolve();
+    expect(await Promise.all([first, second, third])).toEqual([
+      '+OK\r\n',
+      '-ERR CONFIG SET failed: those before it took too long; it was not done, try again\r\n',
+      '+OK\r\n',
+    ]);
+    expect(asked).toEqual([[{ name: 'timeout', value: '1' }], [{ name: 'timeout', value: '3' }]]);
   });
 
   it('without an answer may yet take effect, and says so', async () => {

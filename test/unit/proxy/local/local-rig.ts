@@ -123,6 +123,8 @@ export interface RigOptions {
   readonly session?: Session;
   /** Of every session. */
   readonly facts?: SessionFacts;
+  /** Default: it stands still. */
+  readonly now?: () => number;
   /** Besides the one that asks. */
   readonly others?: readonly Session[];
 }
@@ -185,7 +187,7 @@ export function createRig(options: RigOptions = {}): Rig {
   const closed: Closed[] = [];
   const unblocked: Unblocked[] = [];
   const runtime: Runtime = {
-    now: () => NOW_MS,
+    now: options.now ?? (() => NOW_MS),
     wallClock: () => WALL_MS,
     afterTurn: refuse,
     every: () => () => undefined,
