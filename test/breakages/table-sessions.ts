@@ -179,8 +179,8 @@ export const BREAKAGES_OF_SESSIONS: readonly Breakage[] = [
     rule: 'blocking',
     breakage: 'the holds of a command that waits for weeks count as one',
     file: 'src/proxy/blocking/blocked-command.ts',
-    find: 'this.refusedSince = 0;',
-    replace: '',
+    find: 'this.refusedSince = 0;\n    if (',
+    replace: 'if (',
     test: unit('proxy/blocked-clients', 'is waited for again as often as need be'),
   },
   {
