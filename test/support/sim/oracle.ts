@@ -409,8 +409,9 @@ export class Oracle {
       (other) =>
         other.seq > command.seq &&
         other.sentAt <= command.answeredAt &&
-        (other.outcome === 'ok' || other.outcome === 'lost' || wasTaken(other.raw)) &&
         (other.isFanout || other.keys.some((key) => command.keys.includes(key))) &&
+        // Of one that went to all shards a part may have been served though the whole failed.
+        (other.isFanout || ['ok', 'lost'].includes(other.outcome) || wasTaken(other.raw)) &&
         mayHaveBeenBehind(command, other),
     );
     if (!overtook) this.fail(`${describe(command)} was refused as overtaken, but nothing did`);
