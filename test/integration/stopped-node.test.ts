@@ -91,7 +91,7 @@ describe('a primary under SIGSTOP', () => {
     client.close();
   });
 
-  it('late replies are swallowed: after SIGCONT every answer is right again', async () => {
+  it('late replies reach nobody: after SIGCONT every answer is right again', async () => {
     const closed = await counter(proxy.httpUrl, 'slotgate_upstream_lanes_closed_total');
     const load = await Load.start({
       name: 'late',
@@ -121,8 +121,8 @@ describe('a primary under SIGSTOP', () => {
     });
     const now = await Metrics.read(proxy.httpUrl);
     expect(now.sum('slotgate_upstream_desync_alarms_total')).toBe(0);
-    // A busy node is no dead connection: the lane was kept.
-    expect(now.sum('slotgate_upstream_lanes_closed_total')).toBe(closed);
+    // Each time writes were uncertain on a connection that was silent as a whole.
+    expect(now.sum('slotgate_upstream_lanes_closed_total')).toBeGreaterThanOrEqual(closed + 3);
   });
 });
 
