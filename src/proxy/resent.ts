@@ -33,11 +33,3 @@ export function noteEnd(request: Request, session: Session | null): boolean {
   session.resent--;
   return session.parkedCount > 0;
 }
-
-/**
- * Its connection, opened for it alone, never came about. Of shared ones none is to be had then; of
- * these each try opens another, without end.
- */
-export function isVain({ formerLane }: Request): boolean {
-  return formerLane?.options.pinned === true && !formerLane.wasReady;
-}

@@ -29,7 +29,7 @@ import { HeldSessions, type NoWait } from './hold/held-sessions.ts';
 import type { ShardHolds } from './hold/shard-holds.ts';
 import type { Shards } from './hold/shards.ts';
 import type { Request } from './request.ts';
-import { isNext, isVain, narrow, noteEnd, noteSent } from './resent.ts';
+import { isNext, narrow, noteEnd, noteSent } from './resent.ts';
 import type { HoldSettings } from './settings.ts';
 
 /** Commands that are let go, or answered with an error, in one turn of the event loop: about 2 ms. */
@@ -245,8 +245,7 @@ export class Retries {
 
   /** True when the request is settled: on its way again or answered. */
   #try(request: Request, session: Session, now: number): boolean {
-    const isOver = now - request.parkedAt > this.#settings.timeoutMs && isVain(request);
-    if (now >= request.retryAt && !this.#isAway(request) && !isOver) {
+    if (now >= request.retryAt && !this.#isAway(request)) {
       const lane = isNext(request, session) ? this.#host.laneFor(request) : null;
       const isFree = lane !== null && !mustWait(request, session, lane);
       const mayGo = isFree && (!isInDoubt(lane, request) || this.#takeProbe());

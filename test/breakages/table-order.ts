@@ -9,7 +9,7 @@ export const BREAKAGES_OF_ORDER: readonly Breakage[] = [
     file: 'src/proxy/replies.ts',
     find: 'if (request.session === null || request.answered) {',
     replace: 'if (request.session === null) {',
-    test: sim('hang'),
+    test: unit('proxy/lost-connections', 'and waits for its turn: the late reply does not'),
   },
   {
     rule: '1 answered once',

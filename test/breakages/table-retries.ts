@@ -262,14 +262,6 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
   },
   {
     rule: '7 bounded',
-    breakage: 'a command whose own connection never comes about tries for ever',
-    file: 'src/proxy/retries.ts',
-    find: '&& !this.#isAway(request) && !isOver) {',
-    replace: '&& !this.#isAway(request)) {',
-    test: unit('proxy/watch', 'is answered in time though control says nothing'),
-  },
-  {
-    rule: '7 bounded',
     breakage: 'WATCH opens one connection after the other to a node that is away',
     file: 'src/proxy/tx/watch.ts',
     find: 'if (this.#proxy.lanes.isAway(node)) return null;',

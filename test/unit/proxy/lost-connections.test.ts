@@ -102,6 +102,32 @@ describe('a write that is not answered in time', () => {
     busy.reply('+OK\r\n');
     stage.run();
     expect(client.take()).toBe('');
+    busy.reply('+NEW\r\n');
+    stage.run();
+    expect(client.take()).toBe('+NEW\r\n');
+  });
+
+  it('and waits for its turn: the late reply does not take the place of that answer', () => {
+    const stage = bench();
+    const [node, slow] = [stage.node(PORT), stage.node(7002)];
+    const [client, other] = [stage.client(), stage.client()];
+    expect(client.send('SET b 0', 'SET c 0').take()).toBe('+OK\r\n+OK\r\n');
+    node.answer = silentTo('SET', 'GET');
+    slow.answer = silentTo('GET');
+    other.send('GET f');
+    client.send('GET c', 'SET b old');
+    node.isAccepting = false;
+    const busy = node.connectionOf('SET b old');
+    stage.advance(TIMEOUT_MS - 1000);
+    busy.reply('$1\r\nv\r\n');
+    stage.advance(1100);
+    // The read is sent once more; what is behind it has its answer, which waits.
+    expect(client.take()).toBe('');
+    busy.reply('+OK\r\n');
+    stage.run();
+    last(slow.connections.filter(({ log }) => log.includes('GET c'))).reply('$1\r\nc\r\n');
+    stage.run();
+    expect(client.take()).toMatch(/^\$1\r\nc\r\n-UNCERTAIN No answer from h:7001[^\r]*\r\n$/);
   });
 });
 
