@@ -199,8 +199,8 @@ export const BREAKAGES_OF_LANES: readonly Breakage[] = [
     rule: '5 shared means stateless',
     breakage: 'a connection is lent again while replies on it are due',
     file: 'src/proxy/blocking/pins.ts',
-    find: 'if (lane.count > 0 || ',
-    replace: 'if (',
+    find: 'lane.count > 0 ? AFTER.wait : ',
+    replace: '',
     test: unit(
       'proxy/transactions',
       'its connection is not lent again while replies on it are due',

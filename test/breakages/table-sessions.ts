@@ -163,7 +163,7 @@ export const BREAKAGES_OF_SESSIONS: readonly Breakage[] = [
     rule: 'blocking',
     breakage: 'a connection is lent again while a CLIENT UNBLOCK for it is on its way',
     file: 'src/proxy/blocking/unblocking.ts',
-    find: 'if (this.#waits.get(lane)?.isTold === true) return false;',
+    find: 'if (wait?.isTold === true) return AFTER.wait;',
     replace: '',
     test: unit('proxy/blocked-clients', 'its connection is lent to nobody while'),
   },

@@ -19,10 +19,10 @@ import { asLine, CROSSSLOT } from '../error-replies.ts';
 import type { Flow } from '../flows/flows.ts';
 import type { InnerClient } from '../flows/inner-client.ts';
 import { isError, isNil } from '../reply-bytes.ts';
+import { NIL } from './blocked-command.ts';
 import type { BlockingShape } from './shapes.ts';
 
 const WRONG_TYPE_MS = 250;
-const NIL = { 2: asLine('').subarray(0, 0), 3: Buffer.from('_\r\n') } as const;
 
 interface Pop {
   readonly keys: readonly Buffer[];
@@ -133,7 +133,7 @@ export async function runAcrossSlots(
       }
       if (pop.waitPops) return await handOver(flow, shape, args, popper, woken);
     }
-    return protocol === 3 ? NIL[3] : Buffer.from('*-1\r\n');
+    return NIL[protocol];
   } finally {
     popper.close();
   }

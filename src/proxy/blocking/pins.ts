@@ -13,7 +13,7 @@ import type { RouteNode } from '../../route/routing.ts';
 import { LANE, type Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
 import type { Request } from '../request.ts';
-import { type Ending, Unblocking } from './unblocking.ts';
+import { AFTER, type Ending, Unblocking } from './unblocking.ts';
 
 /**
  * Idle connections kept per node and kind: as many as clients may come back at once. Opening one
@@ -46,10 +46,7 @@ export class Pins {
 
   constructor(proxy: ProxyCore) {
     this.#proxy = proxy;
-    this.#unblocking = new Unblocking(proxy, (lane, mayLendAgain) => {
-      const isAsItWas = this.#leaving.get(lane);
-      if (isAsItWas !== undefined) this.give(lane, isAsItWas && mayLendAgain);
-    });
+    this.#unblocking = new Unblocking(proxy, (lane) => this.onReply(lane));
   }
 
   /** Connections lent now. */
@@ -165,7 +162,8 @@ export class Pins {
    */
   give(lane: Lane<Request>, mayLendAgain = true): void {
     if (!this.#lent.has(lane)) return;
-    if (lane.count > 0 || !this.#unblocking.forget(lane)) {
+    const after = lane.count > 0 ? AFTER.wait : this.#unblocking.end(lane);
+    if (after === AFTER.wait) {
       this.#leaving.set(lane, mayLendAgain);
       return;
     }
@@ -173,7 +171,8 @@ export class Pins {
     this.#leaving.delete(lane);
     this.#show();
     const upstream = this.#proxy.lanes.owners.get(lane);
-    const isUsable = mayLendAgain && lane.state === LANE.ready && upstream?.node.present === true;
+    const isAsItWas = mayLendAgain && after === AFTER.lend;
+    const isUsable = isAsItWas && lane.state === LANE.ready && upstream?.node.present === true;
     if (upstream === undefined || !isUsable) {
       lane.destroy('EIDLE');
       return;

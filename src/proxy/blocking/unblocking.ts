@@ -8,9 +8,10 @@
  */
 
 import { encodeRequest } from '../../resp/request-framer.ts';
-import { LANE, type Lane } from '../../upstream/lane.ts';
+import type { Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
-import type { Request, Special } from '../request.ts';
+import { NodeAsker } from '../flows/node-asker.ts';
+import type { Request } from '../request.ts';
 
 /** How CLIENT UNBLOCK ends a wait: with the reply of a time-out (nil) or with -UNBLOCKED. */
 export type Ending = 'TIMEOUT' | 'ERROR';
@@ -22,30 +23,35 @@ export type Ending = 'TIMEOUT' | 'ERROR';
  */
 const MULTI = encodeRequest(['MULTI']);
 const MAY_WRITE = encodeRequest(['EVAL', 'return 0', '0']);
-const EXEC = encodeRequest(['EXEC']);
 
 interface Wait {
   how: Ending;
   /** The node has been told and has not answered yet. */
   isTold: boolean;
+  /** A connection was lost on which it had been told: it may yet hear of it. */
+  isUnsure: boolean;
 }
+
+/** What may be done with a lane that has no command any more. */
+export const AFTER = { lend: 0, close: 1, wait: 2 } as const;
 
 export class Unblocking {
   readonly #proxy: ProxyCore;
-  /** `mayLendAgain`: false when a CLIENT UNBLOCK may still be on its way. */
-  readonly #onFree: (lane: Lane<Request>, mayLendAgain: boolean) => void;
+  /** A lane without a command need not wait any longer. */
+  readonly #onAnswer: (lane: Lane<Request>) => void;
   readonly #waits = new Map<Lane<Request>, Wait>();
 
-  constructor(proxy: ProxyCore, onFree: (lane: Lane<Request>, mayLendAgain: boolean) => void) {
+  constructor(proxy: ProxyCore, onAnswer: (lane: Lane<Request>) => void) {
     this.#proxy = proxy;
-    this.#onFree = onFree;
+    this.#onAnswer = onAnswer;
   }
 
-  /** The lane has no command any more. False while a CLIENT UNBLOCK for it may be on its way. */
-  forget(lane: Lane<Request>): boolean {
-    if (this.#waits.get(lane)?.isTold === true) return false;
+  /** The lane has no command any more: one of {@link AFTER}. */
+  end(lane: Lane<Request>): number {
+    const wait = this.#waits.get(lane);
+    if (wait?.isTold === true) return AFTER.wait;
     this.#waits.delete(lane);
-    return true;
+    return wait?.isUnsure === true ? AFTER.close : AFTER.lend;
   }
 
   /** The lane is ready and its command was sent. */
@@ -55,7 +61,7 @@ export class Unblocking {
       wait.how = how;
       return;
     }
-    const begun = { how, isTold: false };
+    const begun = { how, isTold: false, isUnsure: false };
     this.#waits.set(lane, begun);
     this.#tell(lane, begun);
   }
@@ -72,7 +78,7 @@ export class Unblocking {
   }
 
   #tell(lane: Lane<Request>, wait: Wait): void {
-    const { lanes, requests, time } = this.#proxy;
+    const { lanes, time } = this.#proxy;
     const upstream = lanes.owners.get(lane);
     if (upstream === undefined) return;
     const open = lanes.lane(upstream.node, lane.options.kind, time);
@@ -81,38 +87,15 @@ export class Unblocking {
     wait.isTold = true;
     const unblock = encodeRequest(['CLIENT', 'UNBLOCK', lane.clientId, wait.how]);
     for (const part of [MULTI, MAY_WRITE, unblock]) lanes.tell(shared, part, time);
-    const request = requests.take();
-    request.special = new Told((isLost) => this.#onTold(lane, wait, isLost));
-    request.lane = shared;
-    request.command = 0;
-    request.isRead = true;
-    shared.enqueue(request, EXEC, 0, EXEC.length, false, time);
+    const asker = new NodeAsker(this.#proxy, shared);
+    void asker.call('EXEC').then((reply) => this.#onTold(lane, wait, reply === null));
   }
 
+  /** With its command still there, that was served at the same moment or has yet to come: see tick. */
   #onTold(lane: Lane<Request>, wait: Wait, isLost: boolean): void {
     if (this.#waits.get(lane) !== wait) return;
     wait.isTold = false;
-    if (lane.count > 0) return; // Served at the same moment, or not yet come to its node: see tick.
-    this.#waits.delete(lane);
-    this.#onFree(lane, !isLost);
-  }
-}
-
-/** EXEC behind a CLIENT UNBLOCK: a request without a session. */
-class Told implements Special {
-  readonly swallows = 0;
-  readonly isPatient = true;
-  readonly #onTold: (isLost: boolean) => void;
-
-  constructor(onTold: (isLost: boolean) => void) {
-    this.#onTold = onTold;
-  }
-
-  onLateReply(): void {
-    this.#onTold(false);
-  }
-
-  onLaneLeft(shared: Lane<Request>): void {
-    if (shared.state === LANE.closed) this.#onTold(true);
+    wait.isUnsure ||= isLost;
+    if (lane.count === 0) this.#onAnswer(lane);
   }
 }
