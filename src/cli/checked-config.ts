@@ -7,6 +7,7 @@ import { CommandTable } from '../commands/table.ts';
 import { type ConfigSources, type LoadedConfig, loadConfig } from '../config/load.ts';
 import { nearName } from '../config/near-key.ts';
 import type { FlagSetting } from '../config/text-source.ts';
+import { unknownCommands } from '../control/denied-names.ts';
 import { ProxyError } from '../lib/errors.ts';
 
 /** @throws ConfigError with every problem found */
@@ -21,17 +22,14 @@ export function loadChecked(from: ConfigSources): LoadedConfig {
 
 /** A module may bring commands that nobody here knows, so these are doubts and no mistakes. */
 export function unknownDenied(denied: readonly string[]): string[] {
-  if (denied.length === 0) return [];
-  // The first stands for all that are unknown.
+  const unknown = unknownCommands(denied);
+  if (unknown.length === 0) return [];
   const names = CommandTable.builtin().names.slice(1);
-  const known = new Set(names);
-  return denied
-    .filter((name) => !known.has(name))
-    .map((name) => {
-      const near = nearName(name, names);
-      const hint = near === undefined ? '' : `; did you mean ${near}?`;
-      return `commands.deny names ${name}, which no Redis knows without a module${hint}`;
-    });
+  return unknown.map((name) => {
+    const near = nearName(name, names);
+    const hint = near === undefined ? '' : `; did you mean ${near}?`;
+    return `commands.deny names ${name}, which no Redis knows without a module${hint}`;
+  });
 }
 
 /** What runs scripts, and by which commands those come in that it only names. */

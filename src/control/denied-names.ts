@@ -1,6 +1,6 @@
 /**
- * Names that CONFIG SET denies and that no Redis knows: most likely misspelt. A module may bring
- * commands that nobody here knows, so these are doubts and no mistakes, as in a file.
+ * Names in commands.deny that no Redis knows, most likely misspelt. A module may bring commands that
+ * nobody here knows, so these are doubts and no mistakes.
  */
 
 import { CommandTable } from '../commands/table.ts';

@@ -91,7 +91,13 @@ export class Upkeep {
     this.#expireReads(lane, address, limit);
     // Its client may act on the answer by other lanes, other workers, other clients: by then the write
     // has come to its node or never will. One that answers others is only slow: there it keeps its place.
-    if (hasUncertain && lane.readAt < limit) lane.destroy('ESILENT');
+    const isSilent = this.#proxy.time - lane.readAt > this.#rightfulSilence(lane);
+    if (hasUncertain && isSilent && lane.readAt < limit) lane.destroy('ESILENT');
+  }
+
+  /** WAIT blocks its connection, and rightly. */
+  #rightfulSilence({ options }: Lane<Request>): number {
+    return (options.kind & LANE_KIND.durable) === 0 ? 0 : this.#proxy.durable.silenceMs;
   }
 
   /** True when a client was told that its write may have been applied. */
@@ -168,7 +174,7 @@ export class Upkeep {
 
   /** Its heartbeat is not answered yet: is it dead? */
   #watch(lane: Lane<Request>, heartbeat: Request, upstream: Upstream): void {
-    const { durable, time, settings, slowReaders } = this.#proxy;
+    const { time, settings, slowReaders } = this.#proxy;
     const known = this.#silence.of(lane, lane.readAt, time);
     if (known === SILENCE.proven) lane.destroy('ESILENT');
     if (known !== SILENCE.unexplained) return;
@@ -176,10 +182,7 @@ export class Upkeep {
     const patience = lane.wasSent(heartbeat)
       ? settings.heartbeatMs * SILENT_HEARTBEATS
       : SILENT_WRITE_MS;
-    // WAIT blocks its connection, and rightly.
-    const isDurable = (lane.options.kind & LANE_KIND.durable) !== 0;
-    const silence = isDurable ? durable.silenceMs : 0;
-    if (time - since <= patience + silence) return;
+    if (time - since <= patience + this.#rightfulSilence(lane)) return;
     // The lane may well be the one whose script keeps the node: others are told so at once.
     this.#silence.ask(lane, upstream.node, () => slowReaders.setAside(lane));
   }

@@ -107,6 +107,22 @@ describe('a write that is not answered in time', () => {
     expect(client.take()).toBe('+NEW\r\n');
   });
 
+  it('behind a WAIT, which may take longer: it keeps its place, too', () => {
+    const stage = new Bench({
+      cluster: { seeds: ['h:7001'], commandTimeoutMs: TIMEOUT_MS },
+      writes: { wait: { replicas: 1, timeoutMs: 20_000 } },
+    });
+    const node = stage.node(PORT);
+    expect(stage.client().send('SET b 0').take()).toBe('+OK\r\n');
+    node.answer = silentTo('WAIT', 'SET');
+    const client = stage.client().send('SET b 1');
+    const lane = node.connectionOf('SET b 1');
+    node.isAccepting = false;
+    stage.advance(TIMEOUT_MS + 1000);
+    expect(client.take()).toMatch(/^-UNCERTAIN /);
+    expect(lane.isClosed).toBe(false);
+  });
+
   it('and waits for its turn: the late reply does not take the place of that answer', () => {
     const stage = bench();
     const [node, slow] = [stage.node(PORT), stage.node(7002)];
