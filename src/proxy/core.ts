@@ -128,8 +128,8 @@ export const ANY_KEY = -1;
 /** Writes that wait for replicas; see proxy/durable/. */
 export interface DurableKeeping {
   readonly isOn: boolean;
-  /** How long a durable lane may rightly be silent. */
-  readonly silenceMs: number;
+  /** How long this lane may rightly be silent. */
+  silenceMs(lane: Lane<Request>): number;
   /** The kind of lane for the command that the session is at. */
   kindFor(session: Session): number;
   /** False: it has to wait for the session's commands under way, which use another lane. */

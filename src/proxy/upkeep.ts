@@ -90,14 +90,11 @@ export class Upkeep {
     const hasUncertain = this.#expireWrites(lane, address, limit);
     this.#expireReads(lane, address, limit);
     // Its client may act on the answer by other lanes, other workers, other clients: by then the write
-    // has come to its node or never will. One that answers others is only slow: there it keeps its place.
-    const isSilent = this.#proxy.time - lane.readAt > this.#rightfulSilence(lane);
-    if (hasUncertain && isSilent && lane.readAt < limit) lane.destroy('ESILENT');
-  }
-
-  /** WAIT blocks its connection, and rightly. */
-  #rightfulSilence({ options }: Lane<Request>): number {
-    return (options.kind & LANE_KIND.durable) === 0 ? 0 : this.#proxy.durable.silenceMs;
+    // has come to its node or never will. One that answers others is only slow: there it keeps its
+    // place, but on a durable lane, where reads of its session would not follow it.
+    const isSilent = lane.readAt < limit;
+    if (hasUncertain && isSilent) lane.destroy('ESILENT');
+    else if (hasUncertain && isDurable(lane)) lane.destroy('ESTALLED');
   }
 
   /** True when a client was told that its write may have been applied. */
@@ -140,6 +137,8 @@ export class Upkeep {
   #isOwed(lane: Lane<Request>, request: Request): boolean {
     const top = topOf(request);
     if (request.special?.isPatient || request === lane.heartbeat) return false;
+    // It waits here, not at the node.
+    if (lane.corkedBy !== null && !lane.wasSent(request)) return false;
     return top.session !== null && !top.answered && !request.done;
   }
 
@@ -179,10 +178,12 @@ export class Upkeep {
     if (known === SILENCE.proven) lane.destroy('ESILENT');
     if (known !== SILENCE.unexplained) return;
     const since = Math.max(this.#beatAt.get(lane) ?? 0, lane.readAt);
-    const patience = lane.wasSent(heartbeat)
+    const patience = lane.wasSent(lane.corkedBy ?? heartbeat)
       ? settings.heartbeatMs * SILENT_HEARTBEATS
       : SILENT_WRITE_MS;
-    if (time - since <= patience + this.#rightfulSilence(lane)) return;
+    // WAIT blocks its connection, and rightly.
+    const waitMs = isDurable(lane) ? this.#proxy.durable.silenceMs(lane) : 0;
+    if (time - since <= patience + waitMs) return;
     // The lane may well be the one whose script keeps the node: others are told so at once.
     this.#silence.ask(lane, upstream.node, () => slowReaders.setAside(lane));
   }
@@ -204,6 +205,10 @@ export class Upkeep {
       }
     }
   }
+}
+
+function isDurable({ options }: Lane<Request>): boolean {
+  return (options.kind & LANE_KIND.durable) !== 0;
 }
 
 /** A subscriber is silent by nature. */

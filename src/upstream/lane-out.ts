@@ -4,6 +4,8 @@
  *     chunk:   [ answered | unanswered, sent … | unsent … )
  *                                       ^sent          ^length
  *
+ * A cork keeps back what is behind one entry: [ … unsent … WAIT | corked … )
+ *
  * An entry holds its chunk until it is answered: a redirect sends the same bytes elsewhere.
  */
 
@@ -26,6 +28,9 @@ export class LaneOut {
   #sendHead: SharedChunk | null = null;
   /** The kernel has not taken all of it. */
   #writing: SharedChunk | null = null;
+  /** Where the cork sits, or null: nothing behind `#corkAt` of this chunk is written. */
+  #corked: SharedChunk | null = null;
+  #corkAt = 0;
   readonly #pool: SlabPool;
 
   constructor(pool: SlabPool) {
@@ -92,16 +97,18 @@ export class LaneOut {
     if (this.#writing !== null) return;
     let chunk = this.#sendHead;
     while (chunk !== null) {
-      if (chunk.sent < chunk.length) {
+      const end = chunk === this.#corked ? this.#corkAt : chunk.length;
+      if (chunk.sent < end) {
         const from = chunk.sent;
-        this.unsentBytes -= chunk.length - from;
+        this.unsentBytes -= end - from;
         // Counted as sent before the call: whatever happens inside, the node may have it.
-        chunk.sent = chunk.length;
-        if (!stream.write(chunk.slab, from, chunk.length)) {
+        chunk.sent = end;
+        if (!stream.write(chunk.slab, from, end)) {
           this.#writing = chunk;
           return;
         }
       }
+      if (chunk === this.#corked) return;
       if (chunk === this.#current) {
         if (chunk.holders === 0) this.#rewind(chunk);
         return;
@@ -111,6 +118,12 @@ export class LaneOut {
       if (chunk.sealed && chunk.holders === 0) this.#pool.give(chunk.slab);
       chunk = next;
     }
+  }
+
+  /** Nothing that is appended behind `entry`, the last one, is written until that is null. */
+  cork(entry: Placed | null): void {
+    this.#corked = entry === null ? null : entry.chunk;
+    this.#corkAt = entry === null ? 0 : entry.offset + entry.length;
   }
 
   /** The write that was under way is done; true when there was one. */

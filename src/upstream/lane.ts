@@ -96,6 +96,8 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   /** Entry whose reply tells that the stream is still aligned, see Heartbeat. */
   heartbeat: E | null = null;
   heartbeatNonce = '';
+  /** The entry behind which nothing is written, see {@link cork}. */
+  corkedBy: E | null = null;
   readonly options: LaneOptions;
   #tail: E | null = null;
   #stream: ByteStream | null = null;
@@ -130,10 +132,8 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
     else this.#tail.nextInLane = entry;
     this.#tail = entry;
     this.count++;
-    if (!this.dirty) {
-      this.dirty = true;
-      this.#events.onLaneDirty(this);
-    }
+    if (!this.dirty) this.#events.onLaneDirty(this);
+    this.dirty = true;
   }
 
   /** The connection's id on its node; '' unless it is pinned and ready. */
@@ -181,6 +181,14 @@ export class Lane<E extends LaneEntry<E>> implements ClientStreamHandler {
   /** For an entry that has been queued elsewhere since and holds another chunk now. */
   releaseChunk(chunk: SharedChunk): void {
     this.#out.release(chunk);
+  }
+
+  /** What is queued behind `entry`, the last one, is not written; null: now it is. */
+  cork(entry: E | null): void {
+    this.corkedBy = entry;
+    this.#out.cork(entry);
+    if (!this.dirty) this.#events.onLaneDirty(this);
+    this.dirty = true;
   }
 
   /** Bytes queued and not yet handed to the kernel. */

@@ -173,10 +173,10 @@ export const BREAKAGES_OF_LANES: readonly Breakage[] = [
     rule: '4 in step',
     breakage: 'a heartbeat without an answer kills the lane of a busy node',
     file: 'src/proxy/upkeep.ts',
-    find: 'if (time - since <= patience + this.#rightfulSilence(lane)) return;',
+    find: 'if (time - since <= patience + waitMs) return;',
     replace:
-      "if (time - since > patience + this.#rightfulSilence(lane)) lane.destroy('ESILENT');\n" +
-      'if (time - since <= patience + this.#rightfulSilence(lane)) return;',
+      "if (time - since > patience + waitMs) lane.destroy('ESILENT');\n" +
+      'if (time - since <= patience + waitMs) return;',
     test: unit('proxy/lost-connections', 'and is busy keeps its lane'),
   },
   {

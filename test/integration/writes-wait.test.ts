@@ -221,6 +221,40 @@ describe('one replica must have a write', () => {
       expect(await write).toMatch(APPLIED);
     });
 
+    it('writes that come one after another share a WAIT: none has to wait for all before it', async () => {
+      const WRITERS = 24;
+      const admin = await connect();
+      const writers = await Promise.all(Array.from({ length: WRITERS }, connect));
+      const before = await waitsAt(primary);
+      await admin.call('CONFIG', 'SET', 'cluster.commandTimeoutMs', '1s');
+      /** What the README says of UNCERTAIN: read the key, then decide. */
+      const increment = async (client: RespClient, key: string): Promise<string[]> => {
+        const first = await said(client.call('INCR', key));
+        if (!first.startsWith('UNCERTAIN')) return [first];
+        const isThere = (await client.call('GET', key)) !== null;
+        return isThere ? [first] : [first, ...(await increment(client, key))];
+      };
+      const increments: Promise<string[]>[] = [];
+      for (const [i, writer] of writers.entries()) {
+        increments.push(increment(writer, `{${HIT}}n${i}`));
+        await admin.call('GET', `{${HIT}}n${i}`); // Each in a turn of its own.
+      }
+      const told = await Promise.all(increments);
+      await admin.call('CONFIG', 'SET', 'cluster.commandTimeoutMs', '20s');
+      expect(told).toEqual(Array(WRITERS).fill([expect.stringMatching(APPLIED)]));
+      expect((await waitsAt(primary)) - before).toBeLessThan(WRITERS / 2);
+      const keys = writers.map((_, i) => `{${HIT}}n${i}`);
+      expect(await admin.call('MGET', ...keys)).toEqual(Array(WRITERS).fill('1'));
+    });
+
+    /** How many WAITs it was asked. */
+    async function waitsAt(node: LocalNode): Promise<number> {
+      return onNode(proxy.cluster, node, async (client) => {
+        const info = String(await client.call('INFO', 'commandstats'));
+        return Number(/cmdstat_wait:calls=(\d+)/.exec(info)?.[1] ?? 0);
+      });
+    }
+
     it('CONFIG SET writes.wait.replicas 0: writes are acknowledged at once', async () => {
       const client = await connect();
       const key = `{${HIT}}live`;

@@ -2,10 +2,12 @@
  * writes.wait: a write is acknowledged once that many replicas have it.
  *
  * WAIT blocks its connection, so writes travel on lanes of their own. What was queued on such a lane
- * in one turn is followed by one WAIT:
+ * in one turn is followed by one WAIT, and nothing more is sent until that is answered: the node would
+ * leave it unread, for as long as a replica hangs. All that has gathered by then shares the next WAIT,
+ * so a write waits for two at the most, however many write:
  *
- *     lane     [ SET a | SET b | GET a | WAIT 1 1000 | SET c | WAIT 1 1000 ]
- *     replies    kept    kept    passed  → a and b      kept   → c
+ *     lane     [ SET a | SET b | GET a | WAIT 1 1000 | corked: SET c | SET d … ]
+ *     replies    kept    kept    passed  → a and b
  *
  * The replies to the writes are kept until the WAIT behind them is answered, and become errors where
  * it counts too few. On a pinned connection (EXEC after WATCH, BLPOP) WAIT follows the reply, and a
@@ -37,8 +39,10 @@ const COLON = 58;
 
 /** What one connection owes. */
 class LaneWrites {
-  /** The last WAIT on it that has no answer yet. */
+  /** The last WAIT on it that has no answer yet; on a shared lane the only one. */
   lastWait: Request | null = null;
+  /** What that may take. */
+  timeoutMs = 0;
   /** Writes whose replies wait for the next answer to a WAIT, in the order of the lane. */
   kept: Request[] = [];
   /** Of the reply that arrives in parts. */
@@ -105,25 +109,31 @@ export class DurableWrites {
     return !request.isRead && this.#writes[request.command] === 1;
   }
 
-  /** How long a durable lane may rightly be silent. */
-  get silenceMs(): number {
-    return this.#timeoutMs;
+  /** How long this lane may rightly be silent. */
+  silenceMs(lane: Lane<Request>): number {
+    const writes = this.#lanes.get(lane);
+    return writes === undefined || writes.lastWait === null ? 0 : writes.timeoutMs;
   }
 
   // ------------------------------------------------------------------ on the way out
 
-  /** The end of a turn: what was queued on this durable lane since its last WAIT gets one. */
+  /** The end of a turn: what has gathered on this durable lane gets one WAIT, unless one is under way. */
   beforeFlush(lane: Lane<Request>): void {
-    if (!this.isOn) return;
-    const writes = this.#writesOf(lane);
+    if (!this.isOn || lane.corkedBy !== null) return;
     let found = false;
-    let at = writes.lastWait === null ? lane.head : writes.lastWait.nextInLane;
-    for (; at !== null; at = at.nextInLane) {
+    for (let at = lane.head; at !== null; at = at.nextInLane) {
       if (at.awaits || !this.#mayWrite(at)) continue;
       at.awaits = true;
       found = true;
     }
-    if (found) writes.lastWait = this.#enqueue(lane, this.#wait, 0);
+    if (found) lane.cork(this.#ask(lane, this.#wait, 0));
+  }
+
+  #ask(lane: Lane<Request>, bytes: Slab, swallow: number): Request {
+    const writes = this.#writesOf(lane);
+    writes.timeoutMs = this.#timeoutMs;
+    writes.lastWait = this.#enqueue(lane, bytes, swallow);
+    return writes.lastWait;
   }
 
   #enqueue(lane: Lane<Request>, bytes: Slab, swallow: number): Request {
@@ -159,7 +169,7 @@ export class DurableWrites {
     this.#proxy.store.store(request, buf, start, end);
     request.kept = true;
     writes.kept.push(request);
-    if (!request.awaits) writes.lastWait = this.#enqueue(lane, this.#askAfterwards(), 1);
+    if (!request.awaits) this.#ask(lane, this.#askAfterwards(), 1);
     return true;
   }
 
@@ -199,6 +209,7 @@ export class DurableWrites {
   onWaited(lane: Lane<Request>, wait: Request, outcome: string): void {
     const writes = this.#writesOf(lane);
     if (writes.lastWait === wait) writes.lastWait = null;
+    if (lane.corkedBy === wait) this.#uncork(lane);
     const { kept } = writes;
     if (kept.length === 0) return;
     writes.kept = [];
@@ -209,6 +220,12 @@ export class DurableWrites {
       // An error in place of what a pop took would lose it, though nothing but a replica is amiss.
       this.#pass(request, this.#hasTaken(request) ? null : error);
     }
+  }
+
+  /** What waits behind it goes now; its time at the node begins. */
+  #uncork(lane: Lane<Request>): void {
+    for (let at = lane.head; at !== null; at = at.nextInLane) at.queuedAt = this.#proxy.time;
+    lane.cork(null);
   }
 
   #hasTaken({ command, stored, storedStart }: Request): boolean {
@@ -239,8 +256,10 @@ export class DurableWrites {
 
   /** Commands wait for their replicas no longer than for their node. */
   tick(now: number): void {
-    const limit = now - this.#proxy.settings.commandTimeoutMs - this.#timeoutMs;
     for (const [lane, writes] of this.#lanes) {
+      const limit = now - this.#proxy.settings.commandTimeoutMs - writes.timeoutMs;
+      // What is corked was never sent: it goes by another connection, or waits for the node.
+      if (isOverdue(lane, limit)) lane.destroy('ESILENT');
       const late = writes.kept.filter(({ queuedAt }) => queuedAt < limit);
       if (late.length === 0) continue;
       writes.kept = writes.kept.filter(({ queuedAt }) => queuedAt >= limit);
@@ -253,6 +272,11 @@ export class DurableWrites {
     this.#proxy.metrics.increment(SCALAR.uncertainWrites);
     this.#pass(request, asLine(text));
   }
+}
+
+/** The node has not answered WAIT, nor anything else, for so long. */
+function isOverdue({ corkedBy, paused, readAt }: Lane<Request>, limit: number): boolean {
+  return corkedBy !== null && !paused && Math.max(corkedBy.queuedAt, readAt) < limit;
 }
 
 /** One WAIT on its way. */

@@ -1,8 +1,8 @@
 /** writes.wait, step by step: no acknowledgement before the replicas', and the order kept. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SCALAR } from '../../../src/metrics/definitions.ts';
-import { type FakeNode, ordinaryAnswer } from './bench-nodes.ts';
-import { Bench } from './data-path-bench.ts';
+import { type FakeNode, last, ordinaryAnswer, silentTo } from './bench-nodes.ts';
+import { Bench, type BenchClient } from './data-path-bench.ts';
 
 let stage: Bench;
 let node: FakeNode;
@@ -77,5 +77,91 @@ describe('a write that one replica must have', () => {
     stage.run();
     expect(node.log.slice(-2)).toEqual(['SET b 1', 'WAIT 1 1000']);
     expect(client.take()).toBe('$1\r\n0\r\n+OK\r\n');
+  });
+});
+
+describe('writes that come while a WAIT has no answer', () => {
+  const WAIT_MS = 20_000;
+  const TIMEOUT_MS = 5000;
+  const HEARTBEAT_MS = 1000;
+  let first: BenchClient;
+
+  beforeEach(() => {
+    stage = new Bench({
+      cluster: { seeds: ['h:7001'], commandTimeoutMs: TIMEOUT_MS },
+      writes: { wait: { replicas: 1, timeoutMs: WAIT_MS } },
+    });
+    node = stage.node(7001);
+    node.answer = silentTo('WAIT');
+    first = stage.client().send('SET b 0');
+  });
+
+  it('are sent when it is answered, and share the next one', () => {
+    const wait = `WAIT 1 ${WAIT_MS}`;
+    const others = [1, 2, 3].map((i) => stage.client().send(`SET b ${i}`));
+    expect(node.log).toEqual(['SET b 0', wait]);
+    const lane = node.connectionOf(wait);
+    lane.reply(':0\r\n');
+    stage.run();
+    expect(first.take()).toMatch(/^-UNCONFIRMED /);
+    expect(lane.log.slice(2)).toEqual(['SET b 1', 'SET b 2', 'SET b 3', wait]);
+    lane.reply(':1\r\n');
+    stage.run();
+    expect(others.map((client) => client.take())).toEqual(Array(3).fill('+OK\r\n'));
+  });
+
+  it('have time for their node from when they are sent, however long that was', () => {
+    const other = stage.client().send('SET b 1', 'GET b');
+    stage.advance(WAIT_MS);
+    expect(other.take()).toBe('');
+    node.answer = silentTo('SET');
+    const lane = node.connectionOf('SET b 0');
+    lane.reply(':0\r\n');
+    stage.advance(TIMEOUT_MS - HEARTBEAT_MS);
+    expect(other.take()).toBe('');
+    expect(stage.scalar(SCALAR.commandTimeouts)).toBe(0);
+    lane.reply('+OK\r\n');
+    stage.run();
+    expect(other.take()).toBe('+OK\r\n+OK\r\n');
+  });
+
+  it('go by another connection when it is never answered: none was sent', () => {
+    const other = stage.client().send('SET b 1');
+    node.isAccepting = false; // Nothing proves that the node itself is well.
+    stage.advance(WAIT_MS + TIMEOUT_MS - HEARTBEAT_MS);
+    const lane = node.connectionOf('SET b 0');
+    expect(lane.isClosed).toBe(false);
+    stage.advance(2 * HEARTBEAT_MS);
+    expect(first.take()).toMatch(/^-UNCERTAIN The write was applied by h:7001/);
+    expect([lane.isAborted, other.take()]).toEqual([true, '']);
+    node.answer = ordinaryAnswer;
+    node.isAccepting = true;
+    last(node.connections).open();
+    stage.advance(100);
+    expect(other.take()).toBe('+OK\r\n');
+    expect(node.log.filter((line) => line === 'SET b 1')).toHaveLength(1);
+  });
+
+  it('do not keep a dead connection alive: a fresh one is answered at once', () => {
+    stage.client().send('SET b 1');
+    const lane = node.connectionOf('SET b 0');
+    stage.advance(WAIT_MS);
+    expect(lane.isClosed).toBe(false);
+    stage.advance(TIMEOUT_MS - HEARTBEAT_MS);
+    expect(lane.isClosed).toBe(true);
+    expect(first.take()).toMatch(/^-UNCERTAIN The write was applied .*ESILENT/);
+  });
+
+  it('are sent, too, when writes.wait is switched off meanwhile, and wait for nobody', () => {
+    const other = stage.client().send('SET b 1');
+    const { settings } = stage.proxy;
+    stage.proxy.changeSettings({ ...settings, writesWait: { replicas: 0, timeoutMs: 1 } });
+    stage.advance(TIMEOUT_MS);
+    const lane = node.connectionOf('SET b 0');
+    expect([lane.isClosed, lane.log.length]).toEqual([false, 2]);
+    lane.reply(':1\r\n');
+    stage.run();
+    expect([first.take(), other.take()]).toEqual(['+OK\r\n', '+OK\r\n']);
+    expect(lane.log.slice(2)).toEqual(['SET b 1']);
   });
 });

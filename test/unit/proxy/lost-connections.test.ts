@@ -107,20 +107,28 @@ describe('a write that is not answered in time', () => {
     expect(client.take()).toBe('+NEW\r\n');
   });
 
-  it('behind a WAIT, which may take longer: it keeps its place, too', () => {
+  it('on a durable lane that answers others: that is reset, for reads go by another one', () => {
     const stage = new Bench({
       cluster: { seeds: ['h:7001'], commandTimeoutMs: TIMEOUT_MS },
       writes: { wait: { replicas: 1, timeoutMs: 20_000 } },
     });
     const node = stage.node(PORT);
     expect(stage.client().send('SET b 0').take()).toBe('+OK\r\n');
-    node.answer = silentTo('WAIT', 'SET');
-    const client = stage.client().send('SET b 1');
+    node.answer = silentTo('WAIT', 'SET', 'BLMOVE');
+    const blocked = stage.client().send('BLMOVE b {b}2 LEFT LEFT 0');
+    const client = stage.client().send('SET f 1', 'SET b 1');
     const lane = node.connectionOf('SET b 1');
     node.isAccepting = false;
-    stage.advance(TIMEOUT_MS + 1000);
-    expect(client.take()).toMatch(/^-UNCERTAIN /);
-    expect(lane.isClosed).toBe(false);
+    stage.advance(TIMEOUT_MS - 1000);
+    lane.reply('+OK\r\n');
+    stage.advance(1100);
+    expect(client.take()).toMatch(/^-UNCERTAIN .* applied .*ESTALLED.*\r\n-UNCERTAIN No answer /);
+    expect([lane.isClosed, lane.isAborted]).toEqual([true, true]);
+    // Nothing says that other connections are dead.
+    expect([blocked.take(), node.connectionOf('BLMOVE b {b}2 LEFT LEFT 0').isClosed]).toEqual([
+      '',
+      false,
+    ]);
   });
 
   it('and waits for its turn: the late reply does not take the place of that answer', () => {

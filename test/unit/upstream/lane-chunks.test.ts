@@ -27,6 +27,8 @@ interface Model {
   queued: Buffer[];
   queuedBytes: number;
   counter: number;
+  /** Behind which nothing is written. */
+  cork: Queued | null;
 }
 
 function receivedBytes(real: Bench): number {
@@ -39,7 +41,10 @@ function check(model: Model, real: Bench): void {
   }
   expect(real.lane.count).toBe(model.waiting.length);
   const got = receivedBytes(real);
+  const limit = model.cork?.end ?? Infinity;
+  expect(got).toBeLessThanOrEqual(limit);
   for (const { entry, end } of model.waiting) {
+    if (end > limit) expect(real.lane.wasSent(entry)).toBe(false);
     // A command that has arrived counts as sent; one that is not counted has not arrived.
     if (end <= got) expect(real.lane.wasSent(entry)).toBe(true);
   }
@@ -82,13 +87,32 @@ class Flush implements fc.Command<Model, Bench> {
     real.node.isFull = this.isFull;
     real.lane.flush();
     if (!this.isFull && !real.node.isWriting) {
-      expect(real.lane.unsentBytes).toBe(0);
-      expect(receivedBytes(real)).toBe(model.queuedBytes);
+      const sent = model.cork?.end ?? model.queuedBytes;
+      expect(real.lane.unsentBytes).toBe(model.queuedBytes - sent);
+      expect(receivedBytes(real)).toBe(sent);
     }
     check(model, real);
   }
   toString(): string {
     return `flush(${this.isFull ? 'full' : 'free'})`;
+  }
+}
+
+/** A WAIT, behind which nothing is written until it is answered. */
+class Cork extends Enqueue {
+  constructor() {
+    super(20, false);
+  }
+  override check(model?: Readonly<Model>): boolean {
+    return model?.cork === null;
+  }
+  override run(model: Model, real: Bench): void {
+    super.run(model, real);
+    model.cork = model.waiting.at(-1) as Queued;
+    real.lane.cork(model.cork.entry);
+  }
+  override toString(): string {
+    return 'cork()';
   }
 }
 
@@ -148,6 +172,10 @@ class Answer implements fc.Command<Model, Bench> {
       text += `${queued.asking ? '+OK\r\n' : ''}+${queued.entry.name}\r\n`;
     }
     real.node.say(text, [text.length >> 1]);
+    if (model.cork !== null && answered.includes(model.cork)) {
+      model.cork = null;
+      real.lane.cork(null);
+    }
     const replies = real.events.texts.slice(before);
     expect(replies).toEqual(answered.map(({ entry }) => [entry.name, `+${entry.name}\r\n`]));
     model.held.push(...answered);
@@ -218,6 +246,7 @@ describe('a lane over a pool that poisons what it gets back', () => {
       [
         enqueue,
         enqueue,
+        fc.constant(new Cork()),
         fc.boolean().map((isFull) => new Flush(isFull)),
         fc.boolean().map((thenFull) => new Drain(thenFull)),
         fc.integer({ min: 1, max: 100_000 }).map((size) => new Sip(size)),
@@ -231,9 +260,18 @@ describe('a lane over a pool that poisons what it gets back', () => {
     fc.assert(
       fc.property(commands, (list) => {
         const real = Bench.ready();
-        const model: Model = { waiting: [], held: [], queued: [], queuedBytes: 0, counter: 0 };
+        const model: Model = {
+          waiting: [],
+          held: [],
+          queued: [],
+          queuedBytes: 0,
+          counter: 0,
+          cork: null,
+        };
         fc.modelRun(() => ({ model, real }), list);
         new Drain(false).run(model, real);
+        new Flush(false).run(model, real);
+        if (model.cork !== null) new Answer(Infinity).run(model, real);
         new Flush(false).run(model, real);
         expect(Buffer.concat(real.node.received).equals(Buffer.concat(model.queued))).toBe(true);
         new Answer(Infinity).run(model, real);
