@@ -201,6 +201,22 @@ export const BREAKAGES_OF_READS: readonly Breakage[] = [
     test: unit('proxy/durable-writes', 'do not keep a dead connection alive'),
   },
   {
+    rule: '4 in step',
+    breakage: 'a durable write that timed out stays on its way while reads of its session pass it',
+    file: 'src/proxy/upkeep.ts',
+    find: "else if (hasUncertain && isDurable(lane)) lane.destroy('ESTALLED');",
+    replace: '',
+    test: unit('proxy/lost-connections', 'on a durable lane that answers others: that is reset'),
+  },
+  {
+    rule: '4 in step',
+    breakage: 'what was kept back behind a WAIT is told that it may be applied',
+    file: 'src/proxy/upkeep.ts',
+    find: 'if (lane.corkedBy !== null && !lane.wasSent(request)) return false;',
+    replace: '',
+    test: unit('proxy/durable-writes', 'have time for their node from when they are sent'),
+  },
+  {
     rule: '3 durable writes',
     breakage: 'WAIT follows a command that was blocked without a PING in between',
     file: 'src/proxy/durable/durable-writes.ts',

@@ -201,22 +201,6 @@ export const BREAKAGES_OF_SESSIONS: readonly Breakage[] = [
   },
   {
     rule: '4 in step',
-    breakage: 'a durable write that timed out stays on its way while reads of its session pass it',
-    file: 'src/proxy/upkeep.ts',
-    find: "else if (hasUncertain && isDurable(lane)) lane.destroy('ESTALLED');",
-    replace: '',
-    test: unit('proxy/lost-connections', 'on a durable lane that answers others: that is reset'),
-  },
-  {
-    rule: '4 in step',
-    breakage: 'what was kept back behind a WAIT is told that it may be applied',
-    file: 'src/proxy/upkeep.ts',
-    find: 'if (lane.corkedBy !== null && !lane.wasSent(request)) return false;',
-    replace: '',
-    test: unit('proxy/durable-writes', 'have time for their node from when they are sent'),
-  },
-  {
-    rule: '4 in step',
     breakage: 'the kernel goes on sending what a closed connection still held',
     file: 'src/upstream/lane.ts',
     find: 'if (this.count > 0) this.#stream?.abort();',

@@ -20,6 +20,8 @@ export interface ClusterShape {
   readonly fullCoverage: boolean;
   /** Between two keys of a slot that moves, at most, ms. */
   readonly moveMs: number;
+  /** How long a WAIT keeps its connection at the first primary, at most, ms. */
+  readonly waitMs: number;
 }
 
 /** How long news may take from node to node, ms. */
@@ -65,6 +67,7 @@ export class SimCluster {
       const node = new SimNode(i, this.owner.slice(), host);
       const isReplica = i >= primaries && i < replicated;
       if (isReplica) node.primary = this.nodes[i % primaries] as SimNode;
+      if (i === 0) node.waitMs = shape.waitMs;
       node.history = node.primary?.name ?? node.name;
       this.nodes.push(node);
       this.configEpochs.push(i < primaries ? i + 1 : 0);

@@ -22,6 +22,7 @@ export interface ConnectionHost {
 export interface ConnectedNode {
   readonly name: string;
   readonly isHung: boolean;
+  readonly waitMs: number;
   readonly connections: Set<NodeConnection>;
   /** Returns the reply's bytes. */
   execute(args: readonly string[], connection: NodeConnection): string;
@@ -44,6 +45,8 @@ export class NodeConnection implements Peer {
   queue: (readonly string[])[] | null = null;
   isAborted = false;
   #scheduled = false;
+  /** The reply to a WAIT that keeps the connection. */
+  #waited = '';
   #ended = false;
   #closed = false;
   readonly #reader = new CommandReader();
@@ -62,7 +65,8 @@ export class NodeConnection implements Peer {
 
   /** Every command that arrived has been answered and no part of another is here. */
   get isIdle(): boolean {
-    return this.#reader.size === 0 && this.connection.unsent === 0 && this.connection.unread === 0;
+    const { unsent, unread } = this.connection;
+    return this.#reader.size === 0 && unsent === 0 && unread === 0 && this.#waited === '';
   }
 
   onData(bytes: Buffer): void {
@@ -104,7 +108,8 @@ export class NodeConnection implements Peer {
   #work(): void {
     this.#scheduled = false;
     if (this.#closed || this.node.isHung) return;
-    let out = '';
+    let out = this.#waited;
+    this.#waited = '';
     let count = 0;
     const most = 1 + this.#host.random.int(COMMANDS_PER_STEP);
     for (; count < most; count++) {
@@ -115,6 +120,10 @@ export class NodeConnection implements Peer {
         () => `${this.node.name} ${this.connection.name} ${brief(args)} → ${brief([text])}`,
       );
       this.#host.oracle.gave(text);
+      if (args[0] === 'WAIT' && this.node.waitMs > 0) {
+        this.#wait(out, text);
+        return;
+      }
       out += text;
       if (this.#isPastHandshake(args) && this.#host.random.chance(0.01)) out += PUSH;
     }
@@ -124,6 +133,18 @@ export class NodeConnection implements Peer {
       this.connection.peerEnd();
       this.#forget();
     }
+  }
+
+  /** What came behind it stays unread meanwhile. */
+  #wait(out: string, reply: string): void {
+    const { clock, random } = this.#host;
+    if (out !== '') this.connection.peerSend(out);
+    this.#waited = reply;
+    this.#scheduled = true;
+    clock.after(random.range(0, this.node.waitMs), () => {
+      this.#scheduled = false;
+      this.schedule();
+    });
   }
 
   /** Out-of-band messages come to connections that have asked for them by then. */

@@ -38,6 +38,8 @@ export class SimNode implements Listener, Keyspace {
   primary: SimNode | null = null;
   isAlive = true;
   isHung = false;
+  /** How long a WAIT keeps its connection, at most, ms. */
+  waitMs = 0;
   /** Connects are neither answered nor refused. */
   isSilent = false;
   isLoading = false;

@@ -148,6 +148,8 @@ function shapeOf(profile: Profile, random: Prng): ClusterShape {
     replicas: isFailover ? random.between(1, 2) : profile === 'hang' ? random.int(2) : 0,
     replicationLagMs: lagOf(profile, random),
     moveMs: profile === 'reshard' ? random.pick([2, 8, 300]) : 8,
+    // The probe of 'hang' uses other shards.
+    waitMs: profile === 'hang' ? 800 : 5,
     fullCoverage: profile !== 'hang' && random.chance(0.4),
   };
 }
