@@ -160,6 +160,10 @@ export function lostUnread(address: string, code: string): string {
   return `ERR ${wasLost(address, code)}; not repeated, since this client does not read its replies`;
 }
 
+export function lostScript(address: string, code: string): string {
+  return `ERR ${wasLost(address, code)}; not repeated, since the script may be what kept it silent`;
+}
+
 function wasLost(address: string, code: string): string {
   return `${address} was lost while it served this command (${codeText(code)})`;
 }

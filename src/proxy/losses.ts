@@ -6,7 +6,8 @@ import { LANE_KIND } from '../route/lane-kind.ts';
 import { nodeAddress } from '../topology/snapshot.ts';
 import type { Lane } from '../upstream/lane.ts';
 import type { ProxyCore } from './core.ts';
-import { lostRead, lostTooOften, lostUnread, uncertain } from './error-replies.ts';
+import { lostRead, lostScript, lostTooOften, lostUnread, uncertain } from './error-replies.ts';
+import { SILENT_MS } from './lane-set.ts';
 import type { Replies } from './replies.ts';
 import type { Request } from './request.ts';
 import { topOf } from './retries.ts';
@@ -100,15 +101,16 @@ export class Losses {
     }
     if (wasSent) request.deaths++;
     if ((lane.options.kind & LANE_KIND.readonly) !== 0) this.#leaveReplica(request, lane);
-    const isUnread = request.isRead && this.#isLeftUnread(top.session);
-    const isSafe = request.isRead ? !isUnread : proxy.settings.retrySentWrites;
+    const wasInSilence = wasSent && this.#isSilent(lane, request);
+    const refusal = request.isRead ? this.#notRepeated(request, wasInSilence, address, code) : '';
+    const isSafe = request.isRead ? refusal === '' : proxy.settings.retrySentWrites;
     if (request.streamed || (wasSent && !isSafe) || request.deaths > 2) {
       lane.release(request);
       if (!request.isRead && wasSent) proxy.metrics.increment(SCALAR.uncertainWrites);
-      this.#replies.answerError(request, this.#lostText(request, isUnread, address, code));
+      this.#replies.answerError(request, refusal || lostText(request, address, code));
       return;
     }
-    const instead = request.special?.insteadOfRetry?.() ?? null;
+    const instead = request.special?.insteadOfRetry?.(wasInSilence) ?? null;
     if (instead !== null) {
       lane.release(request);
       this.#replies.answerInstead(request, instead);
@@ -127,10 +129,17 @@ export class Losses {
     return session.unreadBytes > settings.replyHighWater && session.unreadMs(time) > NOT_READING_MS;
   }
 
-  #lostText(request: Request, isUnread: boolean, address: string, code: string): string {
-    if (!request.isRead) return uncertain(address, code);
-    if (isUnread) return lostUnread(address, code);
-    return lostTooOften(address, code, request.deaths);
+  /** Its node had said nothing since it was sent: what keeps a node would keep its successor, too. */
+  #isSilent(lane: Lane<Request>, { queuedAt }: Request): boolean {
+    return this.#proxy.time - Math.max(queuedAt, lane.readAt) > SILENT_MS;
+  }
+
+  /** The error line for a read that may not be sent twice, else ''. */
+  #notRepeated(request: Request, wasInSilence: boolean, address: string, code: string): string {
+    const { session } = topOf(request);
+    if (session !== null && this.#isLeftUnread(session)) return lostUnread(address, code);
+    const isScript = runsScript(this.#proxy.table, request.command);
+    return wasInSilence && isScript ? lostScript(address, code) : '';
   }
 
   /**
@@ -194,6 +203,10 @@ export class Losses {
     if (request.parent !== null && !request.done) this.#partLost(request);
     else this.#proxy.requests.give(request);
   }
+}
+
+function lostText(request: Request, address: string, code: string): string {
+  return request.isRead ? lostTooOften(address, code, request.deaths) : uncertain(address, code);
 }
 
 /** Writes of its session behind a read, for the same slot. */

@@ -32,8 +32,11 @@ export interface Special {
   onSwallowedError?(line: string): void;
   /** A node's error reply: the line to act on, most often the same, or a reply to give instead. */
   onError?(line: string): string | Slab;
-  /** Its connection died before any of it was sent: a reply to give instead of sending it again. */
-  insteadOfRetry?(): Slab | null;
+  /**
+   * Its connection died before it was sent, or it may be sent twice: a reply to give instead of sending
+   * it again. `wasInSilence`: it was sent, and its node has said nothing since, for a while.
+   */
+  insteadOfRetry?(wasInSilence: boolean): Slab | null;
   /** Its reply came though its client has gone. */
   onLateReply?(buf: Slab, start: number, end: number): void;
   /** It left this lane: answered, turned away, or the lane died. */

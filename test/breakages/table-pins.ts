@@ -20,6 +20,14 @@ export const BREAKAGES_OF_PINS: readonly Breakage[] = [
     test: unit('proxy/watch', 'with the connection of an earlier one: EXEC is nil'),
   },
   {
+    rule: 'transactions',
+    breakage: 'a WATCH of which its node hangs is sent to the successor',
+    file: 'src/proxy/tx/watch.ts',
+    find: 'if (!wasInSilence) return null;',
+    replace: 'if (!wasInSilence || wasInSilence) return null;',
+    test: unit('proxy/watch', 'after silence is not sent to the successor of its node'),
+  },
+  {
     rule: 'blocking',
     breakage: 'a key that becomes of another type ends the wait for several with an error',
     file: 'src/proxy/blocking/across-slots.ts',

@@ -94,7 +94,7 @@ export class Watches {
       this.#proxy.answers.deliver(request, OK, 0, OK.length, false);
       return true;
     }
-    // It changes nothing: when its connection is lost, it is asked again.
+    // It changes nothing: when its connection is lost at once, it is asked again.
     request.isRead = true;
     request.special = this.#watching(session, watch, keys);
     request.lane = watch.lane;
@@ -132,6 +132,13 @@ export class Watches {
       beforeResend: () => {
         // None of its keys has been watched yet, so nothing was lost of them.
         if (watch.keys === keys) watch.broken = false;
+      },
+      insteadOfRetry: (wasInSilence) => {
+        if (!wasInSilence) return null;
+        // Redis compares each key of a WATCH with all the others: it may be what its node hangs of, and
+        // the successor would as well. No error: a client that has not waited for it goes on to EXEC.
+        watch.broken = true;
+        return OK;
       },
       onAnswered: (isError) => {
         if (isError) this.#onFailed(session, watch, keys);

@@ -155,6 +155,53 @@ describe('a WATCH that failed', () => {
   });
 });
 
+describe('a WATCH whose connection is lost before the answer', () => {
+  const BLOCK = ['MULTI', 'SET b 1', 'EXEC'];
+
+  function promote(): void {
+    stage.node(7101).answer = asRedis;
+    stage.show((snapshot) => ({
+      ...snapshot,
+      nodes: snapshot.nodes.map((each) => ({ ...each, failed: each.port === 7001 })),
+      shards: snapshot.shards.map((shard, i) =>
+        i === 0 ? { primary: 3, replicas: [0], configEpoch: 9 } : shard,
+      ),
+    }));
+  }
+
+  it('after silence is not sent to the successor of its node: EXEC is nil', () => {
+    node.answer = silentTo('WATCH');
+    const client = stage.client().send('WATCH b', ...BLOCK);
+    pass(2000, []);
+    expect(client.take()).toBe('');
+    promote();
+    stage.advance(1000);
+    expect(client.take()).toBe('+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n');
+    expect(client.send('WATCH b', ...BLOCK).take()).toBe(`+OK\r\n${RUN}`);
+    expect(stage.node(7101).log.join()).toBe('WATCH b,MULTI,SET b 1,EXEC');
+  });
+
+  it('by a reset after silence neither, when its node is back', () => {
+    node.answer = silentTo('WATCH');
+    const client = stage.client().send('WATCH b');
+    pass(500, []);
+    node.answer = asRedis;
+    node.connectionOf('WATCH b').close();
+    stage.advance(100);
+    expect(client.send(...BLOCK).take()).toBe('+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n');
+    expect(node.log.join()).toBe('WATCH b');
+  });
+
+  it('at once is sent again', () => {
+    node.answer = silentTo('WATCH');
+    const client = stage.client().send('WATCH b');
+    node.answer = asRedis;
+    node.connectionOf('WATCH b').close();
+    stage.advance(100);
+    expect(client.send(...BLOCK).take()).toBe(`+OK\r\n${RUN}`);
+  });
+});
+
 describe('a WATCH that is redirected', () => {
   function movesTo(port: number, key: string): void {
     stage.node(port).answer = asRedis;
