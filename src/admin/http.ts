@@ -2,7 +2,13 @@
  * The HTTP side of control: health pages for machines, metrics, a start page and the API. Every
  * answer is small and never cached; only those of the API may take their time.
  */
-import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
@@ -29,6 +35,8 @@ export interface Admin {
 const LISTEN_OPTIONS = { portOption: '--http-port', bindOption: '--set http.bind=ADDRESS' };
 /** Headers of one request; the largest honest one, a browser's, is a few kilobytes. */
 const HEADER_BYTES_MAX = 16 * 1024;
+/** Browsers behind a few proxies send some forty. */
+const HEADERS_MAX = 200;
 /** From its first byte, or the connection's opening, to the last of its body; headers have no more. */
 const REQUEST_TIMEOUT_MS = 5_000;
 const KEEP_ALIVE_MS = 5_000;
@@ -54,12 +62,22 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
   };
-  const server = createServer(limits, inTurn(listener));
+  const server = createServer(limits, inTurn(withFewHeaders(listener)));
+  // Node would drop what is above its limit and not say so: nobody may be judged by a part of them.
+  server.maxHeadersCount = 0;
   server.on('connect', refuseConnect);
   new Connections(connectionLimits(), () => performance.now()).guard(server);
   const address = await listen(server, options);
   server.on('error', (error) => options.log.error({ err: error }, 'admin HTTP server failed'));
   return { url: urlOf(address), close: () => close(server) };
+}
+
+/** Who pads a request with headers may mean to push one of them out of somebody's sight. */
+function withFewHeaders(listener: RequestListener): RequestListener {
+  return (request, response) => {
+    if (request.rawHeaders.length <= 2 * HEADERS_MAX) listener(request, response);
+    else response.writeHead(431, { 'Content-Length': 0, Connection: 'close' }).end();
+  };
 }
 
 const CONNECT_ANSWER =

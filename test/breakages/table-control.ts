@@ -230,4 +230,12 @@ export const BREAKAGES_OF_CONTROL: readonly Breakage[] = [
       'a slow worker has yet to take gives way to one that came after',
     ),
   },
+  {
+    rule: 'changes over HTTP',
+    breakage: 'a request with more headers than Node shows is judged by those that it shows',
+    file: 'src/admin/http.ts',
+    find: 'if (request.rawHeaders.length <= 2 * HEADERS_MAX) listener(request, response);',
+    replace: 'if (HEADERS_MAX > 0) listener(request, response);',
+    test: unit('admin/http', 'Via: 1.1 proxy is refused', '%s is refused'),
+  },
 ];

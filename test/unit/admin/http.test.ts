@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { type Admin, type AdminOptions, startAdmin } from '../../../src/admin/http.ts';
 import { inTurn } from '../../../src/admin/serve-in-turn.ts';
 import { ProxyError } from '../../../src/lib/errors.ts';
@@ -231,6 +231,34 @@ test.each([
   const head = FAILOVER.replace('/api/v1/failover', () => target);
   expect(await exchange(admin, head + JSON_TYPE + body)).toMatch(/^HTTP\/1.1 40[045]/);
   expect(asked).toEqual([]);
+});
+
+describe('a switch asked for with many headers in front of', () => {
+  const GUARDED = [
+    'Via: 1.1 proxy',
+    'X-Forwarded-For: 10.0.0.9',
+    'Origin: http://evil.example',
+    'Sec-Fetch-Site: cross-site',
+    'Host: evil.example',
+    'Content-Type: text/plain',
+  ];
+  const BODY = 'Content-Length: 11\r\n\r\n{"shard":1}';
+  const padded = (size: number, header: string) =>
+    `${FAILOVER}${JSON_TYPE}${'D:b\r\n'.repeat(size)}${header}\r\n${BODY}`;
+
+  test.each(GUARDED)('%s is refused', async (header) => {
+    const { admin, asked } = await startWithSwitches();
+    for (const size of [198, 1100, 2100]) {
+      expect(await exchange(admin, padded(size, header))).toMatch(/^HTTP\/1.1 431 /);
+    }
+    expect(asked).toEqual([]);
+  });
+
+  test.each(GUARDED)('%s, but no more than there may be: it is seen', async (header) => {
+    const { admin, asked } = await startWithSwitches();
+    expect(await exchange(admin, padded(190, header))).toMatch(/^HTTP\/1.1 4(03|15|21) /);
+    expect(asked).toEqual([]);
+  });
 });
 
 test('CONNECT is refused and closed', async () => {
