@@ -11,6 +11,7 @@ import {
   NO_SHARD,
   nodeAddress,
   type Snapshot,
+  type SnapshotNode,
   type SnapshotShard,
   unownedSlots,
 } from '../topology/snapshot.ts';
@@ -38,10 +39,15 @@ export interface ReadinessInput extends ServiceInput {
   readonly reports: Iterable<string>;
   /** Those of the workers that do not answer. */
   readonly silent: readonly SilentWorker[];
-  /** Shards that have lost all replicas, and how many there should be. */
-  readonly bare: readonly { readonly shard: number; readonly wanted: number }[];
+  /** Shards that have lost all replicas by the cluster's own word, and how many there should be. */
+  readonly bare: readonly BareShard[];
   /** Sentences on seeds that are not used. */
   readonly strays: readonly string[];
+}
+
+interface BareShard {
+  readonly shard: number;
+  readonly wanted: number;
 }
 
 export interface SilentWorker {
@@ -62,7 +68,7 @@ export function readinessOf(input: ReadinessInput): Readiness {
   // They report as soon as they listen.
   else if (reports.length === 0) reasons.add('no worker takes clients yet');
   for (const report of reports) if (report !== '' && isKnown) reasons.add(report);
-  const bare = shortened(input.bare.map(bareness));
+  const bare = shortened(bareShards(input).map(bareness));
   const standing = shortened(silent.map(silence));
   if (silent.length > 0 && silent.length >= workers) for (const each of standing) reasons.add(each);
   const { degraded, isServed } = damage(input);
@@ -121,7 +127,32 @@ function downBeside({ snapshot, healthOf }: ServiceInput): string[] {
   return [`${what}: ${shortened(down).join(', ')}`];
 }
 
-function bareness({ shard, wanted }: { readonly shard: number; readonly wanted: number }): string {
+/** The cluster says so only after cluster-node-timeout; health knows sooner. */
+function bareShards(input: ReadinessInput): BareShard[] {
+  const { snapshot, bare } = input;
+  if (snapshot === null || snapshot.mode !== 'cluster') return [...bare];
+  const sooner = ownershipOf(snapshot).owning.flatMap((shard): BareShard[] => {
+    // Said already, or its primary is away, too, and that is the news.
+    if (bare.some((each) => each.shard === shard)) return [];
+    if (lackOf(snapshot.shards[shard], input) !== '') return [];
+    const replicas = replicasOf(snapshot.shards[shard], snapshot);
+    const isBare = replicas.length > 0 && replicas.every((node) => isLost(node, input));
+    return isBare ? [{ shard, wanted: replicas.length }] : [];
+  });
+  return [...bare, ...sooner].sort((one, other) => one.shard - other.shard);
+}
+
+/** One that has just begun to answer again is not back yet: it may come and go. */
+function isLost(node: SnapshotNode, { healthOf }: ServiceInput): boolean {
+  const state = healthOf(nodeAddress(node))?.state;
+  return node.failed || state === 'down' || state === 'recovering';
+}
+
+function replicasOf(shard: SnapshotShard | undefined, snapshot: Snapshot | null): SnapshotNode[] {
+  return (shard?.replicas ?? []).flatMap((index) => snapshot?.nodes[index] ?? []);
+}
+
+function bareness({ shard, wanted }: BareShard): string {
   return `shard ${shard} has no replica left, of ${wanted}`;
 }
 
@@ -195,12 +226,7 @@ function lackOf(shard: SnapshotShard | undefined, input: ServiceInput): string {
 }
 
 function isReadable(shard: SnapshotShard | undefined, { snapshot, plan }: ReadinessInput): boolean {
-  const replicas = new Set(
-    (shard?.replicas ?? []).flatMap((index) => {
-      const node = snapshot?.nodes[index];
-      return node === undefined ? [] : nodeAddress(node);
-    }),
-  );
+  const replicas = new Set(replicasOf(shard, snapshot).map(nodeAddress));
   const nodes = plan?.nodes ?? [];
   return nodes.some(
     ({ address, weight, isUsable }) => replicas.has(address) && weight > 0 && isUsable,

@@ -109,6 +109,30 @@ describe('an instance is ready', () => {
     expect(degraded).toEqual(['shard 1 has no replica left, of 2']);
   });
 
+  it('names such a shard as soon as its replicas are known to be down', () => {
+    const snapshot = drawSnapshot(['a d', 'b e g', 'c f']);
+    const told = ['shard 1 has no replica left, of 2'];
+    expect(readiness({ e: 'refused' }, { snapshot }).degraded).toEqual([]);
+    expect(readiness({ e: 'refused', g: 'silent' }, { snapshot }).degraded).toEqual(told);
+    // The cluster has agreed on one of them, then on both.
+    const half = drawSnapshot(['a d', 'b e! g', 'c f']);
+    expect(readiness({ e: 'refused', g: 'silent' }, { snapshot: half }).degraded).toEqual(told);
+    const bare = [{ shard: 1, wanted: 2 }];
+    expect(readiness({ e: 'refused', g: 'silent' }, { snapshot: half, bare }).degraded).toEqual(
+      told,
+    );
+  });
+
+  it('names it until its replica is trusted again', () => {
+    const stateOf = (state: NodeHealth['state']) => {
+      const known = { ...healthOf({ d: 'refused' }).get(address('d')), state } as NodeHealth;
+      return readiness({}, { healthOf: (node) => (node === known.address ? known : undefined) });
+    };
+    const told = ['shard 0 has no replica left, of 1'];
+    expect(stateOf('recovering').degraded).toEqual(told);
+    for (const state of ['up', 'suspect'] as const) expect(stateOf(state).degraded).toEqual([]);
+  });
+
   it('while a shard refuses writes, with the word for it', () => {
     const refusalOf = (node: string) => (node === address('c') ? 'MISCONF' : '');
     const { ready, degraded } = readiness({}, { refusalOf });
@@ -136,7 +160,7 @@ describe('an instance is ready', () => {
       degraded: [`2 nodes are down: ${address('g')}, ${address('h')}`],
     });
     // A replica's shard counts its own.
-    expect(readiness({ e: 'refused' }).degraded).toEqual([]);
+    expect(readiness({ e: 'refused' }).degraded).toEqual(['shard 1 has no replica left, of 1']);
   });
 
   it('as long as replicas serve reads', () => {
