@@ -47,7 +47,7 @@ function quoted(arg: Buffer): string {
 /** Which arguments are secrets, by command. */
 const SECRETS = new Map<string, (words: readonly string[]) => ReadonlySet<number>>([
   ['auth', (words) => range(1, words.length)],
-  ['hello', (words) => behind(words, 2, { auth: 2 })],
+  ['hello', helloSecrets],
   // Behind KEYS a word is a key, whatever it looks like.
   ['migrate', (words) => behind(untilKeys(words), 6, { auth: 1, auth2: 2 })],
   ['acl', (words) => (words[1] === 'setuser' ? range(3, words.length) : NONE)],
@@ -73,6 +73,14 @@ function wordOf(arg: Buffer): string {
 
 function range(from: number, to: number): ReadonlySet<number> {
   return new Set(Array.from({ length: Math.max(to - from, 0) }, (_, i) => from + i));
+}
+
+/** All behind AUTH, where a word may be missing or be one too many, but for a name where it belongs. */
+function helloSecrets(words: readonly string[]): ReadonlySet<number> {
+  const auth = words.indexOf('auth', 1);
+  if (auth < 0) return NONE;
+  const rest = auth + (words[auth + 3] === 'setname' ? 5 : 3);
+  return new Set([...range(auth + 1, auth + 3), ...range(rest, words.length)]);
 }
 
 /** So many words behind each of these options, which may stand from `from` on. */

@@ -35,8 +35,21 @@ describe('a line of MONITOR', () => {
     [['HELLO', '3', 'auth', 'u'], '"HELLO" "3" "auth" "(redacted)"'],
     [
       ['HELLO', '3', 'AUTH', 'u', 'p', 'AUTH', 'u', 'p'],
-      '"HELLO" "3" "AUTH" "(redacted)" "(redacted)" "AUTH" "(redacted)" "(redacted)"',
+      `"HELLO" "3" "AUTH"${' "(redacted)"'.repeat(5)}`,
     ],
+    // Words that are missing, too many, or a name that looks like an option.
+    [['HELLO', 'AUTH', 'default', 'pw'], '"HELLO" "AUTH" "(redacted)" "(redacted)"'],
+    [['hello', 'auth', 'pw'], '"hello" "auth" "(redacted)"'],
+    [
+      ['HELLO', 'AUTH', 'u', 'pw', 'SETNAME', 'n'],
+      '"HELLO" "AUTH" "(redacted)" "(redacted)" "SETNAME" "n"',
+    ],
+    [['HELLO', '3', 'AUTH', 'u', 'my', 'pw'], `"HELLO" "3" "AUTH"${' "(redacted)"'.repeat(3)}`],
+    [
+      ['HELLO', '3', 'SETNAME', 'auth', 'AUTH', 'u', 'pw'],
+      `"HELLO" "3" "SETNAME" "auth"${' "(redacted)"'.repeat(3)}`,
+    ],
+    [['HELLO', '3', 'SETNAME', 'n'], '"HELLO" "3" "SETNAME" "n"'],
     [
       ['MIGRATE', 'h', '1', 'k', '0', '5', 'COPY', 'AUTH', 'pw'],
       '"MIGRATE" "h" "1" "k" "0" "5" "COPY" "AUTH" "(redacted)"',
