@@ -6,7 +6,7 @@ import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument, vis
 import { errorText, proxyErrorFrom } from '../lib/errors.ts';
 import { formatSize } from '../lib/units.ts';
 import { sectionAt } from './fields.ts';
-import { ConfigError, showValue } from './problems.ts';
+import { ConfigError, type Problem, showValue } from './problems.ts';
 import { CONFIG_FIELDS } from './schema.ts';
 import type { Source } from './source.ts';
 
@@ -28,20 +28,20 @@ function parseFileSource(file: string, text: string): Source {
   };
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const complaints = [...document.errors, ...document.warnings];
-  if (complaints.length > 0) {
-    throw new ConfigError(
-      complaints.map(({ code, message, pos }) => ({
-        from: 'file',
-        where: place(pos[0]),
-        message: COMPLAINTS[code] ?? invalidText(message, lineAt(text, pos[0])),
-      })),
-    );
-  }
+  const problems = complaints.map(
+    ({ code, message, pos }): Problem => ({
+      from: 'file',
+      where: place(pos[0]),
+      message: COMPLAINTS[code] ?? invalidText(message, lineAt(text, pos[0])),
+    }),
+  );
+  // With a key set twice, and no more than that, the rest can be read and is checked as well.
+  if (complaints.some(({ code }) => code !== 'DUPLICATE_KEY')) throw new ConfigError(problems);
   refuseUnknownAliases(document, place);
   return {
     from: 'file',
     tree: treeOf(document, file, place),
-    problems: [],
+    problems,
     warnings: [],
     locate: (path, part) => place(offsetOf(document, path, part)),
   };
@@ -126,7 +126,8 @@ function offsetOf(
   for (const [index, key] of path.entries()) {
     const last = index === path.length - 1;
     const pair = isMap(at)
-      ? at.items.find((item) => isScalar(item.key) && String(item.key.value) === key)
+      ? // Of a key set twice the second is the one that has been read.
+        at.items.findLast((item) => isScalar(item.key) && String(item.key.value) === key)
       : undefined;
     if (pair !== undefined) {
       offset = startOf(pair.key) ?? offset;

@@ -125,6 +125,15 @@ describe('a file', () => {
     expect(problems('5: {}')[0]).toMatch(/^1:1: unknown key "5"/);
   });
 
+  it('are told together with a key set twice', () => {
+    expect(problems('port: 1\nport: 999999\nhttp:\n  prot: 1\nhttp: {}\nworkers: two\n')).toEqual([
+      expect.stringMatching(/^2:1: this key is set a second time/),
+      expect.stringMatching(/^2:7: .*999999/),
+      expect.stringMatching(/^5:1: this key is set a second time/),
+      expect.stringMatching(/^6:10: .*two/),
+    ]);
+  });
+
   it.each([
     ['a key set twice', 'port: 1\nport: 2\n', '2:1: this key is set a second time'],
     ['a tab', 'http:\n\tport: 1\n', '2:1: a tab is used to indent; allowed: spaces'],
