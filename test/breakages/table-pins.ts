@@ -28,6 +28,14 @@ export const BREAKAGES_OF_PINS: readonly Breakage[] = [
     test: unit('proxy/watch', 'after silence is not sent to the successor of its node'),
   },
   {
+    rule: '3 no write twice',
+    breakage: 'a read-only script of which its node hangs is sent to the successor',
+    file: 'src/proxy/losses.ts',
+    find: "return wasInSilence && isScript ? lostScript(address, code) : '';",
+    replace: "return wasInSilence && isScript && address === '' ? lostScript(address, code) : '';",
+    test: unit('proxy/scripts/lost-scripts', 'after silence is not: it may be what kept its node'),
+  },
+  {
     rule: 'blocking',
     breakage: 'a key that becomes of another type ends the wait for several with an error',
     file: 'src/proxy/blocking/across-slots.ts',

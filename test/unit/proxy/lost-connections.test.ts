@@ -59,26 +59,6 @@ describe('a connection that dies', () => {
   });
 });
 
-describe('a read-only script whose connection dies', () => {
-  const SCRIPT = 'EVAL_RO return 1 b';
-
-  it.each([
-    ['at once is sent again', 100, /^\+OK\r\n$/, 2],
-    ['after silence is not: it may be what kept its node', 500, /^-ERR h:7001 was lost .*script/, 1],
-  ])('%s', (_what, ms, answer, sent) => {
-    const stage = bench();
-    const node = stage.node(PORT);
-    node.answer = silentTo('EVAL_RO');
-    const client = stage.client().send(SCRIPT);
-    stage.advance(ms);
-    node.answer = ordinaryAnswer;
-    last(node.connections).close();
-    stage.advance(100);
-    expect(client.take()).toMatch(answer);
-    expect(node.log.filter((line) => line === SCRIPT)).toHaveLength(sent);
-  });
-});
-
 describe('a write that is not answered in time', () => {
   it('on a silent connection: that is reset, for the write may never come after a later one', () => {
     const stage = bench();
