@@ -22,6 +22,8 @@ export interface IntakeSession {
   readonly authenticated: boolean;
   readonly closed: boolean;
   readonly stream: ByteStream;
+  /** Its socket is read no further until some of what waits has been taken. */
+  onBacklogFull(): void;
 }
 
 export interface IntakeLimits {
@@ -154,6 +156,7 @@ export class Intake<S extends IntakeSession> {
     if (!this.isPaused && isStalled && this.backlog.size > max) {
       this.isPaused = true;
       session.stream.pause();
+      session.onBacklogFull();
     } else if (this.isPaused && (!isStalled || this.backlog.size < max / 2)) {
       this.isPaused = false;
       session.stream.resume();

@@ -214,7 +214,41 @@ export class Session implements StreamHandler {
   /** Replies behind one that is late take memory as those do that the client does not read. */
   #countStored(bytes: number): void {
     this.#storedBytes += bytes;
-    if (this.#storedBytes > this.#owner.limits.replyHighWater) this.gate |= GATE.output;
+    if (this.#storedBytes > this.#owner.limits.replyHighWater) this.#stopForOutput();
+  }
+
+  /**
+   * Its commands wait until it reads. But a client whose socket is not read any more may be one that
+   * reads nothing before all is sent, and would wait for ever: it has room up to the hard limit.
+   */
+  #stopForOutput(): void {
+    if (!this.isBacklogFull || this.#isAboveHardLimit) this.gate |= GATE.output;
+  }
+
+  /**
+   * Where the backlog is full this opens as soon as it may: a client that stops reading a little
+   * below the hard limit would be neither served nor cut.
+   */
+  #reopenOutput(): void {
+    const isLow = this.isBacklogFull
+      ? !this.#isAboveHardLimit
+      : this.out.size <= this.#owner.limits.replyHighWater / 2;
+    if (isLow) this.open(GATE.output);
+  }
+
+  get #isAboveHardLimit(): boolean {
+    return this.out.size + this.#storedBytes > this.#owner.limits.replyHardLimit;
+  }
+
+  /** limits.maxRequestBuffer is reached: it is read no further. */
+  get isBacklogFull(): boolean {
+    return this.#intake.isPaused;
+  }
+
+  onBacklogFull(): void {
+    this.#reopenOutput();
+    // A lane may be paused for it, which goes on below the hard limit now.
+    this.#owner.onSessionDrained(this);
   }
 
   /** Forgets what has arrived of a reply that the client will not get. */
@@ -270,7 +304,7 @@ export class Session implements StreamHandler {
       this.dirty = true;
       this.#owner.onSessionDirty(this);
     }
-    if (this.out.size > this.#owner.limits.replyHighWater) this.gate |= GATE.output;
+    if (this.out.size > this.#owner.limits.replyHighWater) this.#stopForOutput();
   }
 
   #appendStored(slot: ReplySlot): void {
@@ -342,9 +376,7 @@ export class Session implements StreamHandler {
     if (written > 0) this.lastDrainAt = now;
     const gate = this.gate;
     if (gate === 0) return;
-    if ((gate & GATE.output) !== 0 && this.out.size <= this.#owner.limits.replyHighWater / 2) {
-      this.open(GATE.output);
-    }
+    if ((gate & GATE.output) !== 0) this.#reopenOutput();
     if ((gate & GATE.closing) !== 0 && isEmpty && this.pending === 0) this.#end();
   }
 

@@ -186,6 +186,8 @@ export class Worker {
     this.proxy.lanes.sampleInflight();
     const failures = this.proxy.logins.news(nodeRuntime.now());
     if (failures !== null) this.#options.log.warn(failures, 'clients fail to authenticate');
+    const cuts = this.proxy.slowReaders.news(nodeRuntime.now());
+    if (cuts !== null) this.#options.log.warn(cuts, 'clients that do not read were disconnected');
     return this.metrics.report();
   }
 

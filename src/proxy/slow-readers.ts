@@ -18,6 +18,18 @@ import type { ProxyCore } from './core.ts';
 import type { Request } from './request.ts';
 import { topOf } from './retries.ts';
 
+/** Whom slotgate disconnected, for the log. */
+export interface SlowReaderNews {
+  /** Since the last such line. */
+  readonly cut: number;
+  /** The newest of them: its address, and bytes that it had not read or that slotgate had not taken. */
+  readonly client: string;
+  readonly unreadBytes: number;
+  readonly waitingBytes: number;
+}
+
+const TELL_MS = 60_000;
+
 /** How long a client may read nothing above the hard limit while others wait behind its replies. */
 const IN_THE_WAY_MS = 250;
 
@@ -26,9 +38,20 @@ export class SlowReaders {
   readonly #paused = new Map<Lane<Request>, Session>();
   readonly #cutSessions = new WeakSet<Session>();
   readonly #proxy: ProxyCore;
+  #news: SlowReaderNews | null = null;
+  #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(proxy: ProxyCore) {
     this.#proxy = proxy;
+  }
+
+  /** Once a minute, when there is any. */
+  news(now: number): SlowReaderNews | null {
+    const news = this.#news;
+    if (news === null || now - this.#toldAt < TELL_MS) return null;
+    this.#toldAt = now;
+    this.#news = null;
+    return news;
   }
 
   onBigReply(lane: Lane<Request>, request: Request, bytes: number): void {
@@ -74,7 +97,8 @@ export class SlowReaders {
 
   onDrained(session: Session): void {
     if (this.#paused.size === 0) return;
-    const low = this.#proxy.settings.replyHighWater;
+    const { replyHighWater, replyHardLimit } = this.#proxy.settings;
+    const low = session.isBacklogFull ? replyHardLimit : replyHighWater;
     if (!session.closed && session.out.size > low) return;
     for (const [lane, waiting] of this.#paused) {
       if (waiting !== session) continue;
@@ -124,6 +148,12 @@ export class SlowReaders {
     if (this.#cutSessions.has(session)) return;
     this.#cutSessions.add(session);
     this.#proxy.metrics.increment(SCALAR.slowReaderCuts);
+    this.#news = {
+      cut: (this.#news?.cut ?? 0) + 1,
+      client: session.stream.remoteAddress,
+      unreadBytes: session.out.size,
+      waitingBytes: session.backlog.size,
+    };
     session.stream.destroy();
   }
 }

@@ -218,7 +218,7 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     rule: '7 bounded',
     breakage: 'commands are taken from a client that does not read its replies',
     file: 'src/downstream/session.ts',
-    find: 'if (this.out.size > this.#owner.limits.replyHighWater) this.gate |= GATE.output;',
+    find: 'if (this.out.size > this.#owner.limits.replyHighWater) this.#stopForOutput();',
     replace: '',
     test: unit(
       'proxy/sessions-step-by-step',

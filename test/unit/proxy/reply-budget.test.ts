@@ -19,6 +19,7 @@ let readers: SlowReaders;
 function client(name: string, size: number, unreadMs: number): void {
   const session = {
     out: { size },
+    backlog: { size: 0 },
     unreadMs: (now: number) => now - NOW + unreadMs,
     stream: { destroy: () => void cut.push(name) },
   };
