@@ -227,6 +227,22 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
   },
   {
     rule: '7 bounded',
+    breakage: 'a client that is not read any more is to read before its commands go on',
+    file: 'src/downstream/session.ts',
+    find: '    this.#reopenOutput();\n    // A lane may be paused',
+    replace: '    // A lane may be paused',
+    test: unit('proxy/full-backlog', 'is served on, and finds every reply in its order'),
+  },
+  {
+    rule: '7 bounded',
+    breakage: 'a client that is not read any more is owed any number of bytes',
+    file: 'src/downstream/session.ts',
+    find: 'if (!this.isBacklogFull || this.#isAboveHardLimit) this.gate |= GATE.output;',
+    replace: 'if (!this.isBacklogFull) this.gate |= GATE.output;',
+    test: unit('proxy/full-backlog', 'is served up to limits.replyHardLimit, then cut'),
+  },
+  {
+    rule: '7 bounded',
     breakage: 'a session may have any number of commands in flight',
     file: 'src/downstream/session.ts',
     find: 'if (++this.pending >= this.window) this.gate |= GATE.pipeline;',

@@ -119,6 +119,8 @@ export class Connection implements ByteStream {
   readonly name: string;
   readonly port: number;
   readonly traits: LinkTraits;
+  /** How often the proxy stopped reading. */
+  pauses = 0;
   readonly #network: FakeNetwork;
   /** Proxy to peer. */
   readonly #up: Pipe;
@@ -183,6 +185,7 @@ export class Connection implements ByteStream {
   }
 
   pause(): void {
+    this.pauses++;
     this.#down.pause();
   }
 

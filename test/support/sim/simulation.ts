@@ -58,7 +58,7 @@ class Simulation {
   readonly #trace: ((line: string) => void) | undefined;
   readonly #faults: Faults;
   #sessions = 0;
-  readonly #readers = new Map<Session, { commands: number; lastDrainAt: number }>();
+  readonly #readers = new Map<Session, { commands: number; lastDrainAt: number; pauses: number }>();
 
   constructor(seed: number, options: RunOptions) {
     this.#trace = options.trace;
@@ -261,7 +261,7 @@ class Simulation {
       if (lane.state === LANE.closed) continue;
     }
     const outMax =
-      settings.replyHighWater + settings.maxInflightPerSession * (oracle.biggestReply + 64);
+      settings.replyHardLimit + settings.maxInflightPerSession * (oracle.biggestReply + 64);
     const backlogMax = Math.max(
       settings.maxRequestBuffer + network.biggestRead,
       oracle.biggestRequest,
@@ -285,11 +285,15 @@ class Simulation {
   #watchReader(session: Session): void {
     const before = this.#readers.get(session);
     const { commands, lastDrainAt } = session;
-    const isBehind = session.out.size > this.scenario.settings.replyHighWater;
+    const { pauses } = session.stream as Connection;
+    const { replyHighWater, replyHardLimit } = this.scenario.settings;
+    // As long as its requests are not read either, it may have more.
+    const wasFull = session.isBacklogFull || (before?.pauses ?? pauses) !== pauses;
+    const isBehind = session.out.size > (wasFull ? replyHardLimit : replyHighWater);
     if (isBehind && before?.lastDrainAt === lastDrainAt && commands > before.commands) {
       this.oracle.fail('commands were taken from a client that reads nothing');
     }
-    if (isBehind) this.#readers.set(session, { commands, lastDrainAt });
+    if (isBehind) this.#readers.set(session, { commands, lastDrainAt, pauses });
     else this.#readers.delete(session);
   }
 
