@@ -239,7 +239,7 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
     file: 'src/downstream/session.ts',
     find: 'if (!this.isBacklogFull || this.#isAboveHardLimit) this.gate |= GATE.output;',
     replace: 'if (!this.isBacklogFull) this.gate |= GATE.output;',
-    test: unit('proxy/full-backlog', 'is served up to limits.replyHardLimit, then cut'),
+    test: unit('proxy/full-backlog', 'is asked for no more than that, however many'),
   },
   {
     rule: '7 bounded',

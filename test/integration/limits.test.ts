@@ -339,63 +339,6 @@ describe('big values and slow readers', () => {
   });
 });
 
-describe('a pipeline of a client that sends all before it reads', () => {
-  const limits = {
-    maxRequestBuffer: '2mb',
-    replyHighWater: '64kb',
-    replyHardLimit: '24mb',
-    slowReaderSeconds: 1,
-  };
-
-  /** SET and GET of `count` values of 10 kB, and what a server says to them. */
-  function pipeline(count: number): { requests: Buffer; replies: Buffer } {
-    const requests: Buffer[] = [];
-    const replies: Buffer[] = [];
-    for (let i = 0; i < count; i++) {
-      const value = Buffer.from(String(i).padStart(10_000, '.'));
-      const key = `pipeline:${i % 7}`;
-      requests.push(encodeCommand(['SET', key, value]), encodeCommand(['GET', key]));
-      replies.push(Buffer.from(`+OK\r\n$${value.length}\r\n`), value, Buffer.from('\r\n'));
-    }
-    return { requests: Buffer.concat(requests), replies: Buffer.concat(replies) };
-  }
-
-  async function sender(proxy: TestProxy, keep: number): Promise<RawClient> {
-    const client = await RawClient.open(proxy, keep);
-    client.socket.pause();
-    return client;
-  }
-
-  test('is served beyond limits.maxRequestBuffer, every reply right', async () => {
-    const proxy = await proxyWith({ limits });
-    // Far more than fits into the kernel's buffers on both ways as well.
-    const { requests, replies } = pipeline(2000);
-    const client = await sender(proxy, replies.length);
-    client.send(requests);
-    await until('all is sent', () => client.socket.writableLength === 0);
-    client.socket.resume();
-    await until('all is answered', () => client.received >= replies.length);
-    expect(client.bytes.equals(replies)).toBe(true);
-    client.destroy();
-  });
-
-  test('is cut when it fills all that there is and still reads nothing', async () => {
-    const proxy = await proxyWith({ limits });
-    const { requests } = pipeline(8000);
-    const client = await sender(proxy, 0);
-    client.send(requests);
-    const cuts = 'slotgate_downstream_slow_reader_cuts_total';
-    await until('it is cut', async () => (await counter(String(proxy.httpUrl), cuts)) === 1);
-    client.socket.resume();
-    await client.isClosed();
-    expect(client.received).toBeLessThan(requests.length / 2);
-    const other = await connect(proxy);
-    expect(await other.call('PING')).toBe('PONG');
-    other.close();
-    client.destroy();
-  });
-});
-
 function digest(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }

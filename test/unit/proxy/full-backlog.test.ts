@@ -79,6 +79,17 @@ describe('a client that has sent more than limits.maxRequestBuffer and reads not
     expect(news?.waitingBytes).toBeGreaterThan(64 * 1024);
   });
 
+  it('is asked for no more than that, however many of its commands wait', () => {
+    const { client } = stage();
+    client.send(...new Array(4000).fill('GET b'));
+    expect(client.isPaused).toBe(true);
+    expect(client.session.out.size).toBeGreaterThan(256 * 1024);
+    // What was on its way still comes.
+    expect(client.session.out.size).toBeLessThan(2 * 256 * 1024 + SMALL.length);
+    client.readOn();
+    expect(client.take().length).toBe(4001 * SMALL.length);
+  });
+
   it('is told of once a minute, with the number of them', () => {
     const { bench, client } = stage();
     fill(client);
