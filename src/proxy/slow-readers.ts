@@ -30,6 +30,8 @@ export interface SlowReaderNews {
 
 const TELL_MS = 60_000;
 
+/** How long a client may read nothing while all together have too much unread. */
+const GREEDY_UNREAD_MS = 1000;
 /** How long a client may read nothing above the hard limit while others wait behind its replies. */
 const IN_THE_WAY_MS = 250;
 
@@ -113,21 +115,33 @@ export class SlowReaders {
     this.#paused.delete(lane);
   }
 
-  /** Cuts those who have read nothing for too long, and the greediest when all together are too many. */
+  /** Cuts those who have read nothing for too long, and the greediest while all together are too many. */
   check(now: number): void {
     const { replyHardLimit, slowReaderMs, sharedReplyBudget } = this.#proxy.settings;
     let total = 0;
-    let greediest: Session | null = null;
     for (const session of [...this.#proxy.sessions]) {
       const size = session.out.size;
       if (size === 0) continue;
       total += size;
-      if (greediest === null || size > greediest.out.size) greediest = session;
       if (size > replyHardLimit && session.unreadMs(now) > slowReaderMs) this.#cut(session);
     }
     this.#closeForNobody();
-    if (total > sharedReplyBudget && greediest !== null && greediest.unreadMs(now) > 1000) {
-      this.#cut(greediest);
+    if (total > sharedReplyBudget) this.#cutGreediest(total - sharedReplyBudget, now);
+  }
+
+  /** Until `excess` bytes are let go. Many may have come since the last time: one each time would not do. */
+  #cutGreediest(excess: number, now: number): void {
+    const { sessions, settings } = this.#proxy;
+    const greedy = sessions.filter(
+      (session) =>
+        session.out.size > settings.replyHighWater && session.unreadMs(now) > GREEDY_UNREAD_MS,
+    );
+    greedy.sort((one, other) => other.out.size - one.out.size);
+    let left = excess;
+    for (const session of greedy) {
+      if (left <= 0) return;
+      left -= session.out.size;
+      this.#cut(session);
     }
   }
 

@@ -7,7 +7,12 @@ import type { ProxyCore } from '../../../src/proxy/core.ts';
 import { SlowReaders } from '../../../src/proxy/slow-readers.ts';
 
 const MB = 1024 * 1024;
-const SETTINGS = { replyHardLimit: 64 * MB, slowReaderMs: 60_000, sharedReplyBudget: 100 * MB };
+const SETTINGS = {
+  replyHighWater: MB,
+  replyHardLimit: 64 * MB,
+  slowReaderMs: 60_000,
+  sharedReplyBudget: 100 * MB,
+};
 const NOW = 1_000_000;
 
 let cut: string[];
@@ -45,6 +50,13 @@ describe('limits.sharedReplyBudget', () => {
     expect(metrics.scalars[SCALAR.slowReaderCuts]).toBe(1);
   });
 
+  it('cuts as many as it takes, the greediest first', () => {
+    for (let i = 0; i < 10; i++) client(`client ${i}`, (20 + i) * MB, 5000);
+    readers.check(NOW);
+    // 245 MB wait, and 100 may.
+    expect(cut).toEqual(['client 9', 'client 8', 'client 7', 'client 6', 'client 5', 'client 4']);
+  });
+
   it('cuts nobody while all together stay within it', () => {
     client('one', 50 * MB, 5000);
     client('other', 50 * MB, 5000);
@@ -52,13 +64,27 @@ describe('limits.sharedReplyBudget', () => {
     expect(cut).toEqual([]);
   });
 
-  it('spares a client that goes on reading', () => {
+  it('spares a client that goes on reading, and cuts the next one that does not', () => {
     client('reader', 63 * MB, 500);
     client('other', 60 * MB, 5000);
     readers.check(NOW);
+    expect(cut).toEqual(['other']);
+  });
+
+  it('cuts nobody as long as all of them read', () => {
+    client('reader', 63 * MB, 500);
+    client('other', 60 * MB, 700);
+    readers.check(NOW);
     expect(cut).toEqual([]);
-    readers.check(NOW + 600);
-    expect(cut).toEqual(['reader']);
+    readers.check(NOW + 400);
+    expect(cut).toEqual(['other']);
+  });
+
+  it('spares those whose little does not matter', () => {
+    client('reader', 120 * MB, 500);
+    client('small', MB, 5000);
+    readers.check(NOW);
+    expect(cut).toEqual([]);
   });
 });
 
