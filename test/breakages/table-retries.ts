@@ -243,6 +243,14 @@ export const BREAKAGES_OF_RETRIES: readonly Breakage[] = [
   },
   {
     rule: '7 bounded',
+    breakage: 'beyond the budget of all replies one client is cut each second',
+    file: 'src/proxy/slow-readers.ts',
+    find: 'left -= session.out.size;',
+    replace: 'left = 0;',
+    test: unit('proxy/reply-budget', 'cuts as many as it takes'),
+  },
+  {
+    rule: '7 bounded',
     breakage: 'a session may have any number of commands in flight',
     file: 'src/downstream/session.ts',
     find: 'if (++this.pending >= this.window) this.gate |= GATE.pipeline;',
