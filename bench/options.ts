@@ -9,7 +9,8 @@ export type Part =
   | 'memory'
   | 'micro'
   | 'failover'
-  | 'reads';
+  | 'reads'
+  | 'scaling';
 
 export interface BenchOptions {
   /** What to run; a plain run is load, stalled-shard and sessions. */
@@ -19,6 +20,7 @@ export interface BenchOptions {
   readonly hasRounds: boolean;
   /** Part of the names of the failover scenarios to play, '' for all. */
   readonly scenario: string;
+  readonly scaling: ScalingOptions;
   /** Aimed-at length of one cell against one peer. */
   readonly cellSeconds: number;
   /** Keys per value size, all present on every peer before anything is measured. */
@@ -39,6 +41,16 @@ export interface BenchOptions {
   readonly help: boolean;
 }
 
+export interface ScalingOptions {
+  readonly keys: number;
+  readonly megabytes: number;
+  /** Commands a second, of all clients together. */
+  readonly rate: number;
+  /** Sizes that the cluster of 3x1 goes through, "5x1,8x1,3x1". */
+  readonly steps: string;
+  readonly movers: readonly string[];
+}
+
 export const USAGE = `npm run bench -- [options]
 
   --quick              two short rounds: a look, not a measurement
@@ -57,6 +69,12 @@ export const USAGE = `npm run bench -- [options]
   --failover           only: how long clients cannot write or read when a primary dies (20 rounds)
   --scenario TEXT      for --failover: only scenarios with this in their names
   --reads              only: reads of one shard over 0 to 5 replicas
+  --scaling            only: shards added and removed under load, by redis-cli and by slotgate
+  --scaling-steps S    for --scaling: sizes after 3x1 (5x1,8x1,3x1)
+  --scaling-keys N     keys of 10 B to 1 MB that are moved (50000)
+  --scaling-mb N       their megabytes together (300)
+  --scaling-rate N     commands/s of the 100 clients together (3000)
+  --scaling-movers M   who moves (redis-cli,slotgate)
   --base-port N        first port tried for the benchmark's own servers (25000)
 
 PREDIXY=/path/to/predixy adds predixy. PEER_NAME='command … {port} … {cluster}' adds any other
@@ -79,6 +97,12 @@ const FLAGS = {
   failover: { type: 'boolean' },
   scenario: { type: 'string' },
   reads: { type: 'boolean' },
+  scaling: { type: 'boolean' },
+  'scaling-steps': { type: 'string' },
+  'scaling-keys': { type: 'string' },
+  'scaling-mb': { type: 'string' },
+  'scaling-rate': { type: 'string' },
+  'scaling-movers': { type: 'string' },
   connections: { type: 'string' },
   'base-port': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -94,6 +118,13 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     rounds: numberIn('--rounds', values.rounds, quick ? 2 : 5, 1, 1000),
     hasRounds: values.rounds !== undefined,
     scenario: values.scenario ?? '',
+    scaling: {
+      keys: numberIn('--scaling-keys', values['scaling-keys'], 50_000, 10, 10_000_000),
+      megabytes: numberIn('--scaling-mb', values['scaling-mb'], 300, 1, 100_000),
+      rate: numberIn('--scaling-rate', values['scaling-rate'], 3000, 100, 1_000_000),
+      steps: values['scaling-steps'] ?? '5x1,8x1,3x1',
+      movers: (values['scaling-movers'] ?? 'redis-cli,slotgate').split(','),
+    },
     cellSeconds: numberIn('--seconds', values.seconds, quick ? 0.3 : 1.5, 0.05, 600),
     keys: numberIn('--keys', values.keys, 100_000, 100, 10_000_000),
     only,
@@ -114,6 +145,7 @@ interface PartFlags {
   readonly micro?: boolean | undefined;
   readonly failover?: boolean | undefined;
   readonly reads?: boolean | undefined;
+  readonly scaling?: boolean | undefined;
 }
 
 function chosenParts(flags: PartFlags, only: string): Part[] {
@@ -125,6 +157,7 @@ function chosenParts(flags: PartFlags, only: string): Part[] {
   if (flags.micro) parts.push('micro');
   if (flags.failover) parts.push('failover');
   if (flags.reads) parts.push('reads');
+  if (flags.scaling) parts.push('scaling');
   return parts.length > 0 ? parts : ['load', 'stalled-shard', 'sessions'];
 }
 

@@ -48,7 +48,7 @@ const SESSION_ROUNDS = { quick: 1, full: 5 };
 /** Messages, and pushes per blocked client, in one round. */
 const DELIVERIES = { quick: 5, full: 20 };
 /** Parts that need none of the servers shared by the others. */
-const OWN_SERVERS: ReadonlySet<Part> = new Set(['micro', 'failover', 'reads']);
+const OWN_SERVERS: ReadonlySet<Part> = new Set(['micro', 'failover', 'reads', 'scaling']);
 /** Those that know pub/sub and blocking commands. */
 const KNOWS_SESSIONS: ReadonlySet<string> = new Set([SUBJECT, 'direct']);
 
@@ -233,6 +233,12 @@ async function main(): Promise<void> {
   if (options.parts.includes('reads')) {
     const { runReads } = await import('./failover/reads.ts');
     json.reads = await runReads(new Ports(options.basePort), options, say);
+  }
+  if (options.parts.includes('scaling')) {
+    const { runScaling } = await import('./scaling/run.ts');
+    const outcome = await runScaling(new Ports(options.basePort), options, say);
+    json.scaling = outcome.json;
+    failed ||= outcome.failed;
   }
   if (options.json !== '') writeFileSync(options.json, `${JSON.stringify(json, null, 2)}\n`);
   cleanUpNow();

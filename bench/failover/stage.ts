@@ -27,6 +27,8 @@ export interface StageOptions {
   readonly config: ConfigInput;
   /** One shard, and two primaries with one slot each that only vote. */
   readonly witnesses?: boolean;
+  /** Lines of redis.conf. */
+  readonly extraConfig?: Readonly<Record<string, string>>;
 }
 
 export interface Stage {
@@ -37,8 +39,9 @@ export interface Stage {
 }
 
 export async function openStage(ports: Ports, options: StageOptions): Promise<Stage> {
-  const { shards, replicas, nodeTimeoutMs, config, witnesses = false } = options;
-  const cluster = await startLocalCluster({ shards, replicas, nodeTimeoutMs, witnesses });
+  const { shards, replicas, nodeTimeoutMs, config, witnesses = false, extraConfig } = options;
+  const size = { shards, replicas, nodeTimeoutMs, witnesses };
+  const cluster = await startLocalCluster({ ...size, extraConfig });
   try {
     const [port, httpPort] = [await ports.take(), await ports.take()];
     const slotgate = await startSlotgate(cluster, port, httpPort, config);

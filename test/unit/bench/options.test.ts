@@ -16,6 +16,17 @@ describe('parseOptions', () => {
     expect(parseOptions(['--only', 'GET-64-p16']).parts).toEqual(['load']);
     expect(parseOptions(['--micro', '--stalled-shard']).parts).toEqual(['stalled-shard', 'micro']);
   });
+  it('takes what scaling moves, and by whom', () => {
+    const { parts, scaling } = parseOptions([
+      '--scaling',
+      '--scaling-mb',
+      '5',
+      '--scaling-movers',
+      'redis-cli',
+    ]);
+    expect(parts).toEqual(['scaling']);
+    expect(scaling).toMatchObject({ keys: 50_000, megabytes: 5, movers: ['redis-cli'] });
+  });
   it('splits the names of peers', () => {
     expect(parseOptions(['--peers', 'direct,predixy']).peers).toEqual(['direct', 'predixy']);
   });
