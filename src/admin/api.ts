@@ -4,15 +4,18 @@
  *     GET  /api/v1/nodes      shards and nodes: roles, state, staleness, offsets
  *     POST /api/v1/failover   {shard, to?}: a planned switch, told step by step
  *
+ * and those of scaling-api.ts.
+ *
  * What takes time answers as a stream, one JSON object a line (NDJSON): {step, node, text} as it
  * goes on, at last {done: true, …} or {error: {detail, …}}. What is refused before its first step is
  * a problem reply with its own status instead.
  */
 import { type Context, Hono } from 'hono';
-import { HTTPException } from 'hono/http-exception';
-import { errorText } from '../lib/errors.ts';
+import { ApiError, methodRefused, problemOf } from './api-error.ts';
 import { requireChangeAllowed } from './change-guard.ts';
-import { type ProblemFacts, type ProblemStatus, problem } from './problem.ts';
+import { type ApiLog, jsonBody } from './json-body.ts';
+import { problem } from './problem.ts';
+import { addScalingRoutes, type ScalingApi } from './scaling-api.ts';
 
 export interface FailoverRequest {
   readonly shard: string;
@@ -26,29 +29,11 @@ export interface AdminApi {
   readonly nodes: () => Promise<object | null>;
   /** Rejects with an {@link ApiError} for what the caller is to know. */
   readonly failover: (request: FailoverRequest, tell: Tell) => Promise<object>;
-}
-
-/** A failure to tell the caller; any other is a defect, logged and told as such. */
-export class ApiError extends Error {
-  readonly status: ProblemStatus;
-  readonly facts: ProblemFacts;
-
-  constructor(status: ProblemStatus, message: string, facts: ProblemFacts = {}) {
-    super(message);
-    this.name = 'ApiError';
-    this.status = status;
-    this.facts = facts;
-  }
-}
-
-export interface ApiLog {
-  debug(fields: object, message: string): void;
-  error(fields: object, message: string): void;
+  readonly scaling: ScalingApi;
 }
 
 export const API_PATH = '/api/v1';
 const FAILOVER_PATH = `${API_PATH}/failover`;
-const BODY_BYTES_MAX = 4096;
 const DEFECT = 'The request failed; the log of slotgate says why.';
 
 export function createApi(api: AdminApi, log: ApiLog): Hono {
@@ -65,51 +50,8 @@ export function createApi(api: AdminApi, log: ApiLog): Hono {
     return stream(c, log, (tell) => api.failover(request, tell));
   });
   app.all('/failover', (c) => methodRefused(c, 'POST'));
+  addScalingRoutes({ app, scaling: api.scaling, log, base: API_PATH });
   return app;
-}
-
-function methodRefused(c: Context, allowed: string): Response {
-  const response = problem(405, `Use ${allowed} here.`, c.req.path).getResponse();
-  response.headers.set('Allow', allowed);
-  return response;
-}
-
-async function jsonBody(c: Context, log: ApiLog): Promise<unknown> {
-  const { path } = c.req;
-  try {
-    return JSON.parse(await bodyText(c));
-  } catch (error) {
-    if (error instanceof HTTPException) throw error;
-    if (error instanceof SyntaxError) throw problem(400, 'The body is no JSON.', path);
-    if (!hasLeft(c)) throw error;
-    // Or was too slow, and cut: no failure of ours, and nobody hears this answer.
-    log.debug({ path, reason: errorText(error) }, 'the body of an API request did not arrive');
-    throw problem(400, 'The body did not arrive.', path);
-  }
-}
-
-/** Bounded here, as a body in chunks does not say how long it is. */
-async function bodyText(c: Context): Promise<string> {
-  const { path, raw } = c.req;
-  const tooLong = () => problem(413, 'The body is too long.', path);
-  if (Number(c.req.header('content-length') ?? 0) > BODY_BYTES_MAX) throw tooLong();
-  // Never cancelled: that would take the connection away before the answer is written.
-  const reader = raw.body?.getReader();
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for (;;) {
-    const part = (await reader?.read())?.value;
-    if (part === undefined) return Buffer.concat(parts).toString();
-    bytes += part.length;
-    if (bytes > BODY_BYTES_MAX) throw tooLong();
-    parts.push(part);
-  }
-}
-
-/** The caller: before its body was here. */
-function hasLeft(c: Context): boolean {
-  const env = c.env as { readonly incoming?: { readonly destroyed?: boolean } } | undefined;
-  return env?.incoming?.destroyed === true;
 }
 
 function failoverRequest(body: unknown, path: string): FailoverRequest {
@@ -150,7 +92,7 @@ async function stream(
         log.error({ err: error, path: c.req.path }, 'an API request failed');
       }
       const failure = error instanceof ApiError ? error : new ApiError(500, DEFECT);
-      if (!hasBegun) throw problem(failure.status, failure.message, c.req.path, failure.facts);
+      if (!hasBegun) throw problemOf(failure, c);
       lines.write({ error: { detail: failure.message, ...failure.facts } });
     })
     .finally(() => lines.end());

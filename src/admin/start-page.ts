@@ -45,6 +45,7 @@ ${clients === '' ? '' : html`<p>Redis clients connect to <code>${clients}</code>
 <li><a href="/readyz">/readyz</a>: may traffic come here, and if not, why</li>
 <li><a href="/metrics">/metrics</a>: Prometheus metrics</li>
 ${hasApi ? html`<li><a href="/api/v1/nodes">/api/v1/nodes</a>: shards and nodes, as JSON</li>` : ''}
+${hasApi ? html`<li><a href="/api/v1/status">/api/v1/status</a>: slots, memory, keys and the job that moves them, as JSON</li>` : ''}
 <li><a href="/healthz">/healthz</a>, <a href="/livez">/livez</a>: does the process answer</li>
 </ul>
 </body>

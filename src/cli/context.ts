@@ -1,12 +1,17 @@
 /** What every subcommand is given, and what they agree on. */
 import type { Command } from 'commander';
+import type { ScreenSize } from './screen.ts';
 
-export const EXIT = { ok: 0, failure: 1, usage: 2, unhealthy: 3 } as const;
+export const EXIT = { ok: 0, failure: 1, usage: 2, unhealthy: 3, interrupted: 130 } as const;
 
 export interface CliInput {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
+  /** How large the terminal is that `out` goes to; absent: it goes to none. */
+  readonly terminal?: (() => ScreenSize) | undefined;
+  /** Stands for Ctrl-C where it is not the process that hears of it. */
+  readonly interrupted?: AbortSignal;
 }
 
 export interface CliContext extends CliInput {

@@ -7,6 +7,7 @@ import { ProxyError } from '../lib/errors.ts';
 import { ApiClient, ApiRefusal } from './api-client.ts';
 import { type CliContext, EXIT } from './context.ts';
 import { addTargetOptions, httpTarget, type TargetOptions } from './http-target.ts';
+import { table } from './text-table.ts';
 
 const HELP_AFTER = `
 A replica of the shard takes over from its living primary. slotgate keeps commands for the shard
@@ -139,16 +140,4 @@ function listText(report: NodesReport, output: 'text' | 'json'): string {
   );
   for (const node of report.others) rows.push(['-', node.address, node.role, node.state, '0']);
   return table(['SHARD', 'NODE', 'ROLE', 'STATE', 'SLOTS'], rows);
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  const lines = all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-  return `${lines.join('\n')}\n`;
 }

@@ -35,6 +35,26 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     load: async () => (await import('./local.ts')).registerLocal,
   },
   {
+    name: 'status',
+    summary: 'show shards, slots, memory, replicas and the job that moves slots',
+    load: async () => (await import('./status.ts')).registerStatus,
+  },
+  {
+    name: 'scale',
+    summary: 'change the number of shards and replicas while clients work',
+    load: async () => (await import('./scale.ts')).registerScale,
+  },
+  {
+    name: 'rebalance',
+    summary: 'share slots, bytes or keys evenly among the shards',
+    load: async () => (await import('./rebalance.ts')).registerRebalance,
+  },
+  {
+    name: 'jobs',
+    summary: 'list, show, pause, resume or cancel jobs of scale and rebalance',
+    load: async () => (await import('./jobs.ts')).registerJobs,
+  },
+  {
     name: 'failover',
     summary: 'let a replica take over from its primary, without an error',
     load: async () => (await import('./failover.ts')).registerFailover,
@@ -71,7 +91,7 @@ Examples:
 
 Exit codes:
   0 done, or stopped as asked   1 failed (configuration, start, run)   2 wrong usage   3 not healthy
-  130, 143 stopped at once by a second SIGINT or SIGTERM
+  130, 143 stopped at once by a second SIGINT or SIGTERM; 130 also: Ctrl-C left a job on its own
 
 slotgate help COMMAND explains a command.`;
 

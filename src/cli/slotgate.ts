@@ -14,6 +14,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 /** Commands that run a server; with too few files to open, its very modules could not be loaded. */
 const SERVERS = ['serve', 'local'];
 
+/** Some terminals say 0 while they do not know. */
+function terminalSize() {
+  const { columns, rows } = process.stdout;
+  return { columns: columns || 80, rows: rows || 24 };
+}
+
 async function main(): Promise<void> {
   if (SERVERS.includes(String(process.argv[2]))) {
     const { descriptorLimit, descriptorShortage } = await import('../lib/descriptors.ts');
@@ -29,6 +35,7 @@ async function main(): Promise<void> {
     env: process.env,
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
+    terminal: process.stdout.isTTY === true ? terminalSize : undefined,
   });
   process.exitCode = exitCode;
   // After a server's stop nothing may keep the process: what still hangs was given up by the drain.

@@ -185,6 +185,37 @@ export const spares = field(
   'Empty nodes in cluster mode that take the place of replicas that were lost or promoted.',
 );
 
+export const scaling = section(
+  {
+    batchMs: field(
+      leaf.duration({ min: 1, max: 1000 }),
+      '2ms',
+      'How long one MIGRATE may keep its two nodes from serving clients: batches are made as large as that allows.',
+    ),
+    dutyPercent: field(
+      leaf.integer({ min: 1, max: 100 }),
+      50,
+      'Of its time, the share that a node may spend on moving keys, in percent.',
+    ),
+    windowMs: field(
+      leaf.duration({ min: 10, max: 60_000 }),
+      '100ms',
+      'How long slots are in motion: commands with several keys of such a slot wait, replicas do not read it.',
+    ),
+    parallel: field(
+      leaf.integer({ min: 1, max: 64 }),
+      4,
+      'Pairs of nodes that move slots at the same time.',
+    ),
+    bigKeyBytes: field(
+      leaf.size({ min: 1024, max: BYTES_MAX }),
+      '64mb',
+      'A key above this would keep its nodes for long: its slot is not moved unless that is asked for (--big-keys move).',
+    ),
+  },
+  'Moving slots between shards.',
+);
+
 export const health = section(
   {
     pingIntervalMs: field(

@@ -6,7 +6,16 @@
 import { availableParallelism } from 'node:os';
 import type { LevelWithSilent } from 'pino';
 import { z } from 'zod';
-import { failover, health, hold, reads, spares, upstream, writes } from './availability.ts';
+import {
+  failover,
+  health,
+  hold,
+  reads,
+  scaling,
+  spares,
+  upstream,
+  writes,
+} from './availability.ts';
 import { field, fieldTree, section } from './fields.ts';
 import * as leaf from './leaves.ts';
 
@@ -302,6 +311,7 @@ export const configSchema = z
     hold,
     failover,
     spares,
+    scaling,
     health,
     retry,
     limits,

@@ -55,6 +55,11 @@ export const LIVE_SETTINGS: ReadonlySet<string> = new Set([
   'failover.maxReplicaLagBytes',
   'failover.replace',
   'failover.replaceAfterMs',
+  'scaling.batchMs',
+  'scaling.dutyPercent',
+  'scaling.windowMs',
+  'scaling.parallel',
+  'scaling.bigKeyBytes',
 ]);
 
 /** Taken over with a configuration that is read anew, and by nothing that a client says. */

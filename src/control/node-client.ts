@@ -4,6 +4,7 @@
  */
 
 import { Redis } from 'ioredis';
+import { withDeadline } from '../lib/deadline.ts';
 import { resetSocket } from '../lib/reset-socket.ts';
 import type { NodeEndpoint } from '../topology/build.ts';
 import { parseInfo } from '../topology/server-info.ts';
@@ -26,6 +27,12 @@ export interface NodeClientOptions {
 export type UpstreamMode = 'auto' | 'cluster' | 'standalone';
 
 export type NodeCommand = readonly [string, ...(string | Buffer)[]];
+
+/** One command's answer: `error` is the node's own word, '' when it did as told. */
+export interface BatchResult {
+  readonly value: unknown;
+  readonly error: string;
+}
 
 export type NodeAnswer =
   | {
@@ -107,12 +114,36 @@ export class NodeClient {
   }
 
   /** As {@link call}, texts as Buffers. */
-  async callBuffer(command: readonly [string, ...string[]]): Promise<unknown> {
+  async callBuffer(command: NodeCommand): Promise<unknown> {
     try {
       return await (await this.#connect()).callBuffer(...command);
     } catch (error) {
       this.#forgetEnded();
       throw new NodeCallError(this.address, nodeFailure(error));
+    }
+  }
+
+  /**
+   * Several commands, written in one piece: a node that reads them together does what it does at the
+   * end of a turn (write nodes.conf, send replies) once. Rejects with a {@link NodeCallError} when they
+   * could not be sent, the connection ended or `timeoutMs` passed; what a node says to single ones is
+   * in the results.
+   */
+  async batch(commands: readonly NodeCommand[], timeoutMs: number): Promise<BatchResult[]> {
+    try {
+      const redis = await this.#connect();
+      redis.stream.cork();
+      const sent = commands.map((words) => redis.callBuffer(...words));
+      redis.stream.uncork();
+      const results = await withDeadline(Promise.allSettled(sent), timeoutMs, () => {
+        throw Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' });
+      });
+      return results.map((result) => batchResult(result));
+    } catch (error) {
+      const failure = nodeFailure(error);
+      if (failure.code === 'timeout') this.#drop();
+      else this.#forgetEnded();
+      throw new NodeCallError(this.address, failure);
     }
   }
 
@@ -293,6 +324,14 @@ export class NodeClient {
   #forget(): void {
     this.#redis = null;
   }
+}
+
+/** @throws what came instead of a node's own answer */
+function batchResult(result: PromiseSettledResult<unknown>): BatchResult {
+  if (result.status === 'fulfilled') return { value: result.value, error: '' };
+  const { code } = nodeFailure(result.reason);
+  if (code !== 'reply' && code !== 'auth') throw result.reason;
+  return { value: null, error: (result.reason as Error).message };
 }
 
 /** The process behind a connection. */

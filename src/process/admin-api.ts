@@ -1,7 +1,8 @@
 /** What the HTTP API does, out of control's parts; and how their refusals look over HTTP. */
 
 import { setTimeout } from 'node:timers/promises';
-import { type AdminApi, ApiError, type FailoverRequest, type Tell } from '../admin/api.ts';
+import type { AdminApi, FailoverRequest, Tell } from '../admin/api.ts';
+import { ApiError } from '../admin/api-error.ts';
 import type { ProblemStatus } from '../admin/problem.ts';
 import type { CallServer } from '../control/calls.ts';
 import type { ControlLog } from '../control/control-log.ts';
@@ -13,7 +14,10 @@ import { type RefusalReason, SwitchRefused } from '../control/failover/switch-ch
 import type { HealthView } from '../control/health/health-view.ts';
 import { NodeCallError } from '../control/node-client.ts';
 import { reportNodes } from '../control/nodes-report.ts';
+import { reportCluster } from '../control/scaling/cluster-report.ts';
+import type { Scaling } from '../control/scaling/scaling.ts';
 import { monotonicNow } from '../transport/node-runtime.ts';
+import { scalingApi } from './scaling-requests.ts';
 
 export interface AdminApiParts {
   readonly discovery: Discovery;
@@ -23,11 +27,15 @@ export interface AdminApiParts {
   readonly health: HealthView;
   /** Milliseconds that a replica's data may be older than its primary's; null where unknown. */
   readonly stalenessMs: (address: string) => number | null;
+  readonly scaling: Scaling;
+  /** "host:port" of the configured spares. */
+  readonly spares: readonly string[];
   readonly log: ControlLog;
 }
 
 export function createAdminApi(parts: AdminApiParts): AdminApi {
-  const { discovery, calls, elections, failover, health, stalenessMs, log } = parts;
+  const { discovery, calls, elections, failover, health, stalenessMs, scaling, spares, log } =
+    parts;
   const switches = new PlannedSwitches({
     nodes: discovery,
     workers: calls,
@@ -41,6 +49,15 @@ export function createAdminApi(parts: AdminApiParts): AdminApi {
     nodes: () =>
       reportNodes({ nodes: discovery, stateOf: (address) => health.of(address), stalenessMs }),
     failover: (request, tell) => failOver(switches, request, tell),
+    scaling: scalingApi(scaling, () =>
+      reportCluster({
+        nodes: discovery,
+        stateOf: (address) => health.of(address)?.state,
+        stalenessMs,
+        spares,
+        job: () => scaling.latest,
+      }),
+    ),
   };
 }
 

@@ -37,6 +37,7 @@ import { NodeWatch } from './node-watch.ts';
 import { clusterStatus, nodePlace } from './picture-metrics.ts';
 import { readinessOf, type SilentWorker } from './readiness.ts';
 import { createReplacements, type ReplacementsRole } from './replacements.ts';
+import { createScaling, type ScalingRole } from './scaling-role.ts';
 import { VERSION } from './version.ts';
 
 /** One worker as the control role reaches it. */
@@ -79,6 +80,7 @@ export class Control {
   readonly #watch: NodeWatch;
   readonly #failover: Failover;
   readonly #replacing: ReplacementsRole;
+  readonly #scaling: ScalingRole;
   readonly #configCalls: ConfigCalls;
   #snapshot: Snapshot | null = null;
   #commandInfos: unknown = null;
@@ -121,18 +123,25 @@ export class Control {
       now: monotonicNow,
     });
     this.#replacing = createReplacements(options.config, this.#discovery, options.log);
+    this.#scaling = createScaling(options.config, {
+      discovery: this.#discovery,
+      workers: this.calls,
+      log: options.log,
+      onJob: (isUnderWay) => this.#replacing.replacements.standBack(isUnderWay),
+    });
     registerInstanceCalls(this.calls, { nodes: this.#discovery, now: monotonicNow });
     registerNodeCalls(this.calls, this.#discovery);
     this.#configCalls = registerConfigCalls(this.calls, {
       config: options.config,
       log: options.log,
       onChange: (config) => {
-        for (const each of [this.#discovery, this.#scanPages, this.#replacing]) {
+        for (const each of [this.#discovery, this.#scanPages, this.#replacing, this.#scaling]) {
           each.setLogin(config.cluster);
         }
         this.#watch.configure(config);
         this.#failover.configure(config.failover);
         this.#replacing.replacements.configure(config.failover);
+        this.#scaling.configure(config.scaling);
         options.onConfig?.(config);
       },
     });
@@ -166,8 +175,9 @@ export class Control {
       build: { version: VERSION, revision: process.env.SLOTGATE_INTERNAL_REVISION ?? '' },
     });
     const { replacements } = this.#replacing;
-    for (const metric of [...this.#failover.metrics, ...replacements.metrics])
-      exposition.add(metric);
+    const { metrics } = this.#scaling.scaling;
+    for (const each of [...this.#failover.metrics, ...replacements.metrics, ...metrics])
+      exposition.add(each);
     this.#admin = await startAdmin({
       host: config.http.bind,
       port: config.http.port,
@@ -184,6 +194,8 @@ export class Control {
         failover: this.#failover,
         health: this.health,
         stalenessMs: (replica) => this.#watch.stalenessMs(replica),
+        scaling: this.#scaling.scaling,
+        spares: config.spares.map(formatEndpoint),
         log,
       }),
     });
@@ -202,6 +214,7 @@ export class Control {
     this.#watch.onSnapshot(snapshot);
     this.#failover.onSnapshot(snapshot, elections);
     this.#replacing.replacements.onSnapshot(snapshot);
+    this.#scaling.scaling.onSnapshot(snapshot);
     if (isFirst) this.#onFirstSnapshot(snapshot);
     if (isFirst) void this.#fitToNodes();
     if (isFirst) this.#options.onKnown?.();
@@ -345,6 +358,7 @@ export class Control {
   }
 
   async stop(): Promise<void> {
+    await this.#scaling.stop();
     this.#watch.stop();
     this.#replacing.stop();
     await this.#failover.stop();

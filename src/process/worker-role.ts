@@ -16,6 +16,7 @@ import { holdLine } from '../proxy/hold/hold-words.ts';
 import { holdCalls } from '../proxy/hold/node-holds.ts';
 import type { HoldNews } from '../proxy/hold/shard-holds.ts';
 import { workerCalls } from '../proxy/local/worker-calls.ts';
+import { moveCalls } from '../proxy/move-calls.ts';
 import { pubsubCalls } from '../proxy/pubsub/counts.ts';
 import { scriptCalls } from '../proxy/scripts/scripts.ts';
 import type { Snapshot } from '../topology/snapshot.ts';
@@ -85,6 +86,7 @@ export class Worker {
       ...scriptCalls(this.proxy.scripts),
       ...pubsubCalls(this.proxy.pubsub),
       ...holdCalls(this.proxy.nodeHolds),
+      ...moveCalls(this.proxy),
     ]);
     const { proxy, metrics } = this;
     this.#stopCollecting = collectWhenIdle(

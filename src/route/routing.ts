@@ -8,6 +8,7 @@
  */
 
 import { NO_SHARD, nodeAddress, SLOT_COUNT, type Snapshot } from '../topology/snapshot.ts';
+import { MOTION, SlotMoves } from './slot-moves.ts';
 
 /** `owner` of a slot that nobody serves. */
 export const NO_NODE = 0xffff;
@@ -39,7 +40,7 @@ export class Routing {
   /** Slot → shard index for metrics. */
   readonly shardOf = new Uint16Array(SLOT_COUNT).fill(NO_SHARD);
   readonly slotChangedAt = new Uint32Array(SLOT_COUNT);
-  /** 1 for a slot that is being moved. */
+  /** MOTION of each slot. */
   readonly motion = new Uint8Array(SLOT_COUNT);
   motionCount = 0;
   /** Lowest slot of each shard: what stands for the shard where a command has no key. */
@@ -49,6 +50,7 @@ export class Routing {
   readonly #aliases = new Map<string, RouteNode>();
   readonly #moved = new Map<number, Moved>();
   readonly #motionSeenAt = new Map<number, number>();
+  readonly #moves = new SlotMoves();
   #anyShard = 0;
 
   /** Takes a snapshot; false when it is older than the present one. */
@@ -73,11 +75,8 @@ export class Routing {
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
       const shard = snapshot.slots[slot] as number;
       this.shardOf[slot] = shard;
-      const owner = this.#ownerFor(
-        slot,
-        shard === NO_SHARD ? NO_NODE : (shardNode[shard] as number),
-        snapshot,
-      );
+      const polled = shard === NO_SHARD ? NO_NODE : (shardNode[shard] as number);
+      const owner = this.#believed(slot, this.#ownerFor(slot, polled, snapshot));
       if (owner === this.owner[slot]) continue;
       this.owner[slot] = owner;
       this.slotChangedAt[slot] = epoch;
@@ -130,14 +129,15 @@ export class Routing {
   #applyMotion(snapshot: Snapshot): void {
     this.motionCount = 0;
     for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      let inMotion = ((snapshot.motion[slot >> 3] as number) >> (slot & 7)) & 1;
+      let inMotion: number = ((snapshot.motion[slot >> 3] as number) >> (slot & 7)) & 1;
       const seenAt = this.#motionSeenAt.get(slot);
       if (seenAt !== undefined) {
-        if (seenAt > snapshot.polledAt) inMotion = 1;
+        if (seenAt > snapshot.polledAt) inMotion = MOTION.marked;
         else this.#motionSeenAt.delete(slot);
       }
+      inMotion = this.#moves.motionOf(slot, inMotion);
       this.motion[slot] = inMotion;
-      this.motionCount += inMotion;
+      if (inMotion !== MOTION.rest) this.motionCount++;
     }
   }
 
@@ -161,20 +161,78 @@ export class Routing {
   /** A node said that `slot` is served by `node`. */
   setMoved(slot: number, node: number, now: number): void {
     this.#moved.set(slot, { node, at: now });
-    if (this.owner[slot] === node) return;
+    this.#setOwner(slot, this.#believed(slot, node));
+  }
+
+  #believed(slot: number, owner: number): number {
+    return this.#moves.allows(slot, owner) ? owner : NO_NODE;
+  }
+
+  #setOwner(slot: number, owner: number): void {
+    if (this.owner[slot] === owner) return;
     this.changes++;
     this.epoch++;
-    this.owner[slot] = node;
+    this.owner[slot] = owner;
     this.slotChangedAt[slot] = this.epoch;
   }
 
   /** ASK or TRYAGAIN: the slot is on its way. */
   setInMotion(slot: number, now: number): void {
     this.#motionSeenAt.set(slot, now);
-    if (this.motion[slot] !== 0) return;
+    if (this.motion[slot] === MOTION.rest) this.#setMotion(slot, MOTION.marked);
+  }
+
+  #setMotion(slot: number, motion: number): void {
+    const before = this.motion[slot] as number;
+    if (before === motion) return;
     this.changes++;
-    this.motion[slot] = 1;
-    this.motionCount++;
+    this.motion[slot] = motion;
+    this.motionCount += Number(motion !== MOTION.rest) - Number(before !== MOTION.rest);
+  }
+
+  /**
+   * Control moves these slots from the node `from`, which owns them now, to `to`. Said before the nodes
+   * are told, and again (`isMarked`) once they know; and again with another `from` or `to` where one of
+   * them was succeeded.
+   */
+  beginMove(
+    slots: readonly number[],
+    from: number,
+    to: number,
+    isMarked: boolean,
+    now: number,
+  ): void {
+    this.#moves.begin(slots, from, to, isMarked);
+    const motion = isMarked ? MOTION.marked : MOTION.announced;
+    for (const slot of slots) {
+      this.#setMotion(slot, motion);
+      // Control has looked at the nodes: whoever was held for the owner before is not any more.
+      if (this.owner[slot] !== to) this.setMoved(slot, from, now);
+    }
+  }
+
+  /** Slots that control is moving, by its last word. */
+  get movingSlots(): number[] {
+    return this.#moves.slots;
+  }
+
+  /** These slots are at rest, at `owner`; NO_NODE: wherever the next picture shows them. */
+  endMove(slots: readonly number[], owner: number, now: number): void {
+    this.#moves.end(slots);
+    for (const slot of slots) {
+      this.#motionSeenAt.delete(slot);
+      this.#setMotion(slot, MOTION.rest);
+      if (owner !== NO_NODE) this.setMoved(slot, owner, now);
+      // Whom the picture shows was not believed while the slot was being moved.
+      else if (this.owner[slot] === NO_NODE) this.#setOwner(slot, this.#pictured(slot));
+    }
+  }
+
+  #pictured(slot: number): number {
+    const { snapshot } = this;
+    const shard = snapshot?.shards[snapshot.slots[slot] as number];
+    if (snapshot === null || shard === undefined) return NO_NODE;
+    return this.#ownerFor(slot, this.#indexOf(snapshot, shard.primary), snapshot);
   }
 
   /** The connection that serves this node's slots changes: sessions must not straddle it. */

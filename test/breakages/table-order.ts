@@ -87,8 +87,8 @@ export const BREAKAGES_OF_ORDER: readonly Breakage[] = [
     rule: '2 order per key',
     breakage: 'a MOVED changes the owner without a new epoch, so that no barrier sees it',
     file: 'src/route/routing.ts',
-    find: 'this.epoch++;\n    this.owner[slot] = node;',
-    replace: 'this.owner[slot] = node;',
+    find: 'this.epoch++;\n    this.owner[slot] = owner;',
+    replace: 'this.owner[slot] = owner;',
     test: unit('proxy/order', 'by the MOVED that somebody was told on another connection'),
   },
   {

@@ -8,6 +8,7 @@ import { BREAKAGES_OF_ORDER } from './table-order.ts';
 import { BREAKAGES_OF_PINS } from './table-pins.ts';
 import { BREAKAGES_OF_READS } from './table-reads.ts';
 import { BREAKAGES_OF_RETRIES } from './table-retries.ts';
+import { BREAKAGES_OF_SCALING } from './table-scaling.ts';
 import { BREAKAGES_OF_SESSIONS } from './table-sessions.ts';
 import { BREAKAGES_OF_TURNS } from './table-turns.ts';
 
@@ -21,4 +22,5 @@ export const BREAKAGES: readonly Breakage[] = [
   ...BREAKAGES_OF_SESSIONS,
   ...BREAKAGES_OF_TURNS,
   ...BREAKAGES_OF_CONTROL,
+  ...BREAKAGES_OF_SCALING,
 ];

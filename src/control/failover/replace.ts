@@ -54,7 +54,7 @@ const LAG_BYTES_MAX = 1024 * 1024;
 export class Replacements {
   readonly #options: ReplacementsOptions;
   readonly #spares: SpareNodes;
-  readonly #counts: ReplicaCounts;
+  #counts: ReplicaCounts;
   readonly #rare: RareLog;
   /** Of the configured spares, as each last said. */
   #spareIds: ReadonlySet<string> = new Set();
@@ -63,6 +63,7 @@ export class Replacements {
   #nextAt = Number.NEGATIVE_INFINITY;
   #round: Promise<void> | null = null;
   #stopped = false;
+  #isAway = false;
   readonly #total = new Counter({
     name: 'slotgate_failover_replacements_total',
     help: 'Spares that took the place of a lost replica, or went back, and looks that found no spare, by outcome.',
@@ -76,8 +77,12 @@ export class Replacements {
     this.#settings = options.settings;
     this.#rare = new RareLog(options.log, now);
     this.#spares = new SpareNodes({ members: nodes, spares: spareAccess, now, pause });
-    const stableMs = Math.min(STABLE_MS, options.settings.replaceAfterMs);
-    this.#counts = new ReplicaCounts({ stableMs, isSpare: (node) => this.#isSpare(node) });
+    this.#counts = this.#newCounts();
+  }
+
+  #newCounts(): ReplicaCounts {
+    const stableMs = Math.min(STABLE_MS, this.#options.settings.replaceAfterMs);
+    return new ReplicaCounts({ stableMs, isSpare: (node) => this.#isSpare(node) });
   }
 
   /** For Exposition.add. */
@@ -91,7 +96,7 @@ export class Replacements {
 
   /** Feed every snapshot; what is to be done is begun, and not waited for. */
   onSnapshot(snapshot: Snapshot): void {
-    if (snapshot.mode !== 'cluster') return;
+    if (snapshot.mode !== 'cluster' || this.#isAway) return;
     const now = this.#options.now();
     this.#needs = this.#counts.onSnapshot(snapshot, now);
     const needs = this.#due(this.#needs, now);
@@ -107,9 +112,20 @@ export class Replacements {
       });
   }
 
+  /** Somebody changes the numbers of replicas on purpose; what is there afterwards is what is wanted. */
+  standBack(isAway: boolean): void {
+    this.#isAway = isAway;
+    this.#needs = [];
+    if (!isAway) this.#counts = this.#newCounts();
+  }
+
   /** Shards all of whose replicas are lost, by the newest snapshot; also while nothing is replaced. */
   get bare(): readonly ShardNeed[] {
     return this.#needs.filter(({ lack, replicas }) => lack > 0 && replicas.length === 0);
+  }
+
+  get #isOff(): boolean {
+    return this.#stopped || this.#isAway;
   }
 
   /** A round under way is given up at its next step. */
@@ -125,16 +141,18 @@ export class Replacements {
     const { nodes, now, pause, random, spares } = this.#options;
     await pause(random() * JITTER_MS);
     const snapshot = await nodes.pictureAfter(now(), PICTURE_MS);
-    if (snapshot === null || this.#stopped) return;
+    if (snapshot === null || this.#isOff) return;
     const looks = await Promise.all(spares.map((spare) => this.#spares.look(spare, snapshot)));
     this.#spareIds = new Set(looks.map(({ id }) => id).filter((id) => id !== ''));
     const free = looks.filter((look): look is FreeSpare => 'isMember' in look);
     const needs = this.#due(this.#counts.onSnapshot(snapshot, now()), now());
-    if (this.#stopped) return;
+    if (this.#isOff) return;
     // Copying a shard's data takes its time: the others do not wait for it.
     const missing = needs.filter(({ lack }) => lack > 0);
     const filled = Promise.all(missing.map((need) => this.#fill(need, free.shift())));
-    for (const need of needs) if (need.lack < 0) await this.#giveBack(need, snapshot);
+    for (const need of needs) {
+      if (need.lack < 0 && !this.#isOff) await this.#giveBack(need, snapshot);
+    }
     await filled;
   }
 
@@ -150,7 +168,7 @@ export class Replacements {
       this.#rare.warn(`no-spare ${primary.id}`, { shard, primary: primaryAddress, lack }, advice);
       return;
     }
-    if (await this.#isFilled(need)) return;
+    if (this.#isOff || (await this.#isFilled(need))) return;
     const address = nodeAddress(spare.endpoint);
     const fields = { shard, primary: primaryAddress, spare: address };
     log.info(fields, 'a spare takes the place of a lost replica');

@@ -73,16 +73,29 @@ export class SpareNodes {
     }
   }
 
+  /** Makes it a member without slots; resolves when it and all `primaries` know each other. */
+  async join(spare: FreeSpare, primaries: readonly SnapshotNode[]): Promise<void> {
+    const { spares, members } = this.#options;
+    const { endpoint, id } = spare;
+    const [first] = primaries;
+    if (first !== undefined && !spare.isMember) await this.#meet(endpoint, first);
+    let unaware = primaries.filter((primary) => primary.id !== id);
+    await this.#until(MEET_MS, 'the nodes did not come to know each other', async () => {
+      const own = await askView(spares, endpoint);
+      if (!primaries.every((primary) => primary.id === id || knows(own.lines, primary.id))) {
+        return false;
+      }
+      const views = await Promise.all(unaware.map((primary) => askView(members, primary)));
+      unaware = unaware.filter((_, at) => !knows(views[at]?.lines ?? [], id));
+      return unaware.length === 0;
+    });
+  }
+
   /** Makes it a replica of `primary`; resolves when it has all of its data. */
   async enlist(spare: FreeSpare, primary: SnapshotNode): Promise<void> {
     const { spares } = this.#options;
-    const { endpoint, id } = spare;
-    if (!spare.isMember) await this.#meet(endpoint, primary);
-    await this.#until(MEET_MS, 'the nodes did not come to know each other', async () => {
-      const own = await askView(spares, endpoint);
-      const theirs = await askView(this.#options.members, primary);
-      return knows(own.lines, primary.id) && knows(theirs.lines, id);
-    });
+    const { endpoint } = spare;
+    await this.join(spare, [primary]);
     // Somebody else may have taken it in the meantime.
     const { self } = await askView(spares, endpoint);
     if (self.role === 'replica' && self.primaryId === primary.id) return;
@@ -102,15 +115,44 @@ export class SpareNodes {
     primary: SnapshotNode,
     snapshot: Snapshot,
   ): Promise<boolean> {
-    const { members } = this.#options;
-    if (!(await this.#isDismissible(replica, primary))) return false;
-    const others = snapshot.nodes.filter(({ id }) => id !== replica.id);
+    return this.#leave(replica, snapshot.nodes, () => this.#isDismissible(replica, primary));
+  }
+
+  /**
+   * Takes a node that serves nothing out of the cluster: a primary whose slots have all left, or what
+   * became of it (Redis makes it a replica of whoever took its last slot), or a replica of such a one.
+   * False when it is out already.
+   */
+  retire(node: SnapshotNode, snapshot: Snapshot): Promise<boolean> {
+    const living = snapshot.nodes.filter(({ failed }) => !failed);
+    return this.#leave(node, living, () => this.#isRetired(node));
+  }
+
+  async #leave(
+    node: SnapshotNode,
+    members: readonly SnapshotNode[],
+    mayGo: () => Promise<boolean>,
+  ): Promise<boolean> {
+    if (!(await mayGo())) return false;
+    const others = members.filter(({ id }) => id !== node.id);
     // One that keeps it in mind would bring it back to all: then nothing is reset.
-    await Promise.all(others.map((node) => this.#forget(node, replica.id)));
-    if (!(await this.#isDismissible(replica, primary))) return false;
+    await Promise.all(others.map((other) => this.#forget(other, node.id)));
+    if (!(await mayGo())) return false;
     // HARD: with a new id it can join again at once; the old one is refused for a minute.
-    await this.#call(members, replica, ['CLUSTER', 'RESET', 'HARD']);
+    await this.#call(this.#options.members, node, ['CLUSTER', 'RESET', 'HARD']);
     return true;
+  }
+
+  /** @throws ReplaceFailed unless emptying it loses nothing */
+  async #isRetired(node: SnapshotNode): Promise<boolean> {
+    const { members } = this.#options;
+    const { self, lines } = await askView(members, node);
+    const isEmpty = self.slots.length === 0 && self.importing.length === 0;
+    if (lines.length === 1 && self.role === 'primary' && isEmpty) return false;
+    const isPrimary = self.role === 'primary';
+    const keys = isPrimary ? await this.#call(members, node, ['DBSIZE']) : 0;
+    if (self.id === node.id && isEmpty && keys === 0) return true;
+    throw new ReplaceFailed(`${nodeAddress(node)} still serves slots or holds keys`);
   }
 
   async #unfitness(

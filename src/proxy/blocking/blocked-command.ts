@@ -14,6 +14,7 @@ import { SCALAR } from '../../metrics/definitions.ts';
 import { encodeRequest } from '../../resp/request-framer.ts';
 import { databaseOf } from '../../route/lane-kind.ts';
 import type { RouteNode } from '../../route/routing.ts';
+import { MOTION } from '../../route/slot-moves.ts';
 import { LANE, type Lane } from '../../upstream/lane.ts';
 import type { ProxyCore } from '../core.ts';
 import { isErrorAt } from '../reply-bytes.ts';
@@ -73,7 +74,7 @@ export class BlockedCommand implements Special {
     this.#request = request;
     this.lane = lane;
     this.slot = request.slot;
-    this.#sentInMotion = this.#proxy.routing.motion[this.slot] !== 0;
+    this.#sentInMotion = this.#proxy.routing.motion[this.slot] === MOTION.marked;
     this.session.gate |= GATE.blocked;
     this.session.waits = true;
     lane.enqueue(request, buf, start, end, false, this.#proxy.time);
@@ -88,7 +89,7 @@ export class BlockedCommand implements Special {
     const { lane } = this;
     if (lane === null || lane.state !== LANE.ready) return;
     const isAtOwner = lanes.owners.get(lane)?.node.index === routing.owner[this.slot];
-    const isInMotion = routing.motion[this.slot] !== 0;
+    const isInMotion = routing.motion[this.slot] === MOTION.marked;
     const isMisplaced = isInMotion ? isAtOwner && !this.#sentInMotion : !isAtOwner;
     if (isMisplaced) this.#pins.unblock(lane, 'ERROR');
     this.#sentInMotion = isInMotion;
@@ -147,7 +148,7 @@ export class BlockedCommand implements Special {
     const reserved = this.lane === null ? undefined : lanes.owners.get(this.lane);
     const isReserved = reserved?.node === node;
     if (isReserved ? lanes.isAway(node) : this.#pins.mustWait(node, kind)) return null;
-    this.#sentInMotion = routing.motion[this.slot] !== 0;
+    this.#sentInMotion = routing.motion[this.slot] === MOTION.marked;
     if (!isReserved) {
       if (this.lane !== null) this.#pins.give(this.lane);
       this.lane = this.#pins.take(node, kind);

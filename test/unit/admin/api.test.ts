@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { type AdminApi, ApiError, type FailoverRequest } from '../../../src/admin/api.ts';
+import type { AdminApi, FailoverRequest } from '../../../src/admin/api.ts';
+import { ApiError } from '../../../src/admin/api-error.ts';
 import { createAdminApp } from '../../../src/admin/app.ts';
+import { FakeScaling } from '../../support/scaling/fake-scaling.ts';
 
 const PATH = '/api/v1/failover';
 const LOCAL = { incoming: { url: PATH, socket: { remoteAddress: '127.0.0.1' } } };
@@ -12,7 +14,7 @@ function setUp(failover: AdminApi['failover'], nodes: object | null = { shards: 
     metrics: async () => ({ contentType: 'text/plain', body: '' }),
     version: '1.2.3',
     log: { debug: () => {}, error: (fields) => logged.push(fields) },
-    api: { nodes: async () => nodes, failover },
+    api: { nodes: async () => nodes, failover, scaling: new FakeScaling() },
   });
   const post = (body: string, init: RequestInit = {}, env: object = LOCAL) =>
     app.request(

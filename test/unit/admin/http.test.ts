@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { type Admin, type AdminOptions, startAdmin } from '../../../src/admin/http.ts';
 import { inTurn } from '../../../src/admin/serve-in-turn.ts';
 import { ProxyError } from '../../../src/lib/errors.ts';
+import { FakeScaling } from '../../support/scaling/fake-scaling.ts';
 
 const open: Admin[] = [];
 
@@ -157,7 +158,9 @@ test('with more connections than there may be, the newest is served', async () =
 
 test('a probe that asks late is served while a crowd keeps coming with bodies that do not end', async () => {
   const failover = () => Promise.reject(new Error('not asked'));
-  const admin = await start({ api: { nodes: async () => null, failover } });
+  const admin = await start({
+    api: { nodes: async () => null, failover, scaling: new FakeScaling() },
+  });
   const port = Number(new URL(admin.url).port);
   let closed = 0;
   const crowd = (size: number) =>
@@ -188,7 +191,10 @@ async function startWithSwitches() {
     asked.push(request);
     return {};
   };
-  return { asked, admin: await start({ api: { nodes: async () => null, failover } }) };
+  return {
+    asked,
+    admin: await start({ api: { nodes: async () => null, failover, scaling: new FakeScaling() } }),
+  };
 }
 
 function inChunks(...parts: readonly string[]): string {
@@ -278,7 +284,10 @@ test.each([
     error: (_fields: object, message: string) => lines.push(`error ${message}`),
   };
   const failover = () => Promise.reject(new Error('not asked'));
-  const admin = await start({ log, api: { nodes: async () => null, failover } });
+  const admin = await start({
+    log,
+    api: { nodes: async () => null, failover, scaling: new FakeScaling() },
+  });
   const socket = connect(Number(new URL(admin.url).port), '127.0.0.1');
   socket.write(FAILOVER + JSON_TYPE + body);
   await (await fetch(`${admin.url}/livez`)).text();

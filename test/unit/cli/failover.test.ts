@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { runCli } from '../../../src/cli/program.ts';
 
@@ -159,6 +159,16 @@ describe('slotgate failover', () => {
     const { url } = await slotgate({ status: 404, type: 'text/html', body: '<html>' });
     const { err } = await run('failover', '0', '--url', url);
     expect(err).toContain(`${url} answered 404: is it a slotgate?`);
+  });
+
+  test('somebody there who does not speak HTTP', async () => {
+    const server = createTcpServer((socket) => socket.end('-ERR unknown command\r\n'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const { exitCode, err } = await run('failover', '--list', '--http-port', String(port));
+    server.close();
+    expect(exitCode).toBe(1);
+    expect(err).toMatch(/^slotgate: could not ask slotgate at .*: no HTTP server; name a running/);
   });
 
   test('--list shows shards and nodes', async () => {

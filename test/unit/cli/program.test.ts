@@ -54,6 +54,11 @@ describe('slotgate', () => {
     ['config --help', 'print-default'],
     ['help config check', '--show'],
     ['healthcheck --help', '--redis'],
+    ['status --help', '--watch'],
+    ['help scale', '--dry-run'],
+    ['rebalance --help', '--by'],
+    ['help jobs', 'cancel'],
+    ['jobs pause --help', 'end what it has in hand'],
   ])('explains a command: %s', async (line, words) => {
     const { exitCode, out, err } = await run(line);
     expect([exitCode, err]).toEqual([0, '']);
@@ -65,7 +70,7 @@ describe('slotgate', () => {
     [
       'help nope',
       'slotgate: unknown command',
-      'allowed: serve, local, failover, restart-nodes, config, commands, healthcheck',
+      'allowed: serve, local, status, scale, rebalance, jobs, failover, restart-nodes, config, commands, healthcheck',
     ],
     ['--bogus', 'slotgate: unknown option', 'allowed: --version, --help'],
     ['config', 'slotgate config: a subcommand is missing', 'allowed: check, print-default, schema'],

@@ -73,6 +73,13 @@ describe('defaults', () => {
         replaceAfterMs: 30_000,
       },
       spares: [],
+      scaling: {
+        batchMs: 2,
+        dutyPercent: 50,
+        windowMs: 100,
+        parallel: 4,
+        bigKeyBytes: 64 * 1024 * 1024,
+      },
       health: { pingIntervalMs: 500, pingTimeoutMs: 1000, downAfter: 3, upAfter: 2 },
       retry: { sentWrites: false, uncertain: 'error' },
       limits: {

@@ -9,13 +9,16 @@ import { drawSnapshot, idOf, portOf } from './snapshots.ts';
 /** Answers per node by its name; a command that is not there answers OK. */
 type Answers = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
-function setUp(answers: Answers) {
+function setUp(answers: Answers, onTurn: (words: string) => void = () => {}, pauseMs = 0) {
   const asked: string[] = [];
+  let pauses = 0;
+  let now = 0;
   const access: NodeAccess = {
     callNode: async ({ port }, command) => {
       const name = (port - 7000).toString(16);
       const words = command.join(' ');
       asked.push(`${name} ${words}`);
+      onTurn(words);
       const answer = answers[name]?.[words] ?? 'OK';
       if (answer instanceof Error) throw answer;
       return answer;
@@ -24,12 +27,16 @@ function setUp(answers: Answers) {
   const nodes = new SpareNodes({
     spares: access,
     members: access,
-    now: () => 0,
-    pause: async () => {},
+    now: () => now,
+    pause: async () => {
+      pauses++;
+      now += pauseMs;
+      onTurn('');
+    },
   });
   const changes = (): string[] =>
     asked.filter((words) => /RESET|FORGET|MEET|REPLICATE/.test(words));
-  return { nodes, changes };
+  return { nodes, changes, pauses: () => pauses };
 }
 
 interface Line {
@@ -195,5 +202,116 @@ describe('a spare becomes a replica', () => {
       'd CLUSTER MEET 127.0.0.1 9999 17000',
       `d CLUSTER REPLICATE ${idOf('a')}`,
     ]);
+  });
+});
+
+describe('a spare becomes a member without slots', () => {
+  const spare = { endpoint: { host: '127.0.0.1', port: portOf('d') }, id: idOf('d') };
+
+  test('it meets the first primary, and waits until it and all of them know each other', async () => {
+    const whole = view({ a: { slots: '0' }, d: {}, e: {} });
+    const answers = {
+      a: { 'CLUSTER NODES': whole },
+      e: { 'CLUSTER NODES': view({ e: {}, a: {} }) },
+      d: { 'CLUSTER NODES': view({ d: {}, a: {} }) },
+    };
+    const { nodes, changes, pauses } = setUp(answers, () => {
+      if (pauses() === 2) answers.d['CLUSTER NODES'] = view({ d: {}, a: {}, e: {} });
+      if (pauses() === 4) answers.e['CLUSTER NODES'] = view({ e: {}, a: {}, d: {} });
+    });
+    const primaries = [node('a'), { ...node('a'), id: idOf('e'), port: portOf('e') }];
+    await nodes.join({ ...spare, isMember: false }, primaries);
+    expect(changes()).toEqual(['d CLUSTER MEET 127.0.0.1 7010 17000']);
+    expect(pauses()).toBe(4);
+  });
+
+  test.each([
+    ['in handshake', { d: { flags: 'handshake' } }],
+    ['without a link', { d: { flags: 'master' } }],
+  ])('one that is %s is not known yet', async (what, line) => {
+    let text = view({ a: {}, ...line });
+    if (what === 'without a link') text = text.replaceAll('connected', 'disconnected');
+    const { nodes } = setUp(
+      { a: { 'CLUSTER NODES': text }, d: { 'CLUSTER NODES': view({ d: {}, a: {} }) } },
+      () => {},
+      1000,
+    );
+    await expect(nodes.join({ ...spare, isMember: true }, [node('a')])).rejects.toThrow(
+      'the nodes did not come to know each other within 15 s',
+    );
+  });
+
+  test('a member meets nobody again', async () => {
+    const { nodes, changes } = setUp({
+      a: { 'CLUSTER NODES': view({ a: {}, d: {} }) },
+      d: { 'CLUSTER NODES': view({ d: {}, a: {} }) },
+    });
+    await nodes.join({ ...spare, isMember: true }, [node('a')]);
+    expect(changes()).toEqual([]);
+  });
+});
+
+describe('a node of a shard that went', () => {
+  const others = { a: { slots: '0-16383' }, b: FOLLOWER };
+  const retired = (own: Line, size = 0, more: Readonly<Record<string, Line>> = others) =>
+    setUp({ c: { 'CLUSTER NODES': view({ c: own, ...more }), DBSIZE: size } });
+
+  test.each<[string, Line, number]>([
+    ['a primary without slots', {}, 0],
+    ['what followed its last slot, with the data of another', FOLLOWER, 7],
+  ])('%s is forgotten by all, then emptied', async (_, own, size) => {
+    const { nodes, changes } = retired(own, size);
+    expect(await nodes.retire(node('c'), SNAPSHOT)).toBe(true);
+    expect(changes()).toEqual([
+      `a CLUSTER FORGET ${idOf('c')}`,
+      `b CLUSTER FORGET ${idOf('c')}`,
+      'c CLUSTER RESET HARD',
+    ]);
+  });
+
+  test.each<[string, Line, number]>([
+    ['slots', { slots: '5' }, 0],
+    ['a slot that comes', { slots: `[5-<-${idOf('a')}]` }, 0],
+    ['keys', {}, 1],
+  ])('that has %s is left alone', async (_, own, size) => {
+    const { nodes, changes } = retired(own, size);
+    await expect(nodes.retire(node('c'), SNAPSHOT)).rejects.toThrow(
+      'still serves slots or holds keys',
+    );
+    expect(changes()).toEqual([]);
+  });
+
+  test('at whose address another lives is left alone', async () => {
+    const { nodes, changes } = setUp({
+      c: { 'CLUSTER NODES': view({ d: {}, ...others }), DBSIZE: 0 },
+    });
+    await expect(nodes.retire(node('c'), SNAPSHOT)).rejects.toThrow();
+    expect(changes()).toEqual([]);
+  });
+
+  test('that got slots while it was forgotten is not emptied', async () => {
+    const answers = { c: { 'CLUSTER NODES': view({ c: {}, ...others }), DBSIZE: 0 } };
+    const { nodes, changes } = setUp(answers, (words) => {
+      if (words.includes('FORGET')) answers.c['CLUSTER NODES'] = view({ c: { slots: '5' }, a: {} });
+    });
+    await expect(nodes.retire(node('c'), SNAPSHOT)).rejects.toThrow('still serves slots');
+    expect(changes().some((words) => words.includes('RESET'))).toBe(false);
+  });
+
+  test('that is out already is done', async () => {
+    const { nodes, changes } = retired({}, 0, {});
+    expect(await nodes.retire(node('c'), SNAPSHOT)).toBe(false);
+    expect(changes()).toEqual([]);
+  });
+
+  test('is forgotten by those that live: a dead one does not keep it', async () => {
+    const silent = new NodeCallError('b', { code: 'refused', message: 'ECONNREFUSED' });
+    const { nodes, changes } = setUp({
+      b: { [`CLUSTER FORGET ${idOf('c')}`]: silent },
+      c: { 'CLUSTER NODES': view({ c: {}, ...others }), DBSIZE: 0 },
+    });
+    await expect(nodes.retire(node('c'), SNAPSHOT)).rejects.toThrow('would not forget it');
+    expect(await nodes.retire(node('c'), drawSnapshot(['a b! c']))).toBe(true);
+    expect(changes().at(-1)).toBe('c CLUSTER RESET HARD');
   });
 });
