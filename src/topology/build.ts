@@ -103,7 +103,7 @@ function shardClaims(picture: Picture): Map<number, number> {
   });
   picture.nodes.forEach((node, index) => {
     const imports = node.role === 'primary' && node.importing.length > 0;
-    if (imports && !claims.has(index)) claims.set(index, node.configEpoch);
+    if (imports && !node.failed && !claims.has(index)) claims.set(index, node.configEpoch);
   });
   return claims;
 }
@@ -122,9 +122,15 @@ function slotsByShard(picture: Picture, order: readonly number[]): Uint16Array {
   return picture.owners.map((owner) => shardOf.get(owner) ?? NO_SHARD);
 }
 
+/**
+ * The marks that a silent node was last seen with hold until it has failed and others own what it did:
+ * it may never be seen again, and who succeeds it has marks of its own.
+ */
 function motionBits(picture: Picture): Uint8Array {
   const bits = new Uint8Array(SLOT_COUNT >> 3);
-  for (const { importing, migrating } of picture.nodes) {
+  for (const [index, { failed, importing, migrating }] of picture.nodes.entries()) {
+    const marks = importing.length + migrating.length;
+    if (marks === 0 || (failed && !picture.owners.includes(index))) continue;
     for (const { slot } of [...importing, ...migrating]) {
       bits[slot >> 3] = (bits[slot >> 3] as number) | (1 << (slot & 7));
     }

@@ -99,6 +99,39 @@ it('slots in motion have their bit, and a primary that imports its first slot is
   expect(snapshot.slots[7]).toBe(0);
 });
 
+describe('what a silent node was last seen with', () => {
+  /** a and b while slot 7 moves from a to b; then what b, or a, alone says of the other. */
+  const seen = (): Picture | null =>
+    mergeViews([
+      viewOf('a', [{ name: 'a', slots: `0-9 [7->-${idOf('b')}]` }]),
+      viewOf('b', [{ name: 'b', slots: `10-16383 [7-<-${idOf('a')}]` }]),
+    ]);
+  const bits = (picture: Picture | null): boolean[] => {
+    const snapshot = buildSnapshot(picture as Picture, OPTIONS);
+    return [6, 7].map((slot) => slotInMotion(snapshot, slot));
+  };
+
+  it('holds while it may come back', () => {
+    const silent = [
+      { name: 'c', slots: '10-16383' },
+      { name: 'a', flags: 'master,fail', slots: '0-9' },
+    ];
+    expect(bits(mergeViews([viewOf('c', silent)], seen()))).toEqual([false, true]);
+  });
+
+  it('holds no more when it has failed and its slots are others', () => {
+    const succeeded = [
+      { name: 'c', epoch: 9, slots: '0-16383' },
+      { name: 'a', flags: 'master,fail' },
+      { name: 'b', flags: 'master,fail' },
+    ];
+    const picture = mergeViews([viewOf('c', succeeded)], seen());
+    expect(picture?.nodes.some(({ migrating }) => migrating.length > 0)).toBe(true);
+    expect(bits(picture)).toEqual([false, false]);
+    expect(buildSnapshot(picture as Picture, OPTIONS).shards).toHaveLength(1);
+  });
+});
+
 describe('addresses', () => {
   const picture = (): Picture =>
     pictureOf(
