@@ -71,9 +71,17 @@ export const BREAKAGES_OF_SCALING: readonly Breakage[] = [
     rule: RULE,
     breakage: 'copies of another process of the source replace what the target has served since',
     file: REPAIR,
-    find: 'if (isKnown && runIds[from.id] !== runId) await this.#dropReturned(window);',
+    find: 'if (isAnother(runId, from, situation)) await this.#dropReturned(window, situation);',
     replace: '',
     test: unit('control/scaling/slot-repair', 'is the target’s: what was never there stays'),
+  },
+  {
+    rule: RULE,
+    breakage: 'what a source serves since its restart is thrown away for a copy that broke off',
+    file: REPAIR,
+    find: 'if (situation.isWitness) return ({ slot, key }) => hasLeft(slot, key);',
+    replace: '',
+    test: unit('control/scaling/slot-repair', 'saw it arrive, else the source’s'),
   },
   {
     rule: RULE,

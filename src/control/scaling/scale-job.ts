@@ -65,6 +65,8 @@ export class ScaleJob {
   readonly #open = new Set<number>();
   #runIds: Readonly<Record<string, string>>;
   #leftOpen: readonly number[];
+  /** What is half-way was begun by this very object. */
+  #isWitness: boolean;
   readonly #fleet: Fleet;
   #left: readonly SlotLeft[] = [];
   #order: 'go' | 'pause' | 'cancel' | 'stop' = 'go';
@@ -77,6 +79,7 @@ export class ScaleJob {
     this.progress = progress;
     this.#runIds = record?.runIds ?? {};
     this.#leftOpen = record?.window ?? [];
+    this.#isWitness = record === null;
     if (record?.paused === true) this.#order = 'pause';
     // Only what it left half-way is ended.
     if (record?.failed === true) this.#order = 'cancel';
@@ -102,6 +105,7 @@ export class ScaleJob {
     this.#repair = new SlotRepair({
       nodes: options.nodes,
       finish: async (window) => (await this.#move(window)).finished,
+      hasLeft: (slot, key) => this.#mover.hasLeft(slot, key),
     });
   }
 
@@ -293,7 +297,9 @@ export class ScaleJob {
       ownerOf: (slot) => layout.owners[slot] ?? -1,
       window: this.#leftOpen,
       runIds: this.#runIds,
+      isWitness: this.#isWitness,
     });
+    this.#isWitness = true;
     await this.#options.workers.broadcast('move.end', { slots: null, owner: '' }, WORKERS_MS);
     if (ended > 0) this.progress.event(`${ended} slots that were half-way are at rest`);
     this.#leftOpen = [];

@@ -72,6 +72,8 @@ const ROUNDS_MAX = 200;
 export class SlotMover {
   readonly #options: SlotMoverOptions;
   readonly #keys: KeyFinder;
+  /** Keys of slots in motion that have arrived, in hexadecimal. */
+  readonly #arrived = new Map<number, Set<string>>();
 
   constructor(options: SlotMoverOptions) {
     this.#options = options;
@@ -90,6 +92,7 @@ export class SlotMover {
     const left = window.hasBegun === true ? [] : tooBig(found, bigKeyBytes());
     const slots = window.slots.filter((slot) => !left.some((each) => each.slot === slot));
     if (slots.length === 0) return { left, finished: Promise.resolve() };
+    if (window.hasBegun !== true) for (const slot of slots) this.#arrived.delete(slot);
     const watch = new StopWatch(now);
     await this.tellWorkers(slots, from, to, false);
     await setSlots(nodes, to, slots, 'IMPORTING', from.id);
@@ -103,6 +106,18 @@ export class SlotMover {
       this.#options.onWindow({ slots: slots.length, keys: found.length, ms: watch.laps });
     });
     return { left, finished };
+  }
+
+  /** Has this key of a slot that is not finished yet arrived at its target? */
+  hasLeft(slot: number, key: Buffer): boolean {
+    return this.#arrived.get(slot)?.has(key.toString('hex')) === true;
+  }
+
+  #onArrived(keys: readonly FoundKey[]): void {
+    for (const { slot, key } of keys) {
+      const arrived = this.#arrived.get(slot) ?? new Set();
+      this.#arrived.set(slot, arrived.add(key.toString('hex')));
+    }
   }
 
   /** Every worker goes by it when this resolves; one that does not answer hears of it from the nodes. */
@@ -132,6 +147,7 @@ export class SlotMover {
     await Promise.all(targetReplicas.map((replica) => this.#hasHeard(replica, to.id, last)));
     watch.lap('replicas');
     await this.#tellSource(slots, from, to);
+    for (const slot of slots) this.#arrived.delete(slot);
     await workers.broadcast('move.end', { slots, owner: nodeAddress(to) }, WORKERS_MS);
     watch.lap('source');
   }
@@ -202,6 +218,7 @@ export class SlotMover {
       if (bytes >= ANNOUNCED_BYTES) for (const key of batch) onBigKey(key);
       const startedAt = now();
       await this.#migrate(batch, bytes, from, target);
+      this.#onArrived(batch);
       const restMs = pace.onBatch(bytes, now() - startedAt);
       this.#options.onProgress({ keys: batch.length, bytes });
       if (restMs > 0) await pause(restMs);

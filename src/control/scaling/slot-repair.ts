@@ -1,14 +1,16 @@
 /**
  * Ends what a move has left half-done, wherever it was broken off: see open-slots.ts for the rules.
  *
- * A key that both ends have was copied by a MIGRATE that did not come to its end. As long as the source
- * is the process that it was then, its copy is the one that clients were served from, and replaces the
- * other. Another process (a successor, or one that has read its data again) may have brought back a key
- * that had left: then the target has served it since, and the source's copy goes.
+ * A key that both ends have was copied by a MIGRATE that did not come to its end: then the source's copy
+ * is the one that clients were served from, and replaces the other. Or it had left and is back: a source
+ * that is another process by now (a successor, or one that has read its data again) may not know of the
+ * end. Then the target has served it since, and the source's copy goes. Which of the two it is, the mover
+ * knows that saw each MIGRATE end. Where that was another process, a successor and a source without a log
+ * of its writes are taken to have brought back what had left, and one that reads its log is not.
  */
 
 import { nodeAddress, type SnapshotNode } from '../../topology/snapshot.ts';
-import { askServer, askView } from '../failover/node-questions.ts';
+import { askInfo, askServer, askView } from '../failover/node-questions.ts';
 import type { NodeCommand } from '../node-client.ts';
 import { ALL_KEYS, KeyFinder } from './key-finder.ts';
 import { MoveFailed, type MoverNodes, type MoveWindow } from './move-parties.ts';
@@ -19,6 +21,8 @@ export interface SlotRepairOptions {
   readonly nodes: MoverNodes;
   /** Moves the rest of slots that have begun. */
   readonly finish: (window: MoveWindow) => Promise<void>;
+  /** Has this process seen the key arrive at its target? */
+  readonly hasLeft: (slot: number, key: Buffer) => boolean;
 }
 
 /** The cluster at this moment, and what is known from before. */
@@ -31,6 +35,8 @@ export interface RepairSituation {
   readonly window: readonly number[];
   /** By node id: of the processes at the time of the move; empty where nobody wrote them down. */
   readonly runIds: Readonly<Record<string, string>>;
+  /** This very process was moving them, and knows of each key. */
+  readonly isWitness: boolean;
 }
 
 interface PlannedRepair {
@@ -98,7 +104,7 @@ export class SlotRepair {
     await nodes.callNode(node, ['CLUSTER', 'BUMPEPOCH']);
   }
 
-  async #finish(window: MoveWindow, { runIds }: RepairSituation): Promise<void> {
+  async #finish(window: MoveWindow, situation: RepairSituation): Promise<void> {
     const { nodes } = this.#options;
     const { from, to, slots } = window;
     const { runId } = await askServer(nodes, from);
@@ -107,18 +113,31 @@ export class SlotRepair {
     // From here on nobody is sent to the source for what has left.
     await setSlots(nodes, to, slots, 'IMPORTING', from.id);
     await setSlots(nodes, from, slots, 'MIGRATING', to.id);
-    const isKnown = Object.keys(runIds).length > 0;
-    if (isKnown && runIds[from.id] !== runId) await this.#dropReturned(window);
+    if (isAnother(runId, from, situation)) await this.#dropReturned(window, situation);
     await this.#options.finish(window);
   }
 
+  async #hasReturned({ from }: MoveWindow, situation: RepairSituation): Promise<HasReturned> {
+    const { hasLeft } = this.#options;
+    if (situation.isWitness) return ({ slot, key }) => hasLeft(slot, key);
+    const isSuccessor = situation.runIds[from.id] === undefined;
+    if (isSuccessor) return () => true;
+    const persistence = await askInfo(this.#options.nodes, from, 'persistence');
+    const hasLog = persistence.get('aof_enabled') === '1';
+    return () => !hasLog;
+  }
+
   /** Keys that had left `from` and are there again. */
-  async #dropReturned({ from, to, slots }: MoveWindow): Promise<void> {
+  async #dropReturned(window: MoveWindow, situation: RepairSituation): Promise<void> {
+    const { from, to, slots } = window;
+    const hasReturned = await this.#hasReturned(window, situation);
     const moved = new Set(
       (await this.#keys.names(to, slots, ALL_KEYS)).map(({ key }) => key.toString('hex')),
     );
     const here = await this.#keys.names(from, slots, ALL_KEYS);
-    const returned = here.filter(({ key }) => moved.has(key.toString('hex')));
+    const returned = here.filter(
+      (each) => moved.has(each.key.toString('hex')) && hasReturned(each),
+    );
     if (returned.length === 0) return;
     const results = await this.#options.nodes.batch(
       from,
@@ -127,6 +146,13 @@ export class SlotRepair {
     const refused = results.find(({ error }) => error !== '' && !error.startsWith('ASK '));
     if (refused !== undefined) throw new MoveFailed(`${nodeAddress(from)}: ${refused.error}`);
   }
+}
+
+type HasReturned = (key: { readonly slot: number; readonly key: Buffer }) => boolean;
+
+/** Is the source not the process that it was? Where nobody wrote that down it is taken for the same. */
+function isAnother(runId: string, { id }: SnapshotNode, { runIds }: RepairSituation): boolean {
+  return Object.keys(runIds).length > 0 && runIds[id] !== runId;
 }
 
 function nodeOf(primaries: readonly SnapshotNode[], id: string): SnapshotNode {

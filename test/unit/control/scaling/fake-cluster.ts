@@ -61,6 +61,7 @@ export class FakeCluster implements MoverNodes {
       migrating: new Map(),
       keys: new Map(),
       runId: `run-${port}`,
+      hasLog: false,
       maxBytes: 0,
       usedBytes: 0,
       isDown: false,

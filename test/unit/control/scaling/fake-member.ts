@@ -18,6 +18,7 @@ export interface FakeMember {
   readonly migrating: Map<number, number>;
   readonly keys: Map<number, Map<string, FakeKey>>;
   runId: string;
+  hasLog: boolean;
   maxBytes: number;
   usedBytes: number;
   isDown: boolean;
@@ -65,13 +66,15 @@ function rangesOf(owners: Uint16Array, port: number): string[] {
 }
 
 /** INFO. */
-export function infoOf({ primary, runId, maxBytes, usedBytes, keys }: FakeMember): string {
+export function infoOf(member: FakeMember): string {
+  const { primary, runId, hasLog, maxBytes, usedBytes, keys } = member;
   const count = [...keys.values()].reduce((sum, each) => sum + each.size, 0);
   const fields = [
     `role:${primary === 0 ? 'master' : 'slave'}`,
     `master_link_status:up`,
     `run_id:${runId}`,
     'redis_version:7.0.15',
+    `aof_enabled:${hasLog ? 1 : 0}`,
     `maxmemory:${maxBytes}`,
     `used_memory:${usedBytes}`,
     `used_memory_dataset:${usedBytes}`,

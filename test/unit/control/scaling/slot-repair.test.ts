@@ -7,10 +7,13 @@ import { FakeCluster } from './fake-cluster.ts';
 const PRIMARIES = [7001, 7002, 7003];
 let cluster: FakeCluster;
 let finished: MoveWindow[];
+/** Slot and key. */
+let left: Set<string>;
 
 beforeEach(() => {
   cluster = new FakeCluster({ 7001: [[0, 99]], 7002: [[100, 16383]], 7003: [] }, { 7102: 7002 });
   finished = [];
+  left = new Set();
 });
 
 function repair(more: Partial<RepairSituation> = {}): Promise<number> {
@@ -19,12 +22,14 @@ function repair(more: Partial<RepairSituation> = {}): Promise<number> {
     finished.push(window);
     cluster.log.push('finish');
   };
-  return new SlotRepair({ nodes: cluster, finish }).run({
+  const hasLeft = (slot: number, key: Buffer): boolean => left.has(`${slot} ${key}`);
+  return new SlotRepair({ nodes: cluster, finish, hasLeft }).run({
     primaries,
     replicasOf: ({ port }) => (port === 7002 ? [cluster.node(7102)] : []),
     ownerOf: (slot) => PRIMARIES.indexOf(cluster.ownerOf(slot)),
     window: [],
     runIds: {},
+    isWitness: false,
     ...more,
   });
 }
@@ -160,6 +165,27 @@ describe('a key that both ends have', () => {
       cluster.put(7001, 5, nameOf(10_049), 100, 'source');
       await repair({ window: [5], runIds: ids() });
       expect(cluster.values(7001, 5)).toEqual({ only5: 'source' });
+    });
+
+    it('is the source’s where that has a log of its writes: it has lost none', async () => {
+      cluster.member(7001).hasLog = true;
+      await repair({ window: [5], runIds: ids() });
+      expect(cluster.values(7001, 5)).toEqual({ k5: 'source', only5: 'source' });
+    });
+
+    it('is the target’s where the source is a successor, log or not', async () => {
+      cluster.member(7001).hasLog = true;
+      await repair({ window: [5], runIds: { 'the one that fell': 'an earlier one' } });
+      expect(cluster.values(7001, 5)).toEqual({ only5: 'source' });
+    });
+
+    it('is the target’s if who moved it saw it arrive, else the source’s', async () => {
+      cluster.put(7001, 5, 'seen5', 100, 'source');
+      cluster.put(7002, 5, 'seen5', 100, 'target');
+      cluster.member(7001).hasLog = true;
+      left.add('5 seen5').add('5 only5');
+      await repair({ window: [5], runIds: ids(), isWitness: true });
+      expect(cluster.values(7001, 5)).toEqual({ k5: 'source', only5: 'source' });
     });
 
     it('is taken away once it is marked, so that nobody is sent there for it meanwhile', async () => {
