@@ -2,7 +2,7 @@
 
 import type { DiscoveryStatus } from '../control/discovery.ts';
 import type { ClusterStatus, NodePlace } from '../metrics/picture-families.ts';
-import { NO_SHARD, nodeAddress, type Snapshot, shardOfNode } from '../topology/snapshot.ts';
+import { nodeAddress, type Snapshot, shardOfNode, slotCounts } from '../topology/snapshot.ts';
 import { type ServiceInput, serviceOf } from './readiness.ts';
 
 export function clusterStatus(
@@ -11,14 +11,10 @@ export function clusterStatus(
 ): ClusterStatus {
   const { snapshot, refusing } = status;
   const { unserved, isWhole } = serviceOf({ snapshot, healthOf, refusing });
-  const shardSlots = new Array<number>(snapshot?.shards.length ?? 0).fill(0);
-  for (const shard of snapshot?.slots ?? []) {
-    if (shard !== NO_SHARD) shardSlots[shard] = (shardSlots[shard] ?? 0) + 1;
-  }
   return {
     ok: status.ready && isWhole,
     unservedShards: unserved,
-    shardSlots,
+    shardSlots: snapshot === null ? [] : slotCounts(snapshot),
     refreshesOk: status.refreshesOk,
     refreshesFailed: status.refreshesFailed,
     lastRefreshSeconds: status.lastRefreshUnixMs / 1000,

@@ -79,6 +79,13 @@ export function shardOfNode({ shards }: Snapshot, node: number): number {
   return shards.findIndex(({ primary, replicas }) => primary === node || replicas.includes(node));
 }
 
+/** How many slots each shard owns. */
+export function slotCounts({ slots, shards }: Pick<Snapshot, 'slots' | 'shards'>): number[] {
+  const counts = new Array<number>(shards.length).fill(0);
+  for (const shard of slots) if (shard !== NO_SHARD) counts[shard] = (counts[shard] ?? 0) + 1;
+  return counts;
+}
+
 /** Slots that no shard owns. */
 export interface UnownedSlots {
   readonly count: number;

@@ -5,6 +5,7 @@ import {
   nodeAddress,
   type Snapshot,
   type SnapshotNode,
+  slotCounts,
 } from '../../topology/snapshot.ts';
 import type { Place, ShardPlaces } from './layout.ts';
 
@@ -56,12 +57,6 @@ export function layoutOf(
   }
   const owners = snapshot.slots.map((shard) => indexes.get(shard) ?? NO_SHARD);
   return { shards, owners, free };
-}
-
-function slotCounts({ slots, shards }: Snapshot): number[] {
-  const counts = shards.map(() => 0);
-  for (const shard of slots) if (shard !== NO_SHARD) counts[shard] = (counts[shard] ?? 0) + 1;
-  return counts;
 }
 
 export function placeOf(node: SnapshotNode): Place {

@@ -7,6 +7,7 @@ import {
   SLOT_COUNT,
   type Snapshot,
   type SnapshotNode,
+  slotCounts,
   slotInMotion,
 } from '../../topology/snapshot.ts';
 import { askInfo, replicationOf } from '../failover/node-questions.ts';
@@ -108,12 +109,6 @@ async function askNumbers(nodes: NodeAccess, node: SnapshotNode): Promise<NodeNu
     () => undefined,
   );
   return withDeadline(asked, PATIENCE_MS, () => undefined);
-}
-
-function slotCounts({ slots, shards }: Snapshot): number[] {
-  const counts = shards.map(() => 0);
-  for (const shard of slots) if (shard !== NO_SHARD) counts[shard] = (counts[shard] ?? 0) + 1;
-  return counts;
 }
 
 /** The fullest over the mean; 1 where all are alike, or nothing is known. */
