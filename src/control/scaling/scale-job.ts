@@ -348,6 +348,8 @@ export class ScaleJob {
       left,
       finished: finished.then(() => {
         this.progress.onSlots(nodeAddress(window.from), nodeAddress(window.to), moved);
+        // What kept it from moving is over; it stays among the events.
+        this.progress.problem = '';
         this.#options.onMoved(moved, 0, 0);
       }),
     };
