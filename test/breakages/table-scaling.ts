@@ -24,7 +24,7 @@ export const BREAKAGES_OF_SCALING: readonly Breakage[] = [
     rule: RULE,
     breakage: 'nodes are told of a move that the workers do not know of',
     file: MOVER,
-    find: 'await this.tellWorkers(slots, from, to, false);',
+    find: 'await this.#tellWorkers(slots, from, to, false);',
     replace: '',
     test: unit(
       'control/scaling/slot-mover',

@@ -128,6 +128,12 @@ export class SpareNodes {
     return this.#leave(node, living, () => this.#isRetired(node));
   }
 
+  /** Has all that live drop a node that is dead from their lists. @throws ReplaceFailed */
+  async forget({ id }: SnapshotNode, { nodes }: Snapshot): Promise<void> {
+    const others = nodes.filter((other) => other.id !== id && !other.failed);
+    await Promise.all(others.map((other) => this.#forget(other, id)));
+  }
+
   async #leave(
     node: SnapshotNode,
     members: readonly SnapshotNode[],

@@ -59,6 +59,11 @@ export function layoutOf(
   return { shards, owners, free };
 }
 
+/** A primary that owns nothing yet. */
+export function alone(primary: SnapshotNode): LayoutShard {
+  return { primary, replicas: [], slots: 0 };
+}
+
 export function placeOf(node: SnapshotNode): Place {
   return { id: node.id, address: nodeAddress(node), host: node.host, zone: node.zone };
 }

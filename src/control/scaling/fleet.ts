@@ -13,7 +13,7 @@ import {
 import { askView } from '../failover/node-questions.ts';
 import { type FreeSpare, ReplaceFailed, type SpareNodes } from '../failover/spare-nodes.ts';
 import { NodeCallError } from '../node-client.ts';
-import { type ClusterLayout, type LayoutShard, layoutOf, placesOf } from './cluster-layout.ts';
+import { type ClusterLayout, layoutOf, placesOf } from './cluster-layout.ts';
 import type { ScaleWish } from './job-report.ts';
 import { type Layout, type Place, planLayout } from './layout.ts';
 import { MoveFailed, type MoverNodes } from './move-parties.ts';
@@ -65,6 +65,7 @@ export class Fleet {
   /** "host:port" of nodes that were given back: they may be used again. */
   readonly #returned = new Set<string>();
 
+  #weights: Float64Array | undefined;
   /** By id. */
   readonly #leaving: Map<string, LeavingNode>;
 
@@ -103,10 +104,11 @@ export class Fleet {
     const free = await this.#freeNodes(wish, snapshot, layout);
     const { shards, owners } = layout;
     const primaries = shards.map(({ primary }) => primary);
-    const weights =
-      wish.by === 'slots'
-        ? undefined
-        : await slotWeights(this.#options.nodes, primaries, owners, wish.by);
+    // Once: slots weigh the same wherever they are, and other samples would move others each time.
+    if (wish.by !== 'slots') {
+      this.#weights ??= await slotWeights(this.#options.nodes, primaries, owners, wish.by);
+    }
+    const weights = this.#weights;
     const plan = planLayout({
       shards: shards.map((shard, index) => placesOf(shard, loadOf(index, layout, weights))),
       free: free.map(({ place }) => place),
@@ -270,17 +272,11 @@ export class Fleet {
     } catch (error) {
       const isDead = error instanceof NodeCallError && error.failure.code === 'refused';
       if (!isDead) throw error;
-      await this.#forget(node, snapshot);
+      // Else it would stay on everybody's list as one that has failed.
+      await this.#options.spares.forget(node, snapshot);
       tell(`${address} is dead and is not reset: empty it before it is started again`);
     }
     this.#leaving.delete(node.id);
-  }
-
-  /** Else it would stay on everybody's list as one that has failed. */
-  async #forget({ id }: SnapshotNode, { nodes }: Snapshot): Promise<void> {
-    const others = nodes.filter((other) => other.id !== id && !other.failed);
-    const words = ['CLUSTER', 'FORGET', id] as const;
-    await Promise.all(others.map((other) => this.#options.nodes.batch(other, [words])));
   }
 
   /**
@@ -316,10 +312,6 @@ export class Fleet {
 /** One that the others have forgotten already. */
 function asNode({ id, host, port }: LeavingNode): SnapshotNode {
   return { id, host, port, role: 'primary', failed: false, zone: '' };
-}
-
-export function alone(primary: SnapshotNode): LayoutShard {
-  return { primary, replicas: [], slots: 0 };
 }
 
 function loadOf(index: number, { shards, owners }: ClusterLayout, weights?: Float64Array): number {

@@ -58,6 +58,8 @@ return redis.call('DEL', KEYS[1])`;
 /** How long a shard that is away is waited for. */
 const PATIENCE_MS = 30_000;
 const RETRY_MS = 100;
+/** Asked again it would say the same: rights, or a key of this name that is somebody else's. */
+const LASTING = /^(NOPERM|NOAUTH|WRONGPASS|WRONGTYPE)\b|^ERR unknown command/i;
 const REDIRECT = /^(MOVED|ASK) \d+ (.*):(\d+)$/;
 
 export class JobLease {
@@ -102,8 +104,10 @@ export class JobLease {
     for (;;) {
       const { value, error } = await this.#try(command);
       if (error === '') return value;
-      if (now() > until) {
-        throw new NodeCallError(LEASE_KEY, { code: 'reply', message: `cannot be asked: ${error}` });
+      const isLasting = LASTING.test(error);
+      if (isLasting || now() > until) {
+        const code = isLasting ? 'auth' : 'reply';
+        throw new NodeCallError(LEASE_KEY, { code, message: `cannot be asked: ${error}` });
       }
       const [, kind, host, port] = REDIRECT.exec(error) ?? [];
       if (kind === 'ASK' && host !== undefined) {

@@ -1,7 +1,7 @@
 /** The moves of a situation, by pairs of nodes. Pure. */
 
 import type { SnapshotNode } from '../../topology/snapshot.ts';
-import type { ClusterLayout, LayoutShard } from './cluster-layout.ts';
+import { alone, type ClusterLayout, type LayoutShard } from './cluster-layout.ts';
 import type { Layout } from './layout.ts';
 import { planSlots } from './slot-plan.ts';
 import type { PlannedPair } from './slot-transfer.ts';
@@ -14,10 +14,7 @@ export function plannedPairs(
   fresh: readonly SnapshotNode[],
   stays: ReadonlySet<number>,
 ): PlannedPair[] {
-  const all: LayoutShard[] = [
-    ...shards,
-    ...fresh.map((primary) => ({ primary, replicas: [], slots: 0 })),
-  ];
+  const all = [...shards, ...fresh.map(alone)];
   const keeps = all.map((_, shard) => plan.keeps[shard] ?? true);
   const moves = planSlots({ owners, keeps, ...(weights === undefined ? {} : { weights }) });
   const pairs = new Map<string, PlannedPair & { readonly slots: number[] }>();

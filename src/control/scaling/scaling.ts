@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { withDeadline } from '../../lib/deadline.ts';
 import { errorText } from '../../lib/errors.ts';
 import type { Snapshot } from '../../topology/snapshot.ts';
+import { NodeCallError } from '../node-client.ts';
 import { parseSpec } from './catalogue.ts';
 import { JobLease, LEASE_MS, LeaseTaken } from './job-lease.ts';
 import { JobProgress } from './job-progress.ts';
@@ -198,6 +199,10 @@ export class Scaling {
         const isTaken = error instanceof ScalingRefused && error.reason === 'busy';
         if (isTaken && now() > until) {
           log.info({ reason: errorText(error) }, 'a scaling job is left to whoever holds it');
+          return;
+        }
+        if (error instanceof NodeCallError && error.failure.code === 'auth') {
+          log.info({ reason: error.message }, 'no scaling job can be looked for, nor begun');
           return;
         }
         await pause(LEASE_MS / 4);

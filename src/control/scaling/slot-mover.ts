@@ -94,10 +94,10 @@ export class SlotMover {
     if (slots.length === 0) return { left, finished: Promise.resolve() };
     if (window.hasBegun !== true) for (const slot of slots) this.#arrived.delete(slot);
     const watch = new StopWatch(now);
-    await this.tellWorkers(slots, from, to, false);
+    await this.#tellWorkers(slots, from, to, false);
     await setSlots(nodes, to, slots, 'IMPORTING', from.id);
     await setSlots(nodes, from, slots, 'MIGRATING', to.id);
-    await this.tellWorkers(slots, from, to, true);
+    await this.#tellWorkers(slots, from, to, true);
     watch.lap('mark');
     await this.#drain(slots, window, found);
     watch.lap('drain');
@@ -121,7 +121,7 @@ export class SlotMover {
   }
 
   /** Every worker goes by it when this resolves; one that does not answer hears of it from the nodes. */
-  async tellWorkers(
+  async #tellWorkers(
     slots: readonly number[],
     from: SnapshotNode,
     to: SnapshotNode,

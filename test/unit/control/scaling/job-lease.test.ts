@@ -128,6 +128,16 @@ describe('the key', () => {
     expect(time.now).toBeLessThan(31_000);
   });
 
+  it.each([
+    'NOPERM no permissions to access a key',
+    'WRONGTYPE Operation against a key holding the wrong kind of value',
+  ])('that %s is said at once: it would be said again', async (error) => {
+    answers = [{ error }];
+    const read = time.until(lease().read());
+    await expect(read).rejects.toMatchObject({ failure: { code: 'auth' } });
+    expect(asked.length).toBe(1);
+  });
+
   it('an error of our own is not taken for a node that is away', async () => {
     answers = [new TypeError('a slip')];
     await expect(lease().read()).rejects.toThrow('a slip');

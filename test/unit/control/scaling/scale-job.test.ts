@@ -52,6 +52,20 @@ describe('to the end', () => {
     );
   });
 
+  it('slots are weighed once, though keys come and go: other weights would move others', async () => {
+    for (let slot = 0; slot < 8192; slot++) cluster.put(7001, slot, `k${slot}`);
+    let weighed = 0;
+    cluster.refuse = (_, command) => {
+      if (command === 'CLUSTER COUNTKEYSINSLOT 0') weighed++;
+      return undefined;
+    };
+    const job = createJob(cluster, { by: 'keys' });
+    await run(job);
+    expect(job.progress.report()).toMatchObject({ state: 'done', problem: '' });
+    expect(job.progress.slotsMoved).toBeGreaterThan(0);
+    expect(weighed).toBe(1);
+  });
+
   it('what is as it should be is left alone, and said to the workers', async () => {
     const job = createJob(cluster, { shards: 2 });
     await run(job);

@@ -235,6 +235,21 @@ describe('a job that a process before this one began', () => {
     expect([cluster.ownerOf(5), cluster.openSlots, cluster.lease.job]).toEqual([7003, [], '']);
   });
 
+  it('cannot be looked for without the right to: that is told once, and not tried again', async () => {
+    let asked = 0;
+    cluster.refuse = (_, command) => {
+      if (!command.startsWith('HGET')) return undefined;
+      asked++;
+      return 'NOPERM no';
+    };
+    snapshot();
+    await cluster.time.until(cluster.time.pause(60_000));
+    expect(asked).toBe(1);
+    expect(lines.filter((line) => line.includes('no scaling job can be looked for'))).toHaveLength(
+      1,
+    );
+  });
+
   it('goes on once the lease of the dead one has run out', async () => {
     leave(4000);
     snapshot();
